@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+
+const swc = JSON.parse(readFileSync(new URL('.swcrc', import.meta.url), 'utf8'));
+
+/** Packages are mapped to their sources, so that tests need no build. */
+const common = {
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: { '^.+\\.ts$': ['@swc/jest', { ...swc, swcrc: false }] },
+  moduleNameMapper: {
+    '^@nestmq/([^/]+)$': '<rootDir>/packages/$1/src/index.ts',
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+  },
+  modulePathIgnorePatterns: ['<rootDir>/.*/dist/'],
+};
+
+const project = (displayName, ...testMatch) => ({ ...common, displayName, testMatch });
+
+export default {
+  coverageProvider: 'v8',
+  testTimeout: 30_000,
+  projects: [
+    project('unit', '<rootDir>/packages/*/src/**/*.spec.ts'),
+    project('integration', '<rootDir>/test/integration/**/*.spec.ts'),
+    project('crash', '<rootDir>/test/crash/**/*.spec.ts'),
+    project('structure', '<rootDir>/test/structure/**/*.spec.ts'),
+    project('sample', '<rootDir>/sample/**/*.spec.ts'),
+  ],
+};

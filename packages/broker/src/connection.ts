@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto';
+import { BrokerError, channelError, connectionError } from './errors.js';
+import type { Message } from './message/message.js';
+import type { Consumer } from './queue/consumer.js';
+import type { Delivery } from './queue/delivery.js';
+import type { Queue } from './queue/queue.js';
+import type { DurableCallback, MessageStore } from './store/message-store.js';
+import type { ExchangeOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
+
+export interface QueueState {
+  readonly name: string;
+  /** Messages that wait for a consumer; not those delivered and unsettled. */
+  readonly messageCount: number;
+  readonly consumerCount: number;
+}
+
+export interface ConsumeOptions {
+  /** Unique in the connection. @default made by the server */
+  readonly consumerTag?: string;
+  /** Deliveries that may be unsettled at once; 0 is no limit. @default 0 */
+  readonly prefetchCount?: number;
+  /** Deliveries are settled as they are handed over. @default false */
+  readonly noAck?: boolean;
+  /** Fails when the queue has another consumer, and keeps others away. @default false */
+  readonly exclusive?: boolean;
+  /** Called for each delivery, on a turn of its own; must not throw. */
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** The queue was deleted: no delivery comes any more. @default nothing is done */
+  readonly onCancel?: () => void;
+}
+
+/**
+ * A client's session with the engine: owner of exclusive queues and of consumers. Methods are AMQP 0-9-1's; those
+ * that change definitions resolve when the change is durable. Errors are BrokerErrors with RabbitMQ's texts.
+ */
+export class Connection {
+  readonly #vhost: Vhost;
+  readonly #store: MessageStore;
+  readonly #onClose: (connection: Connection) => void;
+  /** Those that take deliveries, by tag. */
+  readonly #consumers = new Map<string, Consumer>();
+  /** Cancelled ones that may still have unsettled deliveries. */
+  readonly #cancelled = new Set<Consumer>();
+  #closed = false;
+
+  constructor(vhost: Vhost, store: MessageStore, onClose: (connection: Connection) => void) {
+    this.#vhost = vhost;
+    this.#store = store;
+    this.#onClose = onClose;
+  }
+
+  async declareExchange(name: string, options: ExchangeOptions): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.declareExchange(name, options);
+    await this.durable();
+  }
+
+  async deleteExchange(name: string): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.deleteExchange(name);
+    await this.durable();
+  }
+
+  /** An empty `name` makes a server-named queue; its name is in the result. */
+  async declareQueue(name: string, options: QueueOptions = {}): Promise<QueueState> {
+    this.#assertOpen();
+    const queue = this.#vhost.declareQueue(name, options, this);
+    if (queue.init.durable) await this.durable();
+    return stateOf(queue);
+  }
+
+  /** The queue as it is now. Throws NOT_FOUND (AMQP 0-9-1, `queue.declare` with `passive`). */
+  checkQueue(name: string): QueueState {
+    this.#assertOpen();
+    return stateOf(this.#vhost.queue(name, this));
+  }
+
+  /** Resolves with how many messages were ready. */
+  async deleteQueue(name: string): Promise<number> {
+    this.#assertOpen();
+    const count = this.#vhost.deleteQueue(name, this);
+    await this.durable();
+    return count;
+  }
+
+  /** Resolves with how many messages were removed. */
+  async purgeQueue(name: string): Promise<number> {
+    this.#assertOpen();
+    const count = this.#vhost.queue(name, this).purge();
+    await this.durable();
+    return count;
+  }
+
+  async bindQueue(queue: string, exchange: string, key: string): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.bind(queue, exchange, key, this);
+    await this.durable();
+  }
+
+  async unbindQueue(queue: string, exchange: string, key: string): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.unbind(queue, exchange, key, this);
+    await this.durable();
+  }
+
+  /**
+   * Routes and stores the message. `onDurable` is called once, later: without an error when the message is in all
+   * its durable queues on the disk (J1), or there is nothing to store; that is RabbitMQ's publisher confirm.
+   */
+  publish(message: Message, onDurable?: DurableCallback): PublishOutcome {
+    this.#assertOpen();
+    const outcome = this.#vhost.publish(message);
+    if (onDurable !== undefined) this.#store.whenDurable(onDurable);
+    return outcome;
+  }
+
+  /** Moves a delivery's message elsewhere in one step (J2); see {@link Vhost.forward}. */
+  forward(delivery: Delivery, envelope: Omit<Message, 'body'>): PublishOutcome | 'settled' {
+    this.#assertOpen();
+    return this.#vhost.forward(delivery, envelope);
+  }
+
+  consume(queueName: string, options: ConsumeOptions): Consumer {
+    this.#assertOpen();
+    const queue = this.#vhost.queue(queueName, this);
+    const { consumerTag: tag = `amq.ctag-${randomBytes(16).toString('base64url')}`, exclusive = false } =
+      options;
+    if (this.#consumers.has(tag))
+      throw connectionError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
+    if (queue.hasExclusiveConsumer || (exclusive && queue.consumerCount > 0)) {
+      throw channelError(
+        'ACCESS_REFUSED',
+        `queue '${queueName}' in vhost '${this.#vhost.name}' in exclusive use`,
+      );
+    }
+    const consumer: Consumer = queue.addConsumer({
+      tag,
+      exclusive,
+      prefetchCount: options.prefetchCount ?? 0,
+      noAck: options.noAck ?? false,
+      onDelivery: options.onDelivery,
+      onCancel: () => {
+        this.cancel(consumer);
+        options.onCancel?.();
+      },
+    });
+    this.#consumers.set(tag, consumer);
+    return consumer;
+  }
+
+  /** No more deliveries for this consumer; its unsettled ones can still be settled. Idempotent. */
+  cancel(consumer: Consumer): void {
+    consumer.cancel();
+    this.#consumers.delete(consumer.tag);
+    if (consumer.unsettled.size > 0) this.#cancelled.add(consumer);
+  }
+
+  /** Resolves when everything done before is durable; rejects with STORE_FAILED when that can't be known. */
+  durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#store.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  /** Requeues what is unsettled, then deletes the exclusive queues. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const consumer of this.#consumers.values()) this.cancel(consumer);
+    for (const consumer of this.#cancelled) consumer.giveBack();
+    this.#cancelled.clear();
+    this.#vhost.deleteQueuesOf(this);
+    this.#onClose(this);
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new BrokerError('CLOSED', 'The connection to the broker is closed.');
+  }
+}
+
+function stateOf(queue: Queue): QueueState {
+  return { name: queue.name, messageCount: queue.readyCount, consumerCount: queue.consumerCount };
+}

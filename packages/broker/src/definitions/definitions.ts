@@ -1,0 +1,27 @@
+/** What survives a restart beside messages: durable exchanges, durable queues, and bindings between them. */
+export type ExchangeType = 'direct' | 'fanout' | 'topic';
+
+export interface QueueDefinition {
+  readonly id: number;
+  readonly autoDelete: boolean;
+}
+
+export interface ExchangeDefinition {
+  readonly type: ExchangeType;
+  readonly autoDelete: boolean;
+}
+
+/** Each definition is one JSON value in the store under one of these keys; the parts can hold any character. */
+export type DefinitionKey =
+  | readonly ['exchange', vhost: string, name: string]
+  | readonly ['queue', vhost: string, name: string]
+  | readonly ['binding', vhost: string, exchange: string, queue: string, routingKey: string];
+
+export function encodeKey(key: DefinitionKey): string {
+  return JSON.stringify(key);
+}
+
+/** Only for keys that {@link encodeKey} made. */
+export function decodeKey(key: string): DefinitionKey {
+  return JSON.parse(key) as DefinitionKey;
+}

@@ -1,0 +1,69 @@
+/** How far a failure reaches: the one operation, the channel, the connection, or the whole broker. */
+export type Severity = 'operation' | 'channel' | 'connection' | 'broker';
+
+/** AMQP 0-9-1 reply codes (section 1.2 of the reference) that the engine itself gives. */
+export const REPLY_CODES = {
+  ACCESS_REFUSED: 403,
+  NOT_FOUND: 404,
+  RESOURCE_LOCKED: 405,
+  PRECONDITION_FAILED: 406,
+  COMMAND_INVALID: 503,
+  NOT_ALLOWED: 530,
+} as const;
+export type ReplyCode = keyof typeof REPLY_CODES;
+
+export type BrokerErrorCode =
+  | ReplyCode
+  | 'INVALID_OPTION'
+  | 'INVALID_MESSAGE'
+  | 'MESSAGE_TOO_LARGE'
+  | 'DIRECTORY_UNUSABLE'
+  | 'DIRECTORY_LOCKED'
+  | 'JOURNAL_DAMAGED'
+  | 'JOURNAL_VERSION'
+  | 'STORE_FAILED'
+  | 'CLOSED';
+
+export interface BrokerErrorInit {
+  readonly severity?: Severity;
+  /** What the reader can do about it; becomes the last sentence of the message. */
+  readonly cure?: string;
+  readonly cause?: unknown;
+}
+
+/** Every error the broker gives on purpose. `code` is stable; the message is for people and names the cure. */
+export class BrokerError extends Error {
+  readonly code: BrokerErrorCode;
+  readonly severity: Severity;
+  readonly cure: string | undefined;
+
+  constructor(code: BrokerErrorCode, what: string, init: BrokerErrorInit = {}) {
+    super(
+      init.cure === undefined ? what : `${what} ${init.cure}`,
+      init.cause === undefined ? undefined : { cause: init.cause },
+    );
+    this.name = 'BrokerError';
+    this.code = code;
+    this.severity = init.severity ?? 'operation';
+    this.cure = init.cure;
+  }
+}
+
+/** A channel error in RabbitMQ's words: `NOT_FOUND - no queue 'q' in vhost '/'`. */
+export function channelError(code: ReplyCode, text: string): BrokerError {
+  return new BrokerError(code, `${code} - ${text}`, { severity: 'channel' });
+}
+
+/** A connection error in RabbitMQ's words. */
+export function connectionError(code: ReplyCode, text: string): BrokerError {
+  return new BrokerError(code, `${code} - ${text}`, { severity: 'connection' });
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+export function systemCodeOf(error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}

@@ -1,0 +1,31 @@
+export { Broker, openBroker } from './broker.js';
+export { type Clock, ManualClock, systemClock, type Timer } from './clock.js';
+export { type ConsumeOptions, Connection, type QueueState } from './connection.js';
+export type { ExchangeType } from './definitions/definitions.js';
+export {
+  BrokerError,
+  type BrokerErrorCode,
+  type BrokerErrorInit,
+  REPLY_CODES,
+  type ReplyCode,
+  type Severity,
+} from './errors.js';
+export { LIMITS } from './limits.js';
+export {
+  DELIVERY_MODE_PERSISTENT,
+  type FieldTable,
+  type FieldValue,
+  isPersistent,
+  type Message,
+  type MessageProperties,
+} from './message/message.js';
+export type { BrokerOptions } from './options.js';
+export { Consumer } from './queue/consumer.js';
+export { Delivery } from './queue/delivery.js';
+export type { ReadyEntry } from './queue/ready-index.js';
+export { TopicRouter } from './routing/topic-router.js';
+export type { File, FileSystem } from './store/file-system.js';
+export type { DurableCallback } from './store/message-store.js';
+export { nodeFileSystem } from './store/node-file-system.js';
+export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
+export type { ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';

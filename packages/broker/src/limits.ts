@@ -1,0 +1,42 @@
+/**
+ * Every bound of the broker, with its reason. A stranger's input is checked against these before memory is
+ * taken for it.
+ */
+export interface Limits {
+  /** An AMQP short string has a one-byte length: names and routing keys can't be longer. Bytes. */
+  readonly shortStringBytesMax: number;
+  /** A body must fit a segment with room for its header, and one message must not own the process. Bytes. */
+  readonly bodyBytesMax: number;
+  /** Properties are copied into each move (dead-letter); they are meta data, not a second body. Bytes. */
+  readonly propertiesBytesMax: number;
+  /** Tables within tables: deeper ones are an attack on the stack, not a message. */
+  readonly tableDepthMax: number;
+  /** A record names its queues one by one; a fan-out wider than this is refused, not split (J2). */
+  readonly queuesPerMessageMax: number;
+  /** Below this a segment holds too few records to be worth a file. Bytes. */
+  readonly segmentBytesMin: number;
+  /** A position has 30 bits for the offset. Bytes. */
+  readonly segmentBytesMax: number;
+  /** A queue hands over at most this many messages before the others have their turn. */
+  readonly deliveriesPerTurnMax: number;
+  /** Messages read ahead from the disk for one queue, so that a backlog is read in few, long reads. */
+  readonly readAheadMessagesMax: number;
+  /** One read of the read-ahead. Bytes. */
+  readonly readAheadBytesMax: number;
+  /** Segments kept open for reading; the least recently used is closed first. */
+  readonly openSegmentsMax: number;
+}
+
+export const LIMITS: Limits = {
+  shortStringBytesMax: 255,
+  bodyBytesMax: 128 * 1024 * 1024,
+  propertiesBytesMax: 128 * 1024,
+  tableDepthMax: 32,
+  queuesPerMessageMax: 16_384,
+  segmentBytesMin: 64 * 1024,
+  segmentBytesMax: 1024 * 1024 * 1024,
+  deliveriesPerTurnMax: 256,
+  readAheadMessagesMax: 256,
+  readAheadBytesMax: 1024 * 1024,
+  openSegmentsMax: 16,
+};

@@ -1,0 +1,44 @@
+/**
+ * A value in a header table: what AMQP 0-9-1 field tables can carry (section 4.2.5.5), in JavaScript's terms.
+ * A `Date` is a timestamp (whole seconds on the wire), a `Uint8Array` a byte array, a `bigint` a 64-bit integer.
+ */
+export type FieldValue =
+  string | number | bigint | boolean | null | Date | Uint8Array | readonly FieldValue[] | FieldTable;
+
+export interface FieldTable {
+  readonly [name: string]: FieldValue | undefined;
+}
+
+/** The basic class's content properties (AMQP 0-9-1, section 1.8.1 of the reference), camel-cased. */
+export interface MessageProperties {
+  readonly contentType?: string;
+  readonly contentEncoding?: string;
+  readonly headers?: FieldTable;
+  /** 2 is persistent: the message survives a crash if its queue is durable. Anything else is transient. */
+  readonly deliveryMode?: number;
+  readonly priority?: number;
+  readonly correlationId?: string;
+  readonly replyTo?: string;
+  /** Milliseconds, as a decimal string. */
+  readonly expiration?: string;
+  readonly messageId?: string;
+  /** Whole seconds since the epoch. */
+  readonly timestamp?: number;
+  readonly type?: string;
+  readonly userId?: string;
+  readonly appId?: string;
+}
+
+/** What a publisher handed over. Immutable from then on: queues share one object, and so do its deliveries. */
+export interface Message {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly properties: MessageProperties;
+  readonly body: Buffer;
+}
+
+export const DELIVERY_MODE_PERSISTENT = 2;
+
+export function isPersistent(message: Message): boolean {
+  return message.properties.deliveryMode === DELIVERY_MODE_PERSISTENT;
+}

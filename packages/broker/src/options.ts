@@ -1,0 +1,96 @@
+import { type Clock, systemClock } from './clock.js';
+import { BrokerError } from './errors.js';
+import { LIMITS } from './limits.js';
+import type { FileSystem } from './store/file-system.js';
+import { nodeFileSystem } from './store/node-file-system.js';
+
+export interface BrokerOptions {
+  /**
+   * Where the broker keeps its data; made if missing, and owned by one process at a time. Without it everything is
+   * in memory and gone with the process.
+   */
+  readonly directory?: string;
+  /** A segment of the journal closes before a record would exceed this. Bytes, 64 KiB to 1 GiB. @default 64 MiB */
+  readonly segmentBytesMax?: number;
+  /**
+   * Budget for recently published bodies, so that consumers who keep up never read the disk. Bytes, 0 or more.
+   * @default 64 MiB
+   */
+  readonly cacheBytesMax?: number;
+  /**
+   * How long acks alone wait for a publish to share a commit with. A crash within it redelivers what they settled.
+   * Milliseconds, 0 to 1000. @default 5
+   */
+  readonly settlementDelayMs?: number;
+  /** @default the system's */
+  readonly clock?: Clock;
+  /** @default the system's */
+  readonly fileSystem?: FileSystem;
+  /**
+   * Told once when the store has failed (J5): publishers get the error too, but consumers would not hear of it.
+   * @default a process warning (`process.on('warning')`)
+   */
+  readonly onFailure?: (error: Error) => void;
+}
+
+export interface NormalisedBrokerOptions {
+  readonly directory: string | undefined;
+  readonly segmentBytesMax: number;
+  readonly cacheBytesMax: number;
+  readonly settlementDelayMs: number;
+  readonly clock: Clock;
+  readonly fileSystem: FileSystem;
+  readonly onFailure: (error: Error) => void;
+}
+
+const NUMBERS = {
+  segmentBytesMax: {
+    fallback: 64 * 1024 * 1024,
+    min: LIMITS.segmentBytesMin,
+    max: LIMITS.segmentBytesMax,
+    unit: 'bytes',
+  },
+  cacheBytesMax: { fallback: 64 * 1024 * 1024, min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' },
+  settlementDelayMs: { fallback: 5, min: 0, max: 1000, unit: 'milliseconds' },
+} as const;
+
+const KEYS = new Set(['directory', 'clock', 'fileSystem', 'onFailure', ...Object.keys(NUMBERS)]);
+
+/** Fills in the defaults. Throws INVALID_OPTION for an unknown key, a wrong type or a number out of range. */
+export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOptions {
+  for (const key of Object.keys(options)) {
+    if (!KEYS.has(key))
+      throw invalid(`'${key}' is not an option of the broker.`, `Options are: ${[...KEYS].join(', ')}.`);
+  }
+  const { directory } = options;
+  if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
+    throw invalid(`'directory' is ${describe(directory)}.`, 'Give a path as a non-empty string.');
+  }
+  return {
+    directory,
+    segmentBytesMax: integer(options, 'segmentBytesMax'),
+    cacheBytesMax: integer(options, 'cacheBytesMax'),
+    settlementDelayMs: integer(options, 'settlementDelayMs'),
+    clock: options.clock ?? systemClock,
+    fileSystem: options.fileSystem ?? nodeFileSystem,
+    onFailure: options.onFailure ?? ((error) => process.emitWarning(error)),
+  };
+}
+
+function integer(options: BrokerOptions, key: keyof typeof NUMBERS): number {
+  const { fallback, min, max, unit } = NUMBERS[key];
+  const value: unknown = options[key];
+  if (value === undefined) return fallback;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw invalid(`'${key}' is ${describe(value)}.`, `Give a whole number of ${unit} from ${min} to ${max}.`);
+  }
+  return value;
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : `${String(value)} (${typeof value})`;
+}
+
+function invalid(what: string, cure: string): BrokerError {
+  return new BrokerError('INVALID_OPTION', what, { cure });
+}

@@ -1,0 +1,58 @@
+import type { Delivery } from './delivery.js';
+import type { Queue } from './queue.js';
+
+export interface ConsumerInit {
+  readonly tag: string;
+  /** Deliveries that may be unsettled at once; 0 is no limit. */
+  readonly prefetchCount: number;
+  /** A delivery is settled as it is handed over. */
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  /** Must not throw. */
+  readonly onDelivery: (delivery: Delivery) => void;
+  /** The queue was deleted: no delivery comes any more. */
+  readonly onCancel: () => void;
+}
+
+/** Who takes messages from one queue. */
+export class Consumer {
+  readonly unsettled: Set<Delivery> = new Set();
+  cancelled: boolean = false;
+
+  constructor(
+    readonly queue: Queue,
+    readonly init: ConsumerInit,
+  ) {}
+
+  get tag(): string {
+    return this.init.tag;
+  }
+
+  hasCredit(): boolean {
+    const { prefetchCount } = this.init;
+    return !this.cancelled && (prefetchCount === 0 || this.unsettled.size < prefetchCount);
+  }
+
+  deliver(delivery: Delivery): void {
+    this.unsettled.add(delivery);
+    if (this.init.noAck) delivery.ack();
+    this.init.onDelivery(delivery);
+  }
+
+  onSettled(delivery: Delivery): void {
+    this.unsettled.delete(delivery);
+    this.queue.schedule();
+  }
+
+  /** No more deliveries; what is unsettled stays so until it is settled or {@link giveBack}. Idempotent. */
+  cancel(): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.queue.removeConsumer(this);
+  }
+
+  /** Requeues everything unsettled, as closing a channel does. */
+  giveBack(): void {
+    for (const delivery of this.unsettled) delivery.requeue({ failed: false });
+  }
+}

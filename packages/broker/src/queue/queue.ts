@@ -1,0 +1,221 @@
+import { LIMITS } from '../limits.js';
+import type { Message } from '../message/message.js';
+import type { MessageStore, StoredEntry } from '../store/message-store.js';
+import type { Position } from '../store/record.js';
+import { Consumer, type ConsumerInit } from './consumer.js';
+import { Delivery } from './delivery.js';
+import { type ReadyEntry, ReadyIndex } from './ready-index.js';
+
+export interface QueueInit {
+  readonly id: number;
+  readonly name: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  /** The connection that alone may use the queue, if it is exclusive. */
+  readonly owner: object | undefined;
+}
+
+/** What a queue is told by the layers above. */
+export interface QueueEnvironment {
+  readonly store: MessageStore;
+  /** Runs `turn` soon, after what is ready to run now, and not twice for two calls. */
+  readonly schedule: (turn: () => void) => void;
+  /** An auto-delete queue has lost its last consumer. */
+  readonly onUnused: (queue: Queue) => void;
+  /** A message could not be read from the disk. */
+  readonly onReadFailure: (queue: Queue, error: unknown) => void;
+}
+
+interface Loaded {
+  readonly entry: ReadyEntry;
+  readonly message: Message;
+}
+
+/** What is ready, who is next, what is unsettled. Competing consumers take turns; each has its prefetch. */
+export class Queue {
+  readonly #environment: QueueEnvironment;
+  readonly #ready = new ReadyIndex();
+  /** Read ahead from the disk: ready, and before everything in the index but what was put back. */
+  #loaded: Loaded[] = [];
+  /** Ready, and on their way from the disk; while there are any, nothing is delivered, so that the order holds. */
+  #loading: readonly ReadyEntry[] = [];
+  readonly #consumers: Consumer[] = [];
+  #nextConsumer = 0;
+  #unsettledCount = 0;
+  #deleted = false;
+  readonly #turn = (): void => this.#deliver();
+
+  constructor(
+    readonly init: QueueInit,
+    environment: QueueEnvironment,
+  ) {
+    this.#environment = environment;
+  }
+
+  get name(): string {
+    return this.init.name;
+  }
+
+  /** Messages that wait for a consumer. */
+  get readyCount(): number {
+    return this.#ready.length + this.#loaded.length + this.#loading.length;
+  }
+
+  /** Messages that were delivered and are not settled yet. */
+  get unsettledCount(): number {
+    return this.#unsettledCount;
+  }
+
+  get consumerCount(): number {
+    return this.#consumers.length;
+  }
+
+  get hasExclusiveConsumer(): boolean {
+    return this.#consumers.some((consumer) => consumer.init.exclusive);
+  }
+
+  enqueue(sequence: number, position: Position): void {
+    this.#ready.push(sequence, position, 0, false);
+    this.schedule();
+  }
+
+  /** Takes over what was found at opening. Whether it had been delivered nobody knows, so it counts as redelivered. */
+  restore(entries: readonly StoredEntry[]): void {
+    for (const { sequence, position, deliveryCount } of entries) {
+      this.#ready.push(sequence, position, deliveryCount, true);
+    }
+  }
+
+  addConsumer(init: ConsumerInit): Consumer {
+    const consumer = new Consumer(this, init);
+    this.#consumers.push(consumer);
+    this.schedule();
+    return consumer;
+  }
+
+  removeConsumer(consumer: Consumer): void {
+    const at = this.#consumers.indexOf(consumer);
+    if (at < 0) return;
+    this.#consumers.splice(at, 1);
+    if (this.#nextConsumer > at) this.#nextConsumer--;
+    if (this.#consumers.length === 0 && this.init.autoDelete && !this.#deleted)
+      this.#environment.onUnused(this);
+  }
+
+  settle(entry: ReadyEntry): void {
+    this.#unsettledCount--;
+    this.#release(entry);
+  }
+
+  /** A delivery's message was taken out of the queue by a move. */
+  taken(): void {
+    this.#unsettledCount--;
+  }
+
+  putBack(entry: ReadyEntry, failed: boolean): void {
+    this.#unsettledCount--;
+    if (this.#deleted) return this.#release(entry);
+    const deliveryCount = entry.deliveryCount + (failed ? 1 : 0);
+    if (failed && this.init.durable) {
+      this.#environment.store.requeue(this.init.id, entry.sequence, entry.position, deliveryCount);
+    }
+    this.#ready.putBack({ ...entry, deliveryCount, redelivered: true });
+    return this.schedule();
+  }
+
+  /** Removes all ready messages and returns how many; unsettled ones stay (AMQP 0-9-1, `queue.purge`). */
+  purge(): number {
+    const count = this.readyCount;
+    for (const { entry } of this.#loaded.splice(0)) this.#release(entry);
+    for (const entry of this.#loading) this.#release(entry);
+    this.#loading = [];
+    for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift())
+      this.#release(entry);
+    return count;
+  }
+
+  #release(entry: ReadyEntry): void {
+    this.#environment.store.settle(this.init.id, entry.sequence, entry.position, this.init.durable);
+  }
+
+  /** Removes what is ready, tells the consumers, and returns how many messages that were. */
+  delete(): number {
+    const count = this.purge();
+    this.#deleted = true;
+    for (const consumer of this.#consumers.splice(0)) {
+      consumer.cancelled = true;
+      consumer.init.onCancel();
+    }
+    return count;
+  }
+
+  /** Something changed that may let a message go to a consumer. */
+  schedule(): void {
+    if (this.#consumers.length > 0 && this.readyCount > 0) this.#environment.schedule(this.#turn);
+  }
+
+  #deliver(): void {
+    for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
+      if (this.#deleted) return;
+      const consumer = this.#takeConsumer();
+      if (consumer === undefined) return;
+      const loaded = this.#takeMessage();
+      if (loaded === undefined) return;
+      this.#unsettledCount++;
+      consumer.deliver(new Delivery(this, consumer, loaded.entry, loaded.message));
+    }
+    this.schedule();
+  }
+
+  /** The next consumer in turn that has credit. */
+  #takeConsumer(): Consumer | undefined {
+    const count = this.#consumers.length;
+    for (let tried = 0; tried < count; tried++) {
+      const at = (this.#nextConsumer + tried) % count;
+      const consumer = this.#consumers[at] as Consumer;
+      if (!consumer.hasCredit()) continue;
+      this.#nextConsumer = (at + 1) % count;
+      return consumer;
+    }
+    return undefined;
+  }
+
+  /** The next message, or undefined when there is none or it has yet to come from the disk. */
+  #takeMessage(): Loaded | undefined {
+    if (this.#loading.length > 0) return undefined;
+    const first = this.#loaded[0];
+    if (first !== undefined && first.entry.sequence < this.#ready.nextSequence()) return this.#loaded.shift();
+    const entry = this.#ready.shift();
+    if (entry === undefined) return undefined;
+    const message = this.#environment.store.peek(entry.position);
+    if (message !== undefined) return { entry, message };
+    void this.#load(entry);
+    return undefined;
+  }
+
+  /** Reads a batch that starts with `first`. */
+  async #load(first: ReadyEntry): Promise<void> {
+    const entries = [first];
+    const countMax = this.#loaded.length > 0 ? 1 : LIMITS.readAheadMessagesMax;
+    while (entries.length < countMax && this.#ready.length > 0)
+      entries.push(this.#ready.shift() as ReadyEntry);
+    this.#loading = entries;
+    try {
+      const messages = await this.#environment.store.read(entries.map((entry) => entry.position));
+      if (this.#loading !== entries) return;
+      this.#loading = [];
+      this.#loaded = merge(
+        this.#loaded,
+        entries.map((entry, i) => ({ entry, message: messages[i] as Message })),
+      );
+      this.schedule();
+    } catch (error) {
+      // A purge may have overtaken the read. Else nothing is skipped: the queue stands still, its messages are kept.
+      if (this.#loading === entries) this.#environment.onReadFailure(this, error);
+    }
+  }
+}
+
+function merge(a: Loaded[], b: Loaded[]): Loaded[] {
+  return a.length === 0 ? b : [...a, ...b].toSorted((x, y) => x.entry.sequence - y.entry.sequence);
+}

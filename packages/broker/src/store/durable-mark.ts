@@ -1,0 +1,54 @@
+import { crc32 } from 'node:zlib';
+import { systemCodeOf } from '../errors.js';
+import type { File, FileSystem } from './file-system.js';
+import type { Position } from './record.js';
+
+const MARK_BYTES = 12;
+
+/**
+ * How far the journal is durable, written after each fdatasync and never waited for: position u64, CRC-32 u32.
+ *
+ * It tells a torn tail from damage: bytes above the mark may be anything after a crash, bytes below it were on the
+ * disk, so if they do not read, something was lost and must be said (J4). The mark may be behind the truth (a power
+ * cut may lose it), never ahead of it.
+ */
+export class DurableMark {
+  readonly #bytes = Buffer.alloc(MARK_BYTES);
+
+  private constructor(private readonly file: File) {}
+
+  static async open(
+    fileSystem: FileSystem,
+    path: string,
+  ): Promise<{ mark: DurableMark; position: Position }> {
+    const file = await openOrCreate(fileSystem, path);
+    const bytes = Buffer.alloc(MARK_BYTES);
+    const count = await file.read(bytes, 0);
+    const valid = count === MARK_BYTES && crc32(bytes.subarray(0, 8)) === bytes.readUInt32BE(8);
+    return { mark: new DurableMark(file), position: valid ? Number(bytes.readBigUInt64BE(0)) : 0 };
+  }
+
+  write(position: Position): void {
+    this.#bytes.writeUInt32BE(Math.floor(position / 2 ** 32), 0);
+    this.#bytes.writeUInt32BE(position % 2 ** 32, 4);
+    this.#bytes.writeUInt32BE(crc32(this.#bytes.subarray(0, 8)), 8);
+    this.file.writeNow(this.#bytes, 0);
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.file.sync();
+    } finally {
+      await this.file.close();
+    }
+  }
+}
+
+async function openOrCreate(fileSystem: FileSystem, path: string): Promise<File> {
+  try {
+    return await fileSystem.open(path, 'write');
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    return fileSystem.open(path, 'create');
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * The only way to the disk. Paths are absolute or relative as the platform has them. Every promise rejects with the
+ * system's error (`code` such as ENOENT, ENOSPC); nothing is retried here.
+ */
+export interface FileSystem {
+  /** Makes the directory and its parents. Resolves also when it is there; rejects with ENOTDIR or EEXIST when a file is. */
+  makeDirectory(path: string): Promise<void>;
+  /** The names in a directory, sorted. */
+  list(path: string): Promise<string[]>;
+  /** Opens for reading and writing; `create` makes an empty file and rejects with EEXIST when there is one. */
+  open(path: string, mode: 'create' | 'write' | 'read'): Promise<File>;
+  rename(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /** Resolves when names made, renamed and removed in this directory before the call survive a power cut. */
+  syncDirectory(path: string): Promise<void>;
+}
+
+export interface File {
+  /** Resolves when all bytes are with the operating system: they survive a killed process, not a power cut. */
+  write(bytes: Uint8Array, position: number): Promise<void>;
+  /** The same, at once and blocking: for a few bytes. */
+  writeNow(bytes: Uint8Array, position: number): void;
+  /** Fills `into` from `position`; resolves with the bytes read, which are fewer only at the end of the file. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  /** fdatasync: resolves when every byte written before the call survives a power cut. */
+  sync(): Promise<void>;
+  size(): Promise<number>;
+  truncate(size: number): Promise<void>;
+  close(): Promise<void>;
+}

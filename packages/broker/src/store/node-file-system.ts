@@ -1,0 +1,103 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import type { File, FileSystem } from './file-system.js';
+
+const FLAGS = { create: 'wx+', write: 'r+', read: 'r' } as const;
+
+/** {@link FileSystem} on `node:fs`. */
+export const nodeFileSystem: FileSystem = {
+  async makeDirectory(directory) {
+    const made = await fs.promises.mkdir(directory, { recursive: true });
+    // A new directory's own name must survive as well, in each parent that got one.
+    if (made !== undefined) {
+      for (let at = path.resolve(directory); ; at = path.dirname(at)) {
+        await nodeFileSystem.syncDirectory(path.dirname(at));
+        if (at === path.resolve(made)) break;
+      }
+    }
+  },
+  async list(directory) {
+    return (await fs.promises.readdir(directory)).toSorted();
+  },
+  open(file, mode) {
+    return new Promise((resolve, reject) => {
+      fs.open(file, FLAGS[mode], (error, fd) => (error ? reject(error) : resolve(new NodeFile(fd))));
+    });
+  },
+  rename: (from, to) => fs.promises.rename(from, to),
+  remove: (file) => fs.promises.unlink(file),
+  async syncDirectory(directory) {
+    // Windows can't open a directory; NTFS journals its names itself.
+    if (process.platform === 'win32') return;
+    const handle = await fs.promises.open(directory, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+};
+
+class NodeFile implements File {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  write(bytes: Uint8Array, position: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const next = (from: number): void => {
+        fs.write(this.#fd, bytes, from, bytes.length - from, position + from, (error, written) => {
+          if (error) reject(error);
+          else if (from + written >= bytes.length) resolve();
+          else next(from + written);
+        });
+      };
+      next(0);
+    });
+  }
+
+  writeNow(bytes: Uint8Array, position: number): void {
+    for (let from = 0; from < bytes.length;) {
+      from += fs.writeSync(this.#fd, bytes, from, bytes.length - from, position + from);
+    }
+  }
+
+  read(into: Uint8Array, position: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const next = (from: number): void => {
+        fs.read(this.#fd, into, from, into.length - from, position + from, (error, count) => {
+          if (error) reject(error);
+          else if (count === 0 || from + count >= into.length) resolve(from + count);
+          else next(from + count);
+        });
+      };
+      next(0);
+    });
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.fdatasync(this.#fd, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  size(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      fs.fstat(this.#fd, (error, stats) => (error ? reject(error) : resolve(stats.size)));
+    });
+  }
+
+  truncate(size: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.ftruncate(this.#fd, size, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fs.close(this.#fd, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+}

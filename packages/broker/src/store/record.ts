@@ -1,0 +1,227 @@
+import { crc32 } from 'node:zlib';
+import type { Message } from '../message/message.js';
+import { readProperties, writeProperties } from '../message/properties-codec.js';
+import { ByteReader, type ByteWriter } from '../message/table-codec.js';
+
+/**
+ * A record of the journal. Integers are big-endian.
+ *
+ *     0        4        8      9         12
+ *     +--------+--------+------+---------+---------- … --+
+ *     | length | CRC-32 | type | zero    | payload       |
+ *     +--------+--------+------+---------+---------- … --+
+ *
+ * `length` counts the whole record. The CRC is over everything from `type` to the end, and starts from `length`,
+ * so that a changed length is noticed too (J4).
+ */
+export const RECORD_HEADER_BYTES = 12;
+
+export const RECORD_TYPE = {
+  /** Starts a commit: up to where the journal was durable when the commit was put together. */
+  commit: 1,
+  /** A message, its body, and the queues it went to. */
+  publish: 2,
+  /** Messages that left their queues for good. */
+  settle: 3,
+  /** A message that came back to its queue after a failed attempt, with its delivery count. */
+  requeue: 4,
+  /** A message taken from one queue and put into others, in one (J2). The body stays where it is. */
+  move: 5,
+  /** A definition made, changed or removed. */
+  define: 6,
+} as const;
+
+/** Reserves the header; returns where the record starts. Its payload is written next, then {@link endRecord}. */
+export function beginRecord(out: ByteWriter, type: number): number {
+  const start = out.reserve(RECORD_HEADER_BYTES);
+  out.buffer.writeUInt32BE(type << 24, start + 8);
+  return start;
+}
+
+export function endRecord(out: ByteWriter, start: number): void {
+  const length = out.end - start;
+  out.buffer.writeUInt32BE(length, start);
+  out.buffer.writeUInt32BE(crc32(out.buffer.subarray(start + 8, out.end), length), start + 4);
+}
+
+export interface RawRecord {
+  readonly type: number;
+  readonly length: number;
+  readonly payload: ByteReader;
+}
+
+export type RecordCheck =
+  | { readonly ok: true; readonly record: RawRecord }
+  /** `needs` is how many bytes the record claims, when the header could be read and claims more than there is. */
+  | { readonly ok: false; readonly why: string; readonly needs?: number };
+
+/** Reads and checks the record at `at`. Never throws: what is wrong is a value. */
+export function readRecord(buffer: Buffer, at: number): RecordCheck {
+  if (at + RECORD_HEADER_BYTES > buffer.length) {
+    return { ok: false, why: 'the file ends inside a record header', needs: RECORD_HEADER_BYTES };
+  }
+  const length = buffer.readUInt32BE(at);
+  if (length < RECORD_HEADER_BYTES) return { ok: false, why: `a record can't have ${length} bytes` };
+  if (at + length > buffer.length) return { ok: false, why: 'the file ends inside a record', needs: length };
+  const expected = buffer.readUInt32BE(at + 4);
+  const actual = crc32(buffer.subarray(at + 8, at + length), length);
+  if (expected !== actual) return { ok: false, why: 'the checksum does not match the bytes' };
+  const type = buffer.readUInt8(at + 8);
+  return {
+    ok: true,
+    record: { type, length, payload: new ByteReader(buffer, at + RECORD_HEADER_BYTES, at + length) },
+  };
+}
+
+/** Where a record lies: the segment's number and the offset in its file, in one safe integer. */
+export type Position = number;
+
+const OFFSET_SPAN = 2 ** 30;
+
+export function positionOf(segment: number, offset: number): Position {
+  return segment * OFFSET_SPAN + offset;
+}
+
+export function segmentOf(position: Position): number {
+  return Math.floor(position / OFFSET_SPAN);
+}
+
+export function offsetOf(position: Position): number {
+  return position % OFFSET_SPAN;
+}
+
+export interface PublishRecord {
+  readonly sequence: number;
+  readonly queueIds: readonly number[];
+  readonly message: Message;
+}
+
+/** sequence u64, queue count u16, queue ids u32 each, exchange, routing key, properties' length u32, properties, body. */
+export function writePublish(
+  out: ByteWriter,
+  sequence: number,
+  queueIds: readonly number[],
+  message: Message,
+): void {
+  const start = beginRecord(out, RECORD_TYPE.publish);
+  out.uint64(sequence);
+  writeEnvelope(out, queueIds, message);
+  out.bytes(message.body);
+  endRecord(out, start);
+}
+
+function writeEnvelope(out: ByteWriter, queueIds: readonly number[], message: Omit<Message, 'body'>): void {
+  out.uint16(queueIds.length);
+  for (const id of queueIds) out.uint32(id);
+  out.shortString(message.exchange);
+  out.shortString(message.routingKey);
+  const lengthAt = out.reserve(4);
+  writeProperties(out, message.properties);
+  out.buffer.writeUInt32BE(out.end - lengthAt - 4, lengthAt);
+}
+
+function readEnvelope(from: ByteReader): { queueIds: number[]; message: Omit<Message, 'body'> } {
+  const queueIds = Array.from({ length: from.uint16() }, () => from.uint32());
+  const exchange = from.shortString();
+  const routingKey = from.shortString();
+  const properties = readProperties(from.slice(from.uint32()));
+  return { queueIds, message: { exchange, routingKey, properties } };
+}
+
+export function readPublish(payload: ByteReader): PublishRecord {
+  const sequence = payload.uint64();
+  const { queueIds, message } = readEnvelope(payload);
+  return { sequence, queueIds, message: { ...message, body: payload.bytes(payload.end - payload.at) } };
+}
+
+/** Only what recovery needs: no strings, no properties, no body. */
+export function readPublishIndex(payload: ByteReader): { sequence: number; queueIds: number[] } {
+  const sequence = payload.uint64();
+  return { sequence, queueIds: Array.from({ length: payload.uint16() }, () => payload.uint32()) };
+}
+
+export interface MoveRecord {
+  readonly sequence: number;
+  readonly fromQueueId: number;
+  readonly fromSequence: number;
+  /** The publish record that holds the body. */
+  readonly bodyPosition: Position;
+  readonly queueIds: readonly number[];
+  readonly message: Omit<Message, 'body'>;
+}
+
+/** sequence u64, from-queue u32, from-sequence u64, body position u64, then as in publish, without a body. */
+export function writeMove(out: ByteWriter, move: MoveRecord): void {
+  const start = beginRecord(out, RECORD_TYPE.move);
+  out.uint64(move.sequence);
+  out.uint32(move.fromQueueId);
+  out.uint64(move.fromSequence);
+  out.uint64(move.bodyPosition);
+  writeEnvelope(out, move.queueIds, move.message);
+  endRecord(out, start);
+}
+
+export function readMove(payload: ByteReader): MoveRecord {
+  const sequence = payload.uint64();
+  const fromQueueId = payload.uint32();
+  const fromSequence = payload.uint64();
+  const bodyPosition = payload.uint64();
+  return { sequence, fromQueueId, fromSequence, bodyPosition, ...readEnvelope(payload) };
+}
+
+/** queue id u32, sequence u64: as many as the record has room for. */
+export function writeSettlements(
+  out: ByteWriter,
+  queueIds: readonly number[],
+  sequences: readonly number[],
+): void {
+  const start = beginRecord(out, RECORD_TYPE.settle);
+  for (let i = 0; i < queueIds.length; i++) {
+    out.uint32(queueIds[i] as number);
+    out.uint64(sequences[i] as number);
+  }
+  endRecord(out, start);
+}
+
+/** queue id u32, sequence u64, delivery count u32. */
+export function writeRequeue(
+  out: ByteWriter,
+  queueId: number,
+  sequence: number,
+  deliveryCount: number,
+): void {
+  const start = beginRecord(out, RECORD_TYPE.requeue);
+  out.uint32(queueId);
+  out.uint64(sequence);
+  out.uint32(deliveryCount);
+  endRecord(out, start);
+}
+
+/** A definition as the store sees it: JSON under a key. A removed one has the value `null`. */
+export interface DefinitionRecord {
+  readonly sequence: number;
+  readonly key: string;
+  readonly value: unknown;
+}
+
+/** sequence u64, then key and value (JSON), each a u32 length and UTF-8. */
+export function writeDefinition(out: ByteWriter, { sequence, key, value }: DefinitionRecord): void {
+  const start = beginRecord(out, RECORD_TYPE.define);
+  out.uint64(sequence);
+  out.longString(key);
+  out.longString(JSON.stringify(value));
+  endRecord(out, start);
+}
+
+export function readDefinition(payload: ByteReader): DefinitionRecord {
+  const sequence = payload.uint64();
+  const key = payload.longString();
+  return { sequence, key, value: JSON.parse(payload.longString()) as unknown };
+}
+
+/** durable-up-to position u64. */
+export function writeCommit(out: ByteWriter, durableUpTo: Position): void {
+  const start = beginRecord(out, RECORD_TYPE.commit);
+  out.uint64(durableUpTo);
+  endRecord(out, start);
+}

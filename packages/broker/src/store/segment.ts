@@ -1,0 +1,65 @@
+import { crc32 } from 'node:zlib';
+import { BrokerError } from '../errors.js';
+
+/**
+ * The first bytes of a segment file. Integers are big-endian.
+ *
+ *     0      4         6      8                16               24     28       32
+ *     +------+---------+------+----------------+----------------+------+--------+
+ *     | NMQJ | version | zero | segment number | first sequence | zero | CRC-32 |
+ *     +------+---------+------+----------------+----------------+------+--------+
+ *
+ * `first sequence`: after the next opening, sequences go on from here at least, even when all records before are gone.
+ */
+export const SEGMENT_HEADER_BYTES = 32;
+export const FORMAT_VERSION = 1;
+const MAGIC = 'NMQJ';
+
+export interface SegmentHeader {
+  readonly number: number;
+  readonly firstSequence: number;
+}
+
+export function segmentFileName(number: number): string {
+  return `${String(number).padStart(10, '0')}.segment`;
+}
+
+/** The number of the segment that a file name stands for, or undefined. */
+export function segmentNumberOf(fileName: string): number | undefined {
+  const match = /^(\d{10})\.segment$/.exec(fileName);
+  return match === null ? undefined : Number(match[1]);
+}
+
+export function encodeSegmentHeader({ number, firstSequence }: SegmentHeader): Buffer {
+  const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  header.write(MAGIC, 0, 'latin1');
+  header.writeUInt16BE(FORMAT_VERSION, 4);
+  header.writeBigUInt64BE(BigInt(number), 8);
+  header.writeBigUInt64BE(BigInt(firstSequence), 16);
+  header.writeUInt32BE(crc32(header.subarray(0, 28)), 28);
+  return header;
+}
+
+/**
+ * Returns the header, or in words what is wrong with it. Throws JOURNAL_VERSION when it is whole but of a version
+ * that this code does not know: never to be taken for damage.
+ */
+export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader | string {
+  if (buffer.length < SEGMENT_HEADER_BYTES) return 'the file ends inside the segment header';
+  if (buffer.toString('latin1', 0, 4) !== MAGIC) return `the file does not start with ${MAGIC}`;
+  if (crc32(buffer.subarray(0, 28)) !== buffer.readUInt32BE(28)) {
+    return 'the checksum of the segment header does not match';
+  }
+  const version = buffer.readUInt16BE(4);
+  if (version !== FORMAT_VERSION) {
+    throw new BrokerError(
+      'JOURNAL_VERSION',
+      `${file} has format version ${version}; this release reads version ${FORMAT_VERSION}.`,
+      { severity: 'broker', cure: 'Use the release of nestmq that wrote it; nothing was changed.' },
+    );
+  }
+  return {
+    number: Number(buffer.readBigUInt64BE(8)),
+    firstSequence: Number(buffer.readBigUInt64BE(16)),
+  };
+}

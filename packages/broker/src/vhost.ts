@@ -1,0 +1,326 @@
+import { randomBytes } from 'node:crypto';
+import {
+  decodeKey,
+  type DefinitionKey,
+  encodeKey,
+  type ExchangeDefinition,
+  type ExchangeType,
+  type QueueDefinition,
+} from './definitions/definitions.js';
+import { channelError, connectionError } from './errors.js';
+import { Exchange, isExchangeType } from './exchange.js';
+import type { Message } from './message/message.js';
+import type { Delivery } from './queue/delivery.js';
+import { Queue, type QueueEnvironment } from './queue/queue.js';
+import type { Recovered } from './store/message-store.js';
+
+/** Where a message went. Not an error: the caller decides what unroutable means. */
+export type PublishOutcome = 'routed' | 'unroutable';
+
+export interface ExchangeOptions {
+  readonly type: ExchangeType;
+  /** Survives a restart. @default true */
+  readonly durable?: boolean;
+  /** Deleted when its last binding goes, after it had one. @default false */
+  readonly autoDelete?: boolean;
+}
+
+export interface QueueOptions {
+  /** Survives a restart, and so do the persistent messages in it. @default true */
+  readonly durable?: boolean;
+  /** Only for the declaring connection, and deleted with it. Not durable, whatever `durable` says. @default false */
+  readonly exclusive?: boolean;
+  /** Deleted when its last consumer goes, after it had one. @default false */
+  readonly autoDelete?: boolean;
+}
+
+const DEFAULT_EXCHANGE = '';
+const PREDECLARED: readonly [string, ExchangeType][] = [
+  [DEFAULT_EXCHANGE, 'direct'],
+  ['amq.direct', 'direct'],
+  ['amq.fanout', 'fanout'],
+  ['amq.topic', 'topic'],
+];
+
+/**
+ * Exchanges, queues and bindings of one virtual host, and the way of a message: publish, route, store, enqueue.
+ *
+ * Definitions take effect at once and go into the same journal as messages, before any message that needs them: so a
+ * confirm can't come before they are durable (J1).
+ */
+export class Vhost {
+  readonly #environment: QueueEnvironment;
+  readonly #exchanges = new Map<string, Exchange>();
+  readonly #queues = new Map<string, Queue>();
+  #nextQueueId = 1;
+
+  constructor(
+    readonly name: string,
+    environment: Pick<QueueEnvironment, 'store' | 'schedule' | 'onReadFailure'>,
+  ) {
+    this.#environment = { ...environment, onUnused: (queue) => this.#remove(queue) };
+    for (const [exchange, type] of PREDECLARED)
+      this.#exchanges.set(exchange, new Exchange(exchange, type, true, false));
+  }
+
+  /** Rebuilds what the store had. Messages of queues that are no more are settled. */
+  restore({ definitions, entries }: Recovered): void {
+    const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
+    for (const [key, value] of all) {
+      if (key[0] === 'exchange') this.#restoreExchange(key[2], value as ExchangeDefinition);
+      if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
+    }
+    for (const [key] of all) {
+      if (key[0] === 'binding') this.#exchange(key[2]).bind(this.#queue(key[3]), key[4]);
+    }
+    const byId = new Map([...this.#queues.values()].map((queue) => [queue.init.id, queue]));
+    for (const [id, stored] of entries) {
+      this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
+      const queue = byId.get(id);
+      if (queue !== undefined) queue.restore(stored);
+      else for (const one of stored) this.#environment.store.settle(id, one.sequence, one.position, true);
+    }
+  }
+
+  #restoreExchange(name: string, { type, autoDelete }: ExchangeDefinition): void {
+    this.#exchanges.set(name, new Exchange(name, type, true, autoDelete));
+  }
+
+  #restoreQueue(name: string, { id, autoDelete }: QueueDefinition): void {
+    this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
+    this.#add(new Queue({ id, name, durable: true, autoDelete, owner: undefined }, this.#environment));
+  }
+
+  // ---------------------------------------------------------------- exchanges
+
+  declareExchange(name: string, options: ExchangeOptions): Exchange {
+    if (!isExchangeType(options.type))
+      throw connectionError('COMMAND_INVALID', `invalid exchange type '${String(options.type)}'`);
+    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    const { type, durable = true, autoDelete = false } = options;
+    const existing = this.#exchanges.get(name);
+    if (existing !== undefined) {
+      const at = `exchange '${name}' in vhost '${this.name}'`;
+      assertEquivalent('type', type, existing.type, at);
+      assertEquivalent('durable', durable, existing.durable, at);
+      assertEquivalent('auto_delete', autoDelete, existing.autoDelete, at);
+      return existing;
+    }
+    this.#assertNotReserved('exchange', name);
+    const exchange = new Exchange(name, type, durable, autoDelete);
+    if (durable) this.#define(['exchange', this.name, name], { type, autoDelete });
+    this.#exchanges.set(name, exchange);
+    return exchange;
+  }
+
+  /** Also removes its bindings. One that is not there is not an error (RabbitMQ since 3.2). */
+  deleteExchange(name: string): void {
+    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    const exchange = this.#exchanges.get(name);
+    if (exchange === undefined) return;
+    if (name.startsWith('amq.')) {
+      throw channelError(
+        'ACCESS_REFUSED',
+        `deletion of system exchange '${name}' in vhost '${this.name}' not allowed`,
+      );
+    }
+    for (const queue of exchange.bindings.keys()) this.#unbindAll(exchange, queue);
+    if (exchange.durable) this.#define(['exchange', this.name, name], null);
+    this.#exchanges.delete(name);
+  }
+
+  // ---------------------------------------------------------------- queues
+
+  /** An empty name is filled in by the server. Returns the queue that is there when it is equivalent. */
+  declareQueue(name: string, options: QueueOptions, owner: object): Queue {
+    const { exclusive = false, autoDelete = false } = options;
+    const durable = (options.durable ?? true) && !exclusive;
+    const existing = this.#queues.get(name);
+    if (existing !== undefined) {
+      this.#assertAccess(existing, owner);
+      if (exclusive !== (existing.init.owner !== undefined)) throw this.#locked(name);
+      const at = `queue '${name}' in vhost '${this.name}'`;
+      assertEquivalent('durable', durable, existing.init.durable, at);
+      assertEquivalent('auto_delete', autoDelete, existing.init.autoDelete, at);
+      return existing;
+    }
+    this.#assertNotReserved('queue', name);
+    const queue = new Queue(
+      {
+        id: this.#nextQueueId++,
+        name: name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name,
+        durable,
+        autoDelete,
+        owner: exclusive ? owner : undefined,
+      },
+      this.#environment,
+    );
+    if (durable) this.#define(['queue', this.name, queue.name], { id: queue.init.id, autoDelete });
+    this.#add(queue);
+    return queue;
+  }
+
+  #add(queue: Queue): void {
+    this.#queues.set(queue.name, queue);
+    this.#exchange(DEFAULT_EXCHANGE).bind(queue, queue.name);
+  }
+
+  /** Throws NOT_FOUND, or RESOURCE_LOCKED when it is exclusive to another connection. */
+  queue(name: string, owner: object): Queue {
+    const queue = this.#queue(name);
+    this.#assertAccess(queue, owner);
+    return queue;
+  }
+
+  /** Returns how many messages were ready. One that is not there is not an error (RabbitMQ since 3.2). */
+  deleteQueue(name: string, owner: object): number {
+    const queue = this.#queues.get(name);
+    if (queue === undefined) return 0;
+    this.#assertAccess(queue, owner);
+    return this.#remove(queue);
+  }
+
+  deleteQueuesOf(owner: object): void {
+    for (const queue of this.#queues.values()) if (queue.init.owner === owner) this.#remove(queue);
+  }
+
+  #remove(queue: Queue): number {
+    for (const exchange of this.#exchanges.values()) this.#unbindAll(exchange, queue);
+    if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
+    this.#queues.delete(queue.name);
+    return queue.delete();
+  }
+
+  // ---------------------------------------------------------------- bindings
+
+  bind(queueName: string, exchangeName: string, key: string, owner: object): void {
+    if (exchangeName === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    const exchange = this.#exchange(exchangeName);
+    const queue = this.queue(queueName, owner);
+    if (exchange.has(queue, key)) return;
+    if (exchange.durable && queue.init.durable) this.#define(this.#bindingKey(exchange, queue, key), {});
+    exchange.bind(queue, key);
+  }
+
+  /** A binding, queue or exchange that is not there is not an error (RabbitMQ since 3.2). */
+  unbind(queueName: string, exchangeName: string, key: string, owner: object): void {
+    if (exchangeName === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    const exchange = this.#exchanges.get(exchangeName);
+    const queue = this.#queues.get(queueName);
+    if (exchange === undefined || queue === undefined) return;
+    this.#assertAccess(queue, owner);
+    if (!exchange.has(queue, key)) return;
+    exchange.unbind(queue, key);
+    this.#undefineBinding(exchange, queue, key);
+    this.#deleteIfUnbound(exchange);
+  }
+
+  #unbindAll(exchange: Exchange, queue: Queue): void {
+    const keys = exchange.unbindAll(queue);
+    if (exchange.name === DEFAULT_EXCHANGE || keys.length === 0) return;
+    for (const key of keys) this.#undefineBinding(exchange, queue, key);
+    this.#deleteIfUnbound(exchange);
+  }
+
+  #deleteIfUnbound(exchange: Exchange): void {
+    if (
+      exchange.autoDelete &&
+      exchange.bindings.size === 0 &&
+      this.#exchanges.delete(exchange.name) &&
+      exchange.durable
+    ) {
+      this.#define(['exchange', this.name, exchange.name], null);
+    }
+  }
+
+  #undefineBinding(exchange: Exchange, queue: Queue, key: string): void {
+    if (exchange.durable && queue.init.durable) this.#define(this.#bindingKey(exchange, queue, key), null);
+  }
+
+  #bindingKey(exchange: Exchange, queue: Queue, key: string): DefinitionKey {
+    return ['binding', this.name, exchange.name, queue.name, key];
+  }
+
+  #define(key: DefinitionKey, value: object | null): void {
+    this.#environment.store.define(encodeKey(key), value);
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  /** Throws NOT_FOUND for a missing exchange, and what {@link MessageStore.publish} throws. */
+  publish(message: Message): PublishOutcome {
+    const queues = this.#exchange(message.exchange).router.route(message.routingKey);
+    if (queues.size === 0) return 'unroutable';
+    const { journaled, others } = byDurability(queues);
+    const { sequence, position } = this.#environment.store.publish(message, journaled, others);
+    for (const queue of queues) queue.enqueue(sequence, position);
+    return 'routed';
+  }
+
+  /**
+   * Settles a delivery by publishing its body under a new envelope, in one step that a crash can't split (J2). When
+   * it is unroutable, or the delivery was settled before, nothing happens.
+   */
+  forward(delivery: Delivery, envelope: Omit<Message, 'body'>): PublishOutcome | 'settled' {
+    const queues = this.#exchange(envelope.exchange).router.route(envelope.routingKey);
+    if (queues.size === 0) return 'unroutable';
+    const { journaled, others } = byDurability(queues);
+    const moved = delivery.settleBy(({ init }, { sequence, position }) => {
+      const from = { queueId: init.id, sequence, position, durableQueue: init.durable };
+      const message = { ...envelope, body: delivery.message.body };
+      const appended = this.#environment.store.move(from, message, journaled, others);
+      for (const queue of queues) queue.enqueue(appended.sequence, appended.position);
+    });
+    return moved ? 'routed' : 'settled';
+  }
+
+  // ---------------------------------------------------------------- finding and refusing
+
+  #exchange(name: string): Exchange {
+    const exchange = this.#exchanges.get(name);
+    if (exchange === undefined)
+      throw channelError('NOT_FOUND', `no exchange '${name}' in vhost '${this.name}'`);
+    return exchange;
+  }
+
+  #queue(name: string): Queue {
+    const queue = this.#queues.get(name);
+    if (queue === undefined) throw channelError('NOT_FOUND', `no queue '${name}' in vhost '${this.name}'`);
+    return queue;
+  }
+
+  #assertAccess(queue: Queue, owner: object): void {
+    if (queue.init.owner !== undefined && queue.init.owner !== owner) throw this.#locked(queue.name);
+  }
+
+  #locked(name: string): Error {
+    return channelError(
+      'RESOURCE_LOCKED',
+      `cannot obtain exclusive access to locked queue '${name}' in vhost '${this.name}'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`,
+    );
+  }
+
+  #assertNotReserved(kind: 'queue' | 'exchange', name: string): void {
+    if (name.startsWith('amq.')) {
+      throw channelError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
+    }
+  }
+}
+
+function byDurability(queues: ReadonlySet<Queue>): { journaled: number[]; others: number } {
+  const journaled: number[] = [];
+  for (const { init } of queues) if (init.durable) journaled.push(init.id);
+  return { journaled, others: queues.size - journaled.length };
+}
+
+function assertEquivalent(argument: string, received: unknown, current: unknown, at: string): void {
+  if (received === current) return;
+  throw channelError(
+    'PRECONDITION_FAILED',
+    `inequivalent arg '${argument}' for ${at}: received '${String(received)}' but current is '${String(current)}'`,
+  );
+}
+
+function refusedOnDefault(): Error {
+  return channelError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
+}
