@@ -5,7 +5,7 @@
 export interface Limits {
   /** An AMQP short string has a one-byte length: names and routing keys can't be longer. Bytes. */
   readonly shortStringBytesMax: number;
-  /** A body must fit a segment with room for its header, and one message must not own the process. Bytes. */
+  /** RabbitMQ 4's default `max_message_size`, so that what is accepted here is accepted there. Bytes. */
   readonly bodyBytesMax: number;
   /** Properties are copied into each move (dead-letter); they are meta data, not a second body. Bytes. */
   readonly propertiesBytesMax: number;
@@ -29,7 +29,7 @@ export interface Limits {
 
 export const LIMITS: Limits = {
   shortStringBytesMax: 255,
-  bodyBytesMax: 128 * 1024 * 1024,
+  bodyBytesMax: 16 * 1024 * 1024,
   propertiesBytesMax: 128 * 1024,
   tableDepthMax: 32,
   queuesPerMessageMax: 16_384,

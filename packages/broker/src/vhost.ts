@@ -7,8 +7,9 @@ import {
   type ExchangeType,
   type QueueDefinition,
 } from './definitions/definitions.js';
-import { channelError, connectionError } from './errors.js';
+import { BrokerError, channelError, connectionError } from './errors.js';
 import { Exchange, isExchangeType } from './exchange.js';
+import { LIMITS } from './limits.js';
 import type { Message } from './message/message.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
@@ -107,6 +108,7 @@ export class Vhost {
       return existing;
     }
     this.#assertNotReserved('exchange', name);
+    assertShortString('exchange name', name);
     const exchange = new Exchange(name, type, durable, autoDelete);
     if (durable) this.#define(['exchange', this.name, name], { type, autoDelete });
     this.#exchanges.set(name, exchange);
@@ -145,6 +147,7 @@ export class Vhost {
       return existing;
     }
     this.#assertNotReserved('queue', name);
+    assertShortString('queue name', name);
     const queue = new Queue(
       {
         id: this.#nextQueueId++,
@@ -197,6 +200,7 @@ export class Vhost {
     if (exchangeName === DEFAULT_EXCHANGE) throw refusedOnDefault();
     const exchange = this.#exchange(exchangeName);
     const queue = this.queue(queueName, owner);
+    assertShortString('binding key', key);
     if (exchange.has(queue, key)) return;
     if (exchange.durable && queue.init.durable) this.#define(this.#bindingKey(exchange, queue, key), {});
     exchange.bind(queue, key);
@@ -249,6 +253,7 @@ export class Vhost {
 
   /** Throws NOT_FOUND for a missing exchange, and what {@link MessageStore.publish} throws. */
   publish(message: Message): PublishOutcome {
+    assertShortString('routing key', message.routingKey);
     const queues = this.#exchange(message.exchange).router.route(message.routingKey);
     if (queues.size === 0) return 'unroutable';
     const { journaled, others } = byDurability(queues);
@@ -319,6 +324,15 @@ function assertEquivalent(argument: string, received: unknown, current: unknown,
     'PRECONDITION_FAILED',
     `inequivalent arg '${argument}' for ${at}: received '${String(received)}' but current is '${String(current)}'`,
   );
+}
+
+/** UTF-8 takes at most 3 bytes a UTF-16 unit, so most need no counting. */
+function assertShortString(what: string, value: string): void {
+  const bytesMax = LIMITS.shortStringBytesMax;
+  if (value.length * 3 <= bytesMax || Buffer.byteLength(value) <= bytesMax) return;
+  throw new BrokerError('INVALID_MESSAGE', `The ${what} '${value.slice(0, 40)}…' has ${Buffer.byteLength(value)} bytes.`, {
+    cure: `Give one of at most ${bytesMax} bytes as UTF-8.`,
+  });
 }
 
 function refusedOnDefault(): Error {
