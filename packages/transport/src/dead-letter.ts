@@ -1,0 +1,56 @@
+import type { FieldValue, Message } from '@nestmq/broker';
+import { deadLetterQueueOf, HEADER } from './envelope.js';
+import type { LinkDelivery } from './links/link.js';
+
+export interface DeadLetterCause {
+  readonly queue: string;
+  /** `attempts`: all were used up. `no-handler`: nobody here handles it. `unreadable`: the body is not JSON. */
+  readonly reason: string;
+  readonly error: unknown;
+  readonly attempts: number;
+  readonly nowMs: number;
+}
+
+/** Stacks are for people; the first lines tell. Characters. */
+const STACK_CHARACTERS_MAX = 2000;
+
+/** The envelope under which a message goes to its queue's dead letters: as it was, and why it was given up. */
+export function deadLetter(delivery: LinkDelivery, cause: DeadLetterCause): Omit<Message, 'body'> {
+  const { exchange, routingKey, properties } = delivery.message;
+  const headers: Record<string, FieldValue | undefined> = { ...properties.headers };
+  // Put at the end of its queue once, it came through the default exchange: its own origin is in the header.
+  const origin = headers[HEADER.routingKey];
+  delete headers[HEADER.handlers];
+  return {
+    exchange: '',
+    routingKey: deadLetterQueueOf(cause.queue),
+    properties: {
+      ...properties,
+      headers: {
+        ...headers,
+        [HEADER.reason]: cause.reason,
+        ...errorHeaders(cause.error),
+        [HEADER.attempts]: cause.attempts,
+        [HEADER.queue]: cause.queue,
+        [HEADER.exchange]: exchange,
+        [HEADER.routingKey]: origin ?? routingKey,
+        [HEADER.deadAt]: new Date(cause.nowMs).toISOString(),
+      },
+    },
+  };
+}
+
+function errorHeaders(error: unknown): Record<string, FieldValue> {
+  if (error === undefined) return {};
+  if (!(error instanceof Error)) {
+    return {
+      [HEADER.errorName]: 'Error',
+      [HEADER.errorMessage]: typeof error === 'string' ? error : JSON.stringify(error),
+    };
+  }
+  return {
+    [HEADER.errorName]: error.name,
+    [HEADER.errorMessage]: error.message,
+    [HEADER.errorStack]: (error.stack ?? '').slice(0, STACK_CHARACTERS_MAX),
+  };
+}

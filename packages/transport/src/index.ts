@@ -1,0 +1,15 @@
+export {
+  deadLetterQueueOf,
+  EVENTS_EXCHANGE,
+  HEADER as QUEUE_HEADERS,
+  REPLY as QUEUE_REPLIES,
+  REQUESTS_EXCHANGE,
+} from './envelope.js';
+export { leaseBroker, type BrokerLease } from './links/embedded-brokers.js';
+export type { ConsumeOptions, Link, LinkDelivery, PublishCallback, Subscription } from './links/link.js';
+export { QueueClient } from './queue.client.js';
+export { QueueContext } from './queue.context.js';
+export { NoHandlerException, QueueClosedException, QueueOptionsException } from './queue.exceptions.js';
+export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
+export type { HandlerOptions, QueueOptions, RetryOptions } from './queue.options.js';
+export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';

@@ -1,0 +1,116 @@
+import {
+  type DynamicModule,
+  Global,
+  Inject,
+  Module,
+  type ModuleMetadata,
+  type OnApplicationShutdown,
+  type OnModuleDestroy,
+  type Provider,
+} from '@nestjs/common';
+import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import { QueueClient } from './queue.client.js';
+import { QUEUE_FEATURE, QUEUE_OPTIONS } from './queue.constants.js';
+import { QueueExplorer } from './queue.explorer.js';
+import { type HandlerOptions, normaliseHandlerOptions, type QueueOptions } from './queue.options.js';
+import { QueueServer } from './queue.server.js';
+
+/**
+ * @publicApi
+ */
+export interface QueueModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  readonly useFactory: (...dependencies: never[]) => QueueOptions | Promise<QueueOptions>;
+  readonly inject?: readonly (
+    NonNullable<Parameters<typeof Inject>[0]> | { token: unknown; optional: boolean }
+  )[];
+}
+
+/** Of the modules that Nest tells of its shutdown, this one comes before all others. */
+const FIRST_TO_STOP = -1;
+
+/** Drains before anything else is torn down: handlers end while what they use still works. */
+@Module({})
+export class QueueDrainModule implements OnModuleDestroy {
+  constructor(
+    private readonly server: QueueServer,
+    modules: ModulesContainer,
+  ) {
+    for (const module of modules.values()) {
+      if (module.metatype === QueueDrainModule) module.distance = FIRST_TO_STOP;
+    }
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.server.drain();
+  }
+}
+
+/** What `forFeature` makes; the explorer reads it. */
+@Module({})
+export class QueueFeatureModule {}
+
+/**
+ * Durable messages for a Nest application. `forRoot` once, in the root module; `QueueClient` can then be injected
+ * everywhere, and `app.connectMicroservice({ strategy: app.get(QueueServer) })` starts the handlers.
+ *
+ * @publicApi
+ */
+@Global()
+@Module({})
+export class QueueModule implements OnApplicationShutdown {
+  constructor(
+    private readonly server: QueueServer,
+    private readonly client: QueueClient,
+  ) {}
+
+  /** Throws QueueOptionsException for options that can't be meant. */
+  static forRoot(options: QueueOptions): DynamicModule {
+    return rootModule([{ provide: QUEUE_OPTIONS, useValue: options }]);
+  }
+
+  static forRootAsync({ imports = [], useFactory, inject = [] }: QueueModuleAsyncOptions): DynamicModule {
+    const provider = { provide: QUEUE_OPTIONS, useFactory, inject: [...inject] } as Provider;
+    return rootModule([provider], imports);
+  }
+
+  /**
+   * Options for the handlers of the importing module's controllers, under those in their own extras: mostly the queue
+   * that they share. Throws QueueOptionsException for options that can't be meant.
+   */
+  static forFeature(options: HandlerOptions): DynamicModule {
+    normaliseHandlerOptions('forFeature', options, { queue: 'default', attempts: 1 });
+    return { module: QueueFeatureModule, providers: [{ provide: QUEUE_FEATURE, useValue: options }] };
+  }
+
+  /** Last of all: until here, handlers, requests and other modules' hooks can still emit. */
+  async onApplicationShutdown(): Promise<void> {
+    await this.client.close();
+    await this.server.close();
+  }
+}
+
+function rootModule(
+  providers: Provider[],
+  imports: NonNullable<ModuleMetadata['imports']> = [],
+): DynamicModule {
+  return {
+    module: QueueModule,
+    imports: [...imports, QueueDrainModule],
+    providers: [
+      ...providers,
+      MetadataScanner,
+      QueueExplorer,
+      {
+        provide: QueueServer,
+        useFactory: (options: QueueOptions) => new QueueServer(options),
+        inject: [QUEUE_OPTIONS],
+      },
+      {
+        provide: QueueClient,
+        useFactory: (options: QueueOptions) => new QueueClient(options),
+        inject: [QUEUE_OPTIONS],
+      },
+    ],
+    exports: [QueueServer, QueueClient],
+  };
+}

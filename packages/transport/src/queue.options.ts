@@ -1,0 +1,164 @@
+import type { BrokerOptions } from '@nestmq/broker';
+import { QueueOptionsException } from './queue.exceptions.js';
+
+export interface RetryOptions {
+  /**
+   * How often an event is handed to its handler in all, until it is dead-lettered. 1 is no second try.
+   * Whole number, 1 to 1000. @default 5
+   */
+  readonly attempts?: number;
+}
+
+/**
+ * @publicApi
+ */
+export interface QueueOptions {
+  /**
+   * Where messages live: `file:DIR` on the disk, owned by this process; `memory:` or `memory:NAME` in this process
+   * and gone with it.
+   */
+  readonly url: string;
+  /**
+   * The service's queue. Instances of a service share it; handlers that name no other get their messages from it.
+   * @default 'default'
+   */
+  readonly queue?: string;
+  /**
+   * Messages of one queue that may be in handlers at once. Whole number, 1 to 65535. @default 100
+   */
+  readonly prefetchCount?: number;
+  /** What happens when an event's handler fails. */
+  readonly retry?: RetryOptions;
+  /**
+   * How long shutdown waits for running handlers, then their signal aborts and their messages go back.
+   * Milliseconds, 0 to 3,600,000. @default 10_000
+   */
+  readonly gracePeriod?: number;
+  /** For the embedded broker; counts for the first who opens it. */
+  readonly broker?: Omit<BrokerOptions, 'directory'>;
+}
+
+export interface NormalisedQueueOptions {
+  readonly home: { readonly memory: string } | { readonly directory: string };
+  readonly queue: string;
+  readonly prefetchCount: number;
+  readonly attempts: number;
+  readonly gracePeriod: number;
+  readonly broker: Omit<BrokerOptions, 'directory'>;
+}
+
+/**
+ * What a handler's extras and `QueueModule.forFeature` can say.
+ *
+ * @publicApi
+ */
+export interface HandlerOptions {
+  /** A queue of its own instead of the service's. */
+  readonly queue?: string;
+  /** For this handler. @default the module's */
+  readonly retry?: RetryOptions;
+}
+
+const DEFAULTS = { queue: 'default', prefetchCount: 100, attempts: 5, gracePeriod: 10_000 } as const;
+
+const KEYS = ['url', 'queue', 'prefetchCount', 'retry', 'gracePeriod', 'broker'];
+const HANDLER_KEYS = ['queue', 'retry'];
+
+/** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
+export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
+  assertKeys('QueueModule', options, KEYS);
+  return {
+    home: parseUrl(options.url),
+    queue: optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value)),
+    prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
+    attempts: attemptsOf(options.retry) ?? DEFAULTS.attempts,
+    gracePeriod: integer('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
+    broker: optional(options.broker, {}, (value) => table('broker', value)),
+  };
+}
+
+/** Checks the extras of the handler of `pattern`. Throws QueueOptionsException. */
+export function normaliseHandlerOptions(
+  pattern: string,
+  extras: HandlerOptions,
+  defaults: Pick<NormalisedQueueOptions, 'queue' | 'attempts'>,
+): { readonly queue: string; readonly attempts: number } {
+  const where = `the handler of '${pattern}'`;
+  assertKeys(where, extras, HANDLER_KEYS);
+  return {
+    queue: optional(extras.queue, defaults.queue, (value) => queueName('queue', value)),
+    attempts: attemptsOf(extras.retry) ?? defaults.attempts,
+  };
+}
+
+export function parseUrl(url: unknown): NormalisedQueueOptions['home'] {
+  if (typeof url === 'string') {
+    if (url.startsWith('file:') && url.length > 'file:'.length) return { directory: fileDirectory(url) };
+    if (url.startsWith('memory:')) return { memory: url.slice('memory:'.length) };
+  }
+  throw new QueueOptionsException(
+    `'url' is ${describe(url)}.`,
+    "Give 'file:DIR' (as in 'file:./data/mq') to keep messages on the disk, or 'memory:' to keep them in this process.",
+  );
+}
+
+/** `file:./a` and `file:/a` are paths as they stand; `file:///a` is a URL. */
+function fileDirectory(url: string): string {
+  const path = url.slice('file:'.length);
+  return path.startsWith('//') ? decodeURIComponent(new URL(url).pathname) : path;
+}
+
+function attemptsOf(retry: unknown): number | undefined {
+  if (retry === undefined) return undefined;
+  const options = table('retry', retry);
+  assertKeys('retry', options, ['attempts']);
+  return integer('retry.attempts', options['attempts'], DEFAULTS.attempts, 1, 1000);
+}
+
+function optional<T>(value: unknown, fallback: T, check: (value: unknown) => T): T {
+  return value === undefined ? fallback : check(value);
+}
+
+function queueName(key: string, value: unknown): string {
+  if (
+    typeof value === 'string' &&
+    value !== '' &&
+    !value.startsWith('amq.') &&
+    Buffer.byteLength(value) <= 200
+  ) {
+    return value;
+  }
+  throw new QueueOptionsException(
+    `'${key}' is ${describe(value)}.`,
+    "Give a name of 1 to 200 bytes that does not start with 'amq.', such as 'billing'.",
+  );
+}
+
+function integer(key: string, value: unknown, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new QueueOptionsException(
+    `'${key}' is ${describe(value)}.`,
+    `Give a whole number from ${min} to ${max}.`,
+  );
+}
+
+function table(key: string, value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, 'Give an object.');
+}
+
+function assertKeys(where: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    throw new QueueOptionsException(
+      `${where} has the unknown option '${key}'.`,
+      `Options here are: ${known.join(', ')}.`,
+    );
+  }
+}
+
+function describe(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : `${String(value)} (${typeof value})`;
+}

@@ -1,0 +1,422 @@
+import { Server } from '@nestjs/microservices';
+import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
+import { systemClock } from '@nestmq/broker';
+import { isObservable, lastValueFrom, type Observable } from 'rxjs';
+import { deadLetter } from './dead-letter.js';
+import {
+  decodeBody,
+  deadLetterQueueOf,
+  encodeError,
+  EVENTS_EXCHANGE,
+  HEADER,
+  REPLY,
+  replyMessage,
+  REQUESTS_EXCHANGE,
+} from './envelope.js';
+import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handler-table.js';
+import type { Link, LinkDelivery, Subscription } from './links/link.js';
+import { openLink } from './links/open-link.js';
+import { QueueContext } from './queue.context.js';
+import {
+  type HandlerOptions,
+  normaliseQueueOptions,
+  type NormalisedQueueOptions,
+  type QueueOptions,
+} from './queue.options.js';
+import { RunningDeliveries } from './running-deliveries.js';
+
+/** `draining`: intake has stopped, handlers that run are awaited. */
+export type QueueStatus = 'connected' | 'draining' | 'disconnected';
+
+type ErrorListener = (error: Error) => void;
+
+/** What {@link QueueServer.on} can listen to; `error`: a queue was deleted under its consumer, or the broker failed. */
+// A type, since Nest wants an index signature.
+export type QueueEvents = { error: ErrorListener };
+
+interface Reply {
+  readonly response?: unknown;
+  readonly err?: unknown;
+  readonly isDisposed?: boolean;
+}
+
+/**
+ * The strategy that hands messages to decorated handlers:
+ * `app.connectMicroservice({ strategy: app.get(QueueServer) })`.
+ *
+ * A success acks. A failed event goes back to its queue until its attempts are used up, then to `QUEUE.dead` with
+ * the error. A failed request is answered with the error. Nothing is dropped: what has no handler or can't be read
+ * is dead-lettered.
+ *
+ * @publicApi
+ */
+export class QueueServer extends Server<QueueEvents, QueueStatus> {
+  override readonly transportId: symbol = Symbol('nestmq');
+  /** Failures are observed, retried and logged here; Nest need not log them again. */
+  override readonly propagatesEventHandlerErrors: boolean = true;
+
+  readonly #options: NormalisedQueueOptions;
+  readonly #handlers: HandlerTable;
+  readonly #running = new RunningDeliveries();
+  readonly #errorListeners = new Set<ErrorListener>();
+  #subscriptions: Subscription[] = [];
+  #link: Link | undefined;
+  #listening: Promise<void> | undefined;
+  #draining: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+  #keepAlive: NodeJS.Timeout | undefined;
+
+  /** Throws QueueOptionsException for options that can't be meant. */
+  constructor(options: QueueOptions) {
+    super();
+    this.#options = normaliseQueueOptions(options);
+    this.#handlers = new HandlerTable(this.#options);
+  }
+
+  // ---------------------------------------------------------------- Nest's contract
+
+  override addHandler(
+    pattern: unknown,
+    callback: RegisteredHandler['handle'],
+    isEventHandler = false,
+    extras: HandlerOptions = {},
+  ): void {
+    const route = this.normalizePattern(pattern as string);
+    callback.isEventHandler = isEventHandler;
+    callback.extras = extras as Record<string, unknown>;
+    // Not chained by `next` as the base class does: handlers of one event settle on their own.
+    this.messageHandlers.set(route, callback);
+    this.#handlers.add(route, callback, isEventHandler, extras);
+  }
+
+  /** Calls back once: when every queue is consumed, or with the error that prevents it. */
+  listen(callback: (error?: unknown) => void): void {
+    this.#listening ??= this.#listen();
+    this.#listening.then(
+      () => callback(),
+      (error: unknown) => callback(error),
+    );
+  }
+
+  override on<K extends keyof QueueEvents>(event: K, callback: QueueEvents[K]): void {
+    if (event === 'error') this.#errorListeners.add(callback);
+  }
+
+  /** The link to the broker. Throws before {@link listen}. */
+  override unwrap<T>(): T {
+    if (this.#link === undefined) {
+      throw new Error(
+        'Not initialized. Please call the "listen"/"startAllMicroservices" method before accessing the server.',
+      );
+    }
+    return this.#link as T;
+  }
+
+  /** Drains, then lets go of the broker. Idempotent; may be called before listening has come to an end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  // ---------------------------------------------------------------- starting and stopping
+
+  async #listen(): Promise<void> {
+    this.#link = await openLink(this.#options);
+    // An embedded broker has no socket that would keep the process alive while it waits for messages.
+    this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
+    try {
+      await this.#link.declareExchange(EVENTS_EXCHANGE);
+      await this.#link.declareExchange(REQUESTS_EXCHANGE);
+      // All queues are bound before one is consumed: what the first handler sends finds the others.
+      for (const handlers of this.#handlers.queues) await this.#declare(this.#link, handlers);
+      for (const handlers of this.#handlers.queues) await this.#consume(this.#link, handlers);
+    } catch (error) {
+      await this.#letGo();
+      throw error;
+    }
+    this._status$.next('connected');
+  }
+
+  async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
+    await link.declareQueue(handlers.queue);
+    await link.declareQueue(deadLetterQueueOf(handlers.queue));
+    for (const pattern of handlers.eventPatterns)
+      await link.bindQueue(handlers.queue, EVENTS_EXCHANGE, pattern);
+    for (const pattern of handlers.requestPatterns)
+      await link.bindQueue(handlers.queue, REQUESTS_EXCHANGE, pattern);
+  }
+
+  async #consume(link: Link, handlers: QueueHandlers): Promise<void> {
+    const subscription = await link.consume(handlers.queue, {
+      prefetchCount: this.#options.prefetchCount,
+      noAck: false,
+      onDelivery: (delivery) => void this.#onDelivery(handlers, delivery),
+      onCancel: () =>
+        this.#report(
+          new Error(
+            `The queue '${handlers.queue}' was deleted. Restart the service: it declares its queues anew.`,
+          ),
+        ),
+    });
+    this.#subscriptions.push(subscription);
+  }
+
+  /**
+   * Stops intake and resolves when running handlers have settled, or after the grace period, when their signals have
+   * aborted and their messages are back in their queues. Idempotent.
+   */
+  drain(): Promise<void> {
+    this.#draining ??= this.#drain();
+    return this.#draining;
+  }
+
+  async #drain(): Promise<void> {
+    // A start that failed has told its caller.
+    await this.#listening?.catch(() => undefined);
+    if (this.#link === undefined) return;
+    this._status$.next('draining');
+    for (const subscription of this.#subscriptions.splice(0)) subscription.cancel();
+    const { clock = systemClock } = this.#options.broker;
+    await new Promise<void>((resolve) => {
+      const deadline = clock.setTimer(this.#options.gracePeriod, () => {
+        const abandoned = this.#running.abandon();
+        this.logger.warn(
+          `${abandoned} handler(s) did not end within the grace period of ${this.#options.gracePeriod} ms; their messages are back in their queues.`,
+        );
+        resolve();
+      });
+      void this.#running.idle().then(() => {
+        deadline.cancel();
+        resolve();
+      });
+    });
+    await this.#link.flush();
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.drain();
+    } finally {
+      await this.#letGo();
+    }
+  }
+
+  async #letGo(): Promise<void> {
+    clearInterval(this.#keepAlive);
+    const link = this.#link;
+    this.#link = undefined;
+    if (link === undefined) return;
+    await link.close();
+    this._status$.next('disconnected');
+  }
+
+  // ---------------------------------------------------------------- messages
+
+  async #onDelivery(handlers: QueueHandlers, delivery: LinkDelivery): Promise<void> {
+    this.#running.add(delivery);
+    try {
+      await (delivery.message.exchange === REQUESTS_EXCHANGE
+        ? this.#onRequest(handlers, delivery)
+        : this.#onEvent(handlers, delivery));
+    } catch (error) {
+      // Here the broker failed, not the handler: the message stays, for this or another instance.
+      delivery.requeue({ failed: false });
+      this.#report(error);
+    } finally {
+      this.#running.remove(delivery);
+    }
+  }
+
+  async #onEvent(handlers: QueueHandlers, delivery: LinkDelivery): Promise<void> {
+    const { routingKey, properties } = delivery.message;
+    const pattern = (properties.headers?.[HEADER.routingKey] as string | undefined) ?? routingKey;
+    const due = dueHandlers(handlers.forEvent(pattern), properties.headers?.[HEADER.handlers]);
+    if (due.length === 0) return this.#giveUp(handlers, delivery, 'no-handler', undefined);
+    let data: unknown;
+    try {
+      data = decodeBody(delivery.message.body);
+    } catch (error) {
+      return this.#giveUp(handlers, delivery, 'unreadable', error);
+    }
+    const attempt = attemptsBefore(delivery) + 1;
+    const failures = await this.#runAll(
+      due,
+      data,
+      new QueueContext([delivery, pattern, this.#running, attempt]),
+    );
+    if (delivery.settled) return undefined;
+    if (failures.length === 0) return delivery.ack();
+    return this.#retry(handlers, delivery, pattern, due, failures, attempt);
+  }
+
+  /** Runs each handler to its end and returns those that failed. */
+  async #runAll(due: readonly RegisteredHandler[], data: unknown, context: QueueContext): Promise<Failure[]> {
+    const failures: Failure[] = [];
+    const run = async (handler: RegisteredHandler): Promise<void> => {
+      try {
+        const result: unknown = await handler.handle(data, context);
+        if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+      } catch (error) {
+        failures.push({ handler, error: context.thrown ?? error });
+        context.thrown = undefined;
+      }
+    };
+    // Not by the promise that the hook returns: a start hook may let the handlers begin later.
+    await new Promise<void>((resolve, reject) => {
+      const ran = this.runWithProcessingHooks(context, async (runEndHook) => {
+        await (due.length === 1 ? run(due[0] as RegisteredHandler) : Promise.all(due.map(run)));
+        runEndHook();
+        resolve();
+      });
+      Promise.resolve(ran).catch(reject);
+    });
+    return failures;
+  }
+
+  async #retry(
+    handlers: QueueHandlers,
+    delivery: LinkDelivery,
+    pattern: string,
+    due: readonly RegisteredHandler[],
+    failures: readonly Failure[],
+    attempt: number,
+  ): Promise<void> {
+    const exhausted = failures.filter(({ handler }) => attempt >= handler.attempts);
+    const again = failures.filter(({ handler }) => attempt < handler.attempts);
+    for (const { handler, error } of failures) {
+      this.logger.warn(
+        `'${pattern}' failed in attempt ${attempt} of ${handler.attempts} (queue '${handlers.queue}'): ${messageOf(error)}`,
+      );
+    }
+    if (again.length === 0) return this.#giveUp(handlers, delivery, 'attempts', exhausted[0]?.error);
+    if (again.length === due.length) return delivery.requeue({ failed: true });
+    // Some have done their part: only the others see the message again, at the end of the queue.
+    const { properties } = delivery.message;
+    await this.#requireLink().forward(delivery, {
+      exchange: '',
+      routingKey: handlers.queue,
+      properties: {
+        ...properties,
+        headers: {
+          ...properties.headers,
+          [HEADER.routingKey]: pattern,
+          [HEADER.attempts]: attempt,
+          [HEADER.handlers]: again.map(({ handler }) => handler.id),
+        },
+      },
+    });
+  }
+
+  async #giveUp(
+    handlers: QueueHandlers,
+    delivery: LinkDelivery,
+    reason: string,
+    error: unknown,
+  ): Promise<void> {
+    const { clock = systemClock } = this.#options.broker;
+    const why = error === undefined ? reason : `${reason}: ${messageOf(error)}`;
+    this.logger.error(
+      `'${delivery.message.routingKey}' is dead-lettered to '${deadLetterQueueOf(handlers.queue)}' (${why}).`,
+    );
+    const cause = {
+      queue: handlers.queue,
+      reason,
+      error,
+      nowMs: clock.now(),
+      attempts: attemptsBefore(delivery) + 1,
+    };
+    await this.#requireLink().forward(delivery, deadLetter(delivery, cause));
+  }
+
+  async #onRequest(handlers: QueueHandlers, delivery: LinkDelivery): Promise<void> {
+    const { routingKey } = delivery.message;
+    const handler = handlers.forRequest(routingKey);
+    if (handler === undefined) return this.#refuse(handlers, delivery, 'no-handler', NO_MESSAGE_HANDLER);
+    let data: unknown;
+    try {
+      data = decodeBody(delivery.message.body);
+    } catch (error) {
+      return this.#refuse(handlers, delivery, 'unreadable', `The request is not JSON: ${messageOf(error)}`);
+    }
+    const context = new QueueContext([delivery, routingKey, this.#running, delivery.deliveryCount + 1]);
+    await this.#answer(handler, data, context, delivery);
+    return delivery.ack();
+  }
+
+  /** Tells the caller; a request without one is dead-lettered. */
+  #refuse(
+    handlers: QueueHandlers,
+    delivery: LinkDelivery,
+    reason: string,
+    message: string,
+  ): Promise<void> | void {
+    if (delivery.message.properties.replyTo === undefined) {
+      return this.#giveUp(handlers, delivery, reason, new Error(message));
+    }
+    this.#reply(delivery, { err: { status: 'error', message } });
+    return delivery.ack();
+  }
+
+  /** Resolves when the last reply is on its way. */
+  async #answer(
+    handler: RegisteredHandler,
+    data: unknown,
+    context: QueueContext,
+    delivery: LinkDelivery,
+  ): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const respond = (reply: Reply): void => {
+        this.#reply(delivery, reply);
+        if (reply.err !== undefined || reply.isDisposed === true) resolve();
+      };
+      const produce = async (): Promise<Observable<unknown>> =>
+        this.transformToObservable(await handler.handle(data, context)) as Observable<unknown>;
+      Promise.resolve(this.handleRequest(context, produce, respond)).catch(reject);
+    });
+  }
+
+  #reply(delivery: LinkDelivery, reply: Reply): void {
+    const { replyTo, correlationId } = delivery.message.properties;
+    if (replyTo === undefined) return;
+    const link = this.#requireLink();
+    const send = (type: string, data: unknown): void => {
+      // A caller who has left is nobody's loss: 'unroutable' is as good as delivered.
+      link.publish(replyMessage(replyTo, correlationId, type, data), (error) => {
+        if (error !== undefined) this.#report(error);
+      });
+    };
+    if (reply.err !== undefined) send(REPLY.error, encodeError(reply.err));
+    else if (reply.isDisposed !== true) send(REPLY.value, reply.response);
+    else if (reply.response === undefined) send(REPLY.end, undefined);
+    else send(REPLY.last, reply.response);
+  }
+
+  #requireLink(): Link {
+    if (this.#link === undefined) throw new Error('The server is closed.');
+    return this.#link;
+  }
+
+  #report(error: unknown): void {
+    const known = error instanceof Error ? error : new Error(String(error));
+    this.logger.error(known);
+    for (const listener of this.#errorListeners) listener(known);
+  }
+}
+
+interface Failure {
+  readonly handler: RegisteredHandler;
+  readonly error: unknown;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : JSON.stringify(error);
+}
+
+function attemptsBefore(delivery: LinkDelivery): number {
+  const carried = delivery.message.properties.headers?.[HEADER.attempts];
+  return (typeof carried === 'number' ? carried : 0) + delivery.deliveryCount;
+}
+
+function dueHandlers(all: readonly RegisteredHandler[], only: unknown): readonly RegisteredHandler[] {
+  return Array.isArray(only) ? all.filter(({ id }) => only.includes(id)) : all;
+}
