@@ -16,7 +16,7 @@ describe('an event', () => {
     const seen = new Collector<string>();
     @Controller()
     class Orders {
-      @EventPattern('order.placed')
+      @EventPattern<string>('order.placed')
       exact(@Payload() data: number, @Ctx() context: QueueContext): void {
         seen.add(`exact ${data} ${context.getPattern()}`);
       }
@@ -41,7 +41,7 @@ describe('an event', () => {
     const dead = new Collector<QueueContext>();
     @Controller()
     class Orders {
-      @EventPattern('order.placed', { retry: { attempts: 3 } })
+      @EventPattern<string>('order.placed', { retry: { attempts: 3 } })
       fail(@Payload() _data: unknown, @Ctx() context: QueueContext): void {
         attempts.add([context.attempt, context.redelivered]);
         throw new RangeError('no such order');
@@ -86,7 +86,7 @@ describe('an event', () => {
     const attempts = new Collector<number>();
     @Controller()
     class Orders {
-      @EventPattern('order.placed', { retry: { attempts: 2 } })
+      @EventPattern<string>('order.placed', { retry: { attempts: 2 } })
       handle(@Payload() _data: unknown, @Ctx() context: QueueContext): unknown {
         attempts.add(context.attempt);
         return context.attempt === 1 ? fail() : of(1, 2, 3);

@@ -1,3 +1,5 @@
+import { isNativeError } from 'node:util/types';
+
 /** How far a failure reaches: the one operation, the channel, the connection, or the whole broker. */
 export type Severity = 'operation' | 'channel' | 'connection' | 'broker';
 
@@ -59,11 +61,14 @@ export function connectionError(code: ReplyCode, text: string): BrokerError {
   return new BrokerError(code, `${code} - ${text}`, { severity: 'connection' });
 }
 
+// Not by `instanceof Error`: the system's errors are of another realm where tests run in one of their own (Jest).
+
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return isNativeError(error) ? error.message : String(error);
 }
 
+/** The `code` of a system error (ENOENT, EADDRINUSE, …), or undefined. */
 export function systemCodeOf(error: unknown): string | undefined {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+  const code = isNativeError(error) ? (error as NodeJS.ErrnoException).code : undefined;
   return typeof code === 'string' ? code : undefined;
 }

@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import type { FieldValue, Message } from '@nestmq/broker';
 import { deadLetterQueueOf, HEADER } from './envelope.js';
 import type { LinkDelivery } from './links/link.js';
@@ -42,7 +43,7 @@ export function deadLetter(delivery: LinkDelivery, cause: DeadLetterCause): Omit
 
 function errorHeaders(error: unknown): Record<string, FieldValue> {
   if (error === undefined) return {};
-  if (!(error instanceof Error)) {
+  if (!isNativeError(error)) {
     return {
       [HEADER.errorName]: 'Error',
       [HEADER.errorMessage]: typeof error === 'string' ? error : JSON.stringify(error),

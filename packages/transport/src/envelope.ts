@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isNativeError } from 'node:util/types';
 import { DELIVERY_MODE_PERSISTENT, type FieldTable, type FieldValue, type Message } from '@nestmq/broker';
 
 /**
@@ -115,5 +116,7 @@ function headersOf(metadata: unknown): { headers?: FieldTable } {
 
 /** What a caller sees of an error: objects as they are, an Error's name and message beside its own fields. */
 export function encodeError(error: unknown): unknown {
-  return error instanceof Error ? { ...error, name: error.name, message: error.message } : error;
+  return isNativeError(error)
+    ? Object.assign({}, error, { name: error.name, message: error.message })
+    : error;
 }

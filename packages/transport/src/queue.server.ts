@@ -1,6 +1,7 @@
+import { isNativeError } from 'node:util/types';
 import { Server } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
-import { systemClock } from '@nestmq/broker';
+import { systemClock, type Timer } from '@nestmq/broker';
 import { isObservable, lastValueFrom, type Observable } from 'rxjs';
 import { deadLetter } from './dead-letter.js';
 import {
@@ -65,6 +66,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #keepAlive: NodeJS.Timeout | undefined;
+  #graceTimer: Timer | undefined;
 
   /** Throws QueueOptionsException for options that can't be meant. */
   constructor(options: QueueOptions) {
@@ -176,21 +178,24 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     if (this.#link === undefined) return;
     this._status$.next('draining');
     for (const subscription of this.#subscriptions.splice(0)) subscription.cancel();
+    await Promise.race([this.#running.idle(), this.#graceOver()]);
+    this.#graceTimer?.cancel();
+    await this.#link.flush();
+  }
+
+  /** Resolves when the grace period is over and what still ran has been given up. */
+  #graceOver(): Promise<void> {
     const { clock = systemClock } = this.#options.broker;
-    await new Promise<void>((resolve) => {
-      const deadline = clock.setTimer(this.#options.gracePeriod, () => {
+    const { gracePeriod } = this.#options;
+    return new Promise((resolve) => {
+      this.#graceTimer = clock.setTimer(gracePeriod, () => {
         const abandoned = this.#running.abandon();
         this.logger.warn(
-          `${abandoned} handler(s) did not end within the grace period of ${this.#options.gracePeriod} ms; their messages are back in their queues.`,
+          `${abandoned} handler(s) did not end within the grace period of ${gracePeriod} ms; their messages are back in their queues.`,
         );
         resolve();
       });
-      void this.#running.idle().then(() => {
-        deadline.cancel();
-        resolve();
-      });
     });
-    await this.#link.flush();
   }
 
   async #close(): Promise<void> {
@@ -281,14 +286,14 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     failures: readonly Failure[],
     attempt: number,
   ): Promise<void> {
-    const exhausted = failures.filter(({ handler }) => attempt >= handler.attempts);
+    const exhausted = failures.find(({ handler }) => attempt >= handler.attempts);
     const again = failures.filter(({ handler }) => attempt < handler.attempts);
     for (const { handler, error } of failures) {
       this.logger.warn(
         `'${pattern}' failed in attempt ${attempt} of ${handler.attempts} (queue '${handlers.queue}'): ${messageOf(error)}`,
       );
     }
-    if (again.length === 0) return this.#giveUp(handlers, delivery, 'attempts', exhausted[0]?.error);
+    if (again.length === 0) return this.#giveUp(handlers, delivery, 'attempts', exhausted?.error);
     if (again.length === due.length) return delivery.requeue({ failed: true });
     // Some have done their part: only the others see the message again, at the end of the queue.
     const { properties } = delivery.message;
@@ -397,7 +402,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #report(error: unknown): void {
-    const known = error instanceof Error ? error : new Error(String(error));
+    const known = isNativeError(error) ? error : new Error(String(error));
     this.logger.error(known);
     for (const listener of this.#errorListeners) listener(known);
   }
@@ -409,7 +414,7 @@ interface Failure {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : JSON.stringify(error);
+  return isNativeError(error) ? error.message : JSON.stringify(error);
 }
 
 function attemptsBefore(delivery: LinkDelivery): number {

@@ -1,6 +1,5 @@
 import type { Clock, Timer } from '../clock.js';
 import { BrokerError, messageOf } from '../errors.js';
-import { LIMITS } from '../limits.js';
 import { isPersistent, type Message } from '../message/message.js';
 import { ByteWriter } from '../message/table-codec.js';
 import { BodyCache } from './body-cache.js';
@@ -20,6 +19,7 @@ import {
   writeRequeue,
   writeSettlements,
 } from './record.js';
+import { assertStorable } from './storable.js';
 import { recoverJournal, type RecoveredJournal } from './recovery.js';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentFileName, segmentNumberOf } from './segment.js';
 import { SegmentReader } from './segment-reader.js';
@@ -261,21 +261,7 @@ export class JournalStore implements MessageStore {
 
   #check(message: Message, queues: number): void {
     this.#throwIfFailed();
-    if (message.body.length > LIMITS.bodyBytesMax) {
-      throw new BrokerError(
-        'MESSAGE_TOO_LARGE',
-        `A body of ${message.body.length} bytes is over the limit of ${LIMITS.bodyBytesMax}.`,
-        {
-          cure: 'Put the data elsewhere and send a reference to it.',
-        },
-      );
-    }
-    if (queues > LIMITS.queuesPerMessageMax) {
-      throw new BrokerError(
-        'INVALID_MESSAGE',
-        `The message is routed to ${queues} queues; the limit is ${LIMITS.queuesPerMessageMax}.`,
-      );
-    }
+    assertStorable(message, queues);
   }
 
   /** Writes one record into the open commit, whole or not at all, and returns its position. */
@@ -339,7 +325,7 @@ export class JournalStore implements MessageStore {
     }
     const out = this.#spareBuffers.pop() ?? new ByteWriter(BUFFER_BYTES);
     out.end = 0;
-    writeCommit(out, this.#durableUpTo);
+    writeCommit(out, positionOf(segment, start));
     return {
       segment,
       start,

@@ -2,6 +2,7 @@ import { BrokerError } from '../errors.js';
 import type { Message } from '../message/message.js';
 import type { Appended, DurableCallback, MessageStore, Recovered } from './message-store.js';
 import type { Position } from './record.js';
+import { assertStorable } from './storable.js';
 
 /** Messages that no crash survives. Their positions are negative, so that they can't be taken for a record's. */
 export class TransientMessages {
@@ -35,6 +36,7 @@ export class MemoryStore implements MessageStore {
   }
 
   publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
+    assertStorable(message, journaledQueueIds.length + otherQueues);
     const position = this.#messages.add(message, journaledQueueIds.length + otherQueues);
     return { sequence: ++this.#sequence, position };
   }

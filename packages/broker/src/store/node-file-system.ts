@@ -1,21 +1,13 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { systemCodeOf } from '../errors.js';
 import type { File, FileSystem } from './file-system.js';
 
 const FLAGS = { create: 'wx+', write: 'r+', read: 'r' } as const;
 
 /** {@link FileSystem} on `node:fs`. */
 export const nodeFileSystem: FileSystem = {
-  async makeDirectory(directory) {
-    const made = await fs.promises.mkdir(directory, { recursive: true });
-    // A new directory's own name must survive as well, in each parent that got one.
-    if (made !== undefined) {
-      for (let at = path.resolve(directory); ; at = path.dirname(at)) {
-        await nodeFileSystem.syncDirectory(path.dirname(at));
-        if (at === path.resolve(made)) break;
-      }
-    }
-  },
+  makeDirectory,
   async list(directory) {
     return (await fs.promises.readdir(directory)).toSorted();
   },
@@ -37,6 +29,34 @@ export const nodeFileSystem: FileSystem = {
     }
   },
 };
+
+/**
+ * One by one, each name made durable in its parent. Not `mkdir` with `recursive`: where the system answers ENOENT to
+ * a parent that exists (as in /proc), Node tries for ever.
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  const parent = path.dirname(directory);
+  try {
+    await fs.promises.mkdir(directory);
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === 'EEXIST' && (await fs.promises.stat(directory)).isDirectory()) return;
+    if (code !== 'ENOENT' || parent === directory || (await exists(parent))) throw error;
+    await makeDirectory(parent);
+    await fs.promises.mkdir(directory);
+  }
+  await nodeFileSystem.syncDirectory(parent);
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await fs.promises.stat(file);
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
+    return false;
+  }
+}
 
 class NodeFile implements File {
   readonly #fd: number;

@@ -1,0 +1,1 @@
+export { type ReceivedMessage, TestBroker } from './test-broker.js';
