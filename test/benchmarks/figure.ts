@@ -1,0 +1,30 @@
+/** One line of a benchmark's output: what was measured, its value and unit. */
+export interface Figure {
+  readonly scenario: string;
+  readonly [name: string]: string | number | boolean;
+}
+
+export interface BenchmarkRun {
+  /** Few, quick rounds: only to show that it still works. */
+  readonly smoke: boolean;
+  readonly print: (figure: Figure) => void;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+/** Seconds that `work` takes. */
+export async function secondsOf(work: () => Promise<void>): Promise<number> {
+  const start = process.hrtime.bigint();
+  await work();
+  return Number(process.hrtime.bigint() - start) / 1e9;
+}
+
+export function rounded(value: number, digits = 0): number {
+  return Number(value.toFixed(digits));
+}
