@@ -65,9 +65,11 @@ async function start(): Promise<RabbitMq> {
   // A group of its own: Erlang's helpers end with it.
   const server = spawn(SERVER, [], { env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let output = '';
+  let version = 'of unknown version';
   for (const stream of [server.stdout, server.stderr]) {
     stream.on('data', (chunk: Buffer) => {
       output = (output + chunk.toString()).slice(-20_000);
+      version = /RabbitMQ\s+([\d.]+)/.exec(output)?.[1] ?? version;
     });
   }
   const stop = async (): Promise<void> => {
@@ -81,7 +83,6 @@ async function start(): Promise<RabbitMq> {
     await stop();
     throw error;
   }
-  const version = /RabbitMQ\s+([\d.]+)/.exec(output)?.[1] ?? 'of unknown version';
   return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, stop };
 }
 
