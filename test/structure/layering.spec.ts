@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+
+const run = promisify(execFile);
+
+/** Imports that the layers forbid, each as the only line of a file that is made for this test. */
+const FORBIDDEN: [string, string][] = [
+  ['packages/broker/src/store/forbidden.ts', "export { Queue } from '../queue/queue.js';"],
+  ['packages/broker/src/store/forbidden.ts', "export { TopicRouter } from '../routing/topic-router.js';"],
+  ['packages/broker/src/routing/forbidden.ts', "export { JournalStore } from '../store/journal-store.js';"],
+  ['packages/broker/src/queue/forbidden.ts', "export { Vhost } from '../vhost.js';"],
+  ['packages/broker/src/message/forbidden.ts', "export { openBroker } from '../broker.js';"],
+  ['packages/broker/src/forbidden.ts', "export { Injectable } from '@nestjs/common';"],
+  ['packages/broker/src/forbidden.ts', "export { QueueModule } from '@nestmq/transport';"],
+  ['packages/transport/src/forbidden.ts', "export { Queue } from '../../broker/src/queue/queue.js';"],
+  ['packages/transport/src/forbidden.ts', "export { TestBroker } from '@nestmq/testing';"],
+  ['packages/testing/src/forbidden.ts', "export { Queue } from '../../broker/src/queue/queue.js';"],
+];
+
+async function lint(file: string): Promise<string> {
+  try {
+    return (await run('node', ['node_modules/oxlint/bin/oxlint', '-f', 'unix', file])).stdout;
+  } catch (error) {
+    return (error as { stdout: string }).stdout;
+  }
+}
+
+describe('the linter', () => {
+  const remove = (): void => {
+    for (const [file] of FORBIDDEN) rmSync(file, { force: true });
+  };
+  beforeAll(remove);
+  afterAll(remove);
+
+  it.each(FORBIDDEN)('refuses an import that goes up: in %s, %s', async (file, line) => {
+    writeFileSync(file, `${line}\n`);
+    expect(await lint(file)).toContain('no-restricted-imports');
+    rmSync(file);
+  });
+
+  it('refuses a cycle', async () => {
+    mkdirSync('packages/broker/src/routing', { recursive: true });
+    const [a, b] = ['packages/broker/src/routing/cycle-a.ts', 'packages/broker/src/routing/cycle-b.ts'];
+    writeFileSync(a, "import { b } from './cycle-b.js';\nexport const a = (): number => b();\n");
+    writeFileSync(b, "import { a } from './cycle-a.js';\nexport const b = (): number => a();\n");
+    try {
+      expect(await lint(a)).toContain('no-cycle');
+    } finally {
+      rmSync(a);
+      rmSync(b);
+    }
+  });
+});
