@@ -1,0 +1,43 @@
+import { pick, pickOne } from '../random.spec.support.js';
+import { durable, type JournalModel, persistent } from './journal-model.spec.support.js';
+import type { JournalStore } from './journal-store.js';
+
+const QUEUES = [1, 2, 3] as const;
+
+/** One random operation: mostly publishes and settlements, of messages old and new. */
+export function act(model: JournalModel, random: () => number, bodyBytesMax: number): void {
+  const live = model.live();
+  const choice = random();
+  if (choice < 0.45 || live.length === 0) {
+    const body = Buffer.alloc(pick(random, bodyBytesMax), pick(random, 256));
+    const queueIds = QUEUES.filter(() => random() < 0.5);
+    model.publish(persistent(body, `key.${pick(random, 100)}`), queueIds.length > 0 ? queueIds : [1]);
+  } else if (choice < 0.75) {
+    // The oldest go first mostly, so that segments become free.
+    const entry = random() < 0.8 ? live[0] : pickOne(random, live);
+    if (entry !== undefined) model.settle(entry);
+  } else if (choice < 0.83) {
+    model.requeue(pickOne(random, live));
+  } else if (choice < 0.93) {
+    model.move(pickOne(random, live), `moved.${pick(random, 100)}`, [pickOne(random, QUEUES)]);
+  } else {
+    model.define(`["queue","/","q${pick(random, 6)}"]`, random() < 0.3 ? null : { id: pick(random, 1000) });
+  }
+}
+
+/** Operations in small groups, each waited for, so that there are many commits. */
+export async function actInGroups(
+  store: JournalStore,
+  model: JournalModel,
+  random: () => number,
+  { groups, bodyBytesMax }: { readonly groups: number; readonly bodyBytesMax: number },
+): Promise<void> {
+  for (let group = 0; group < groups; group++) {
+    for (let left = 1 + pick(random, 5); left > 0; left--) {
+      act(model, random, bodyBytesMax);
+      if (random() < 0.5) model.watch();
+    }
+    model.watch();
+    await durable(store);
+  }
+}

@@ -1,0 +1,237 @@
+import { ManualClock } from '../clock.js';
+import type { Message } from '../message/message.js';
+import type { FileSystem } from './file-system.js';
+import { JournalStore } from './journal-store.js';
+import type { Recovered, StoredEntry } from './message-store.js';
+import type { Position } from './record.js';
+
+export const JOURNAL = '/data/journal';
+
+export interface JournalSettings {
+  readonly segmentBytesMax?: number;
+  readonly cacheBytesMax?: number;
+  readonly settlementDelayMs?: number;
+  readonly clock?: ManualClock;
+  readonly directory?: string;
+  readonly onFailure?: (error: Error) => void;
+}
+
+/** A journal with small segments. Settlements wait for a publish or for the clock, which stands still. */
+export function journalOn(fileSystem: FileSystem, settings: JournalSettings = {}): JournalStore {
+  return new JournalStore({
+    fileSystem,
+    clock: new ManualClock(),
+    directory: JOURNAL,
+    segmentBytesMax: 4096,
+    cacheBytesMax: 1024 * 1024,
+    settlementDelayMs: 5,
+    onFailure: () => {},
+    ...settings,
+  });
+}
+
+export function persistent(body: string | Buffer, routingKey = 'key'): Message {
+  return {
+    exchange: 'x',
+    routingKey,
+    properties: { deliveryMode: 2, headers: { of: routingKey } },
+    body: Buffer.from(body),
+  };
+}
+
+export function durable(store: JournalStore): Promise<void> {
+  return new Promise((resolve, reject) => {
+    store.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
+  });
+}
+
+/** One message in one queue. Steps are numbers of operations, counted by the model. */
+export interface ModelEntry {
+  readonly queueId: number;
+  readonly sequence: number;
+  readonly position: Position;
+  readonly message: Message;
+  readonly added: number;
+  removed: number | undefined;
+  /** What a move made of it. */
+  movedTo: readonly ModelEntry[];
+  readonly counts: { readonly step: number; readonly count: number }[];
+}
+
+/** How far things had come when the machine stopped. */
+export interface Moment {
+  /** Steps up to this one were reported durable. */
+  readonly durable: number;
+  /** Steps up to this one were begun. */
+  readonly begun: number;
+}
+
+/** Does to a store what is asked, and knows what the store must have after a crash (J3). */
+export class JournalModel {
+  entries: ModelEntry[] = [];
+  readonly #definitions: { readonly step: number; readonly key: string; readonly value: unknown }[] = [];
+  #step = 0;
+  #durable = 0;
+
+  constructor(private store: JournalStore) {}
+
+  get moment(): Moment {
+    return { durable: this.#durable, begun: this.#step };
+  }
+
+  /** Messages that were not settled, whether durable or not. */
+  live(): ModelEntry[] {
+    return this.entries.filter((entry) => entry.removed === undefined);
+  }
+
+  publish(message: Message, queueIds: readonly number[]): void {
+    const step = ++this.#step;
+    const { sequence, position } = this.store.publish(message, queueIds, 0);
+    for (const queueId of queueIds) this.#add({ queueId, sequence, position, message, added: step });
+  }
+
+  settle(entry: ModelEntry): void {
+    entry.removed = ++this.#step;
+    this.store.settle(entry.queueId, entry.sequence, entry.position, true);
+  }
+
+  requeue(entry: ModelEntry): void {
+    const count = (entry.counts.at(-1)?.count ?? 0) + 1;
+    entry.counts.push({ step: ++this.#step, count });
+    this.store.requeue(entry.queueId, entry.sequence, entry.position, count);
+  }
+
+  move(entry: ModelEntry, routingKey: string, queueIds: readonly number[]): void {
+    const step = ++this.#step;
+    const message = persistent(entry.message.body, routingKey);
+    const { sequence, position } = this.store.move({ ...entry, durableQueue: true }, message, queueIds, 0);
+    entry.removed = step;
+    entry.movedTo = queueIds.map((queueId) =>
+      this.#add({ queueId, sequence, position, message, added: step }),
+    );
+  }
+
+  define(key: string, value: unknown): void {
+    this.#definitions.push({ step: ++this.#step, key, value });
+    this.store.define(key, value);
+  }
+
+  /** Takes note when all steps so far are durable. */
+  watch(): void {
+    const { store } = this;
+    const step = this.#step;
+    store.whenDurable((error) => {
+      // A store that a crash has taken away says nothing about the one that came after it.
+      if (error === undefined && store === this.store) this.#durable = step;
+    });
+  }
+
+  #add(init: Pick<ModelEntry, 'queueId' | 'sequence' | 'position' | 'message' | 'added'>): ModelEntry {
+    const entry: ModelEntry = { ...init, removed: undefined, movedTo: [], counts: [] };
+    this.entries.push(entry);
+    return entry;
+  }
+
+  // ---------------------------------------------------------------- after a crash
+
+  /** Throws, in words, when `store` does not have what it must have when it stopped at `moment`. */
+  async check(store: JournalStore, recovered: Recovered, moment: Moment = this.moment): Promise<void> {
+    const found = await foundIn(store, recovered);
+    for (const entry of this.entries) this.#checkEntry(entry, found.get(nameOf(entry)), moment);
+    for (const entry of this.entries) checkMove(entry, found, moment);
+    const known = new Set(this.entries.map(nameOf));
+    for (const name of found.keys()) if (!known.has(name)) fail(`${name} was never published`);
+    this.#checkDefinitions(recovered.definitions, moment);
+  }
+
+  #checkEntry(entry: ModelEntry, found: Found | undefined, { durable: sure, begun }: Moment): void {
+    const must = entry.added <= sure && (entry.removed === undefined || entry.removed > begun);
+    const mustNot = entry.added > begun || (entry.removed !== undefined && entry.removed <= sure);
+    if (must && found === undefined) fail(`${nameOf(entry)} was confirmed and is lost`);
+    if (mustNot && found !== undefined) fail(`${nameOf(entry)} is back, though it should be gone`);
+    if (found === undefined) return;
+    if (!found.message.body.equals(entry.message.body)) fail(`${nameOf(entry)} has another body`);
+    if (found.message.routingKey !== entry.message.routingKey) fail(`${nameOf(entry)} has another key`);
+    const counts = entry.counts.filter(({ step }) => step <= begun);
+    const least = counts.findLast(({ step }) => step <= sure)?.count ?? 0;
+    const most = counts.at(-1)?.count ?? 0;
+    if (found.deliveryCount < least || found.deliveryCount > most) {
+      fail(`${nameOf(entry)} has the delivery count ${found.deliveryCount}, not ${least} to ${most}`);
+    }
+  }
+
+  #checkDefinitions(found: ReadonlyMap<string, unknown>, { durable: sure, begun }: Moment): void {
+    const keys = new Set([...this.#definitions.map(({ key }) => key), ...found.keys()]);
+    for (const key of keys) {
+      const history = this.#definitions.filter((one) => one.key === key && one.step <= begun);
+      const last = history.findLast((one) => one.step <= sure)?.value ?? null;
+      const allowed = [last, ...history.filter((one) => one.step > sure).map((one) => one.value)];
+      const actual = found.get(key) ?? null;
+      if (!allowed.some((value) => JSON.stringify(value) === JSON.stringify(actual))) {
+        fail(`'${key}' is defined as ${JSON.stringify(actual)}, not ${JSON.stringify(allowed)}`);
+      }
+    }
+  }
+
+  /** Goes on with the store that was opened after a crash: what it has is from now on the truth. */
+  adopt(store: JournalStore, { entries, definitions }: Recovered): void {
+    this.store = store;
+    const step = ++this.#step;
+    this.#durable = step;
+    this.entries = this.entries.filter((entry) => {
+      const found = entries.get(entry.queueId)?.find((one) => one.sequence === entry.sequence);
+      if (found === undefined) return false;
+      entry.removed = undefined;
+      entry.movedTo = [];
+      entry.counts.push({ step, count: found.deliveryCount });
+      return true;
+    });
+    for (const key of new Set(this.#definitions.map((one) => one.key))) {
+      this.#definitions.push({ step, key, value: definitions.get(key) ?? null });
+    }
+  }
+}
+
+interface Found extends StoredEntry {
+  readonly message: Message;
+}
+
+/** What a store has, by queue and sequence. Throws when a queue is not in order. */
+async function foundIn(store: JournalStore, recovered: Recovered): Promise<Map<string, Found>> {
+  const found = new Map<string, Found>();
+  for (const [queueId, entries] of recovered.entries) {
+    const messages = await store.read(entries.map(({ position }) => position));
+    let previous = 0;
+    for (const [i, entry] of entries.entries()) {
+      if (entry.sequence <= previous) fail(`queue ${queueId} is out of order at ${entry.sequence}`);
+      previous = entry.sequence;
+      found.set(nameOf({ queueId, sequence: entry.sequence }), { ...entry, message: messages[i] as Message });
+    }
+  }
+  return found;
+}
+
+/** J2: a message that was being moved is where it was or where it went, never in both and never in neither. */
+function checkMove(
+  entry: ModelEntry,
+  found: ReadonlyMap<string, Found>,
+  { durable: sure, begun }: Moment,
+): void {
+  if (entry.movedTo.length === 0) return;
+  const isThere = (one: ModelEntry): boolean => found.has(nameOf(one));
+  const arrived = entry.movedTo.filter(isThere);
+  if (isThere(entry) && arrived.length > 0) fail(`${nameOf(entry)} is moved and still there`);
+  if (entry.added > sure || isThere(entry)) return;
+  for (const target of entry.movedTo) {
+    const settled = target.removed !== undefined && target.removed <= begun;
+    if (!settled && !isThere(target)) fail(`${nameOf(entry)} is lost on the way to ${nameOf(target)}`);
+  }
+}
+
+function nameOf({ queueId, sequence }: { queueId: number; sequence: number }): string {
+  return `message ${sequence} of queue ${queueId}`;
+}
+
+function fail(what: string): never {
+  throw new Error(what);
+}
