@@ -17,7 +17,7 @@ import { ByteReader, type ByteWriter } from '../message/table-codec.js';
 export const RECORD_HEADER_BYTES = 12;
 
 export const RECORD_TYPE = {
-  /** Starts a commit: up to where the journal was durable when the commit was put together. */
+  /** Starts a commit, and says where: it was written only after everything before it was durable. */
   commit: 1,
   /** A message, its body, and the queues it went to. */
   publish: 2,
@@ -219,9 +219,9 @@ export function readDefinition(payload: ByteReader): DefinitionRecord {
   return { sequence, key, value: JSON.parse(payload.longString()) as unknown };
 }
 
-/** durable-up-to position u64. */
-export function writeCommit(out: ByteWriter, durableUpTo: Position): void {
+/** Its own position u64, so that bytes which only look like a commit (in a body) are not taken for one. */
+export function writeCommit(out: ByteWriter, position: Position): void {
   const start = beginRecord(out, RECORD_TYPE.commit);
-  out.uint64(durableUpTo);
+  out.uint64(position);
   endRecord(out, start);
 }

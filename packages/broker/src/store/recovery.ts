@@ -165,17 +165,18 @@ function refuseIfShort(at: number, source: SegmentSource): void {
 
 function refuseIfDurable(buffer: Buffer, at: number, why: string, source: SegmentSource): void {
   const position = positionOf(source.number, at);
-  const torn = source.isLast && source.durableUpTo <= position && !laterCommitCovers(buffer, at, position);
+  const torn = source.isLast && source.durableUpTo <= position && !isBeforeCommit(buffer, at, source);
   if (!torn) throw damaged(source.path, at, why);
 }
 
-/** Whether a commit record after `at` proves that the bytes at `position` were durable when it was written. */
-function laterCommitCovers(buffer: Buffer, at: number, position: Position): boolean {
-  const typeAndZeros = RECORD_TYPE.commit;
+/** Whether a commit starts after `at`: what is before a commit was durable when it was written. */
+function isBeforeCommit(buffer: Buffer, at: number, { number }: SegmentSource): boolean {
   for (let from = at + 1; from + RECORD_HEADER_BYTES <= buffer.length; from++) {
-    if (buffer[from + 8] !== typeAndZeros || buffer.readUInt32BE(from) !== RECORD_HEADER_BYTES + 8) continue;
+    if (buffer[from + 8] !== RECORD_TYPE.commit || buffer.readUInt32BE(from) !== RECORD_HEADER_BYTES + 8) {
+      continue;
+    }
     const check = readRecord(buffer, from);
-    if (check.ok && check.record.payload.uint64() > position) return true;
+    if (check.ok && check.record.payload.uint64() === positionOf(number, from)) return true;
   }
   return false;
 }

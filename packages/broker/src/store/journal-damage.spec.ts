@@ -1,0 +1,132 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { BrokerError } from '../errors.js';
+import { seededRandom } from '../random.spec.support.js';
+import { actInGroups } from './journal-history.spec.support.js';
+import { JOURNAL, JournalModel, journalOn } from './journal-model.spec.support.js';
+import { SimulatedFileSystem } from './simulated-file-system.js';
+
+const MARK = `${JOURNAL}/durable`;
+const SNAPSHOT = `${JOURNAL}/definitions.json`;
+
+/** A journal that was closed well, and what it holds. */
+let whole: SimulatedFileSystem;
+let model: JournalModel;
+let segments: string[];
+let lastSegment: string;
+
+beforeAll(async () => {
+  whole = new SimulatedFileSystem();
+  const store = journalOn(whole, { segmentBytesMax: 2048 });
+  await store.open();
+  model = new JournalModel(store);
+  await actInGroups(store, model, seededRandom(3), { groups: 60, bodyBytesMax: 60 });
+  await store.close();
+  segments = whole.paths().filter((path) => path.endsWith('.segment'));
+  lastSegment = segments.at(-1) ?? '';
+});
+
+type Outcome = 'whole' | 'refused';
+
+/** Opens what is left of the journal. Throws when it opens and anything is missing or wrong. */
+async function openDamaged(files: SimulatedFileSystem): Promise<Outcome> {
+  const store = journalOn(files);
+  let recovered;
+  try {
+    recovered = await store.open();
+  } catch (error) {
+    if (error instanceof BrokerError) return 'refused';
+    throw error;
+  }
+  try {
+    await model.check(store, recovered, { durable: Infinity, begun: Infinity });
+  } finally {
+    await store.close();
+  }
+  return 'whole';
+}
+
+function withBytes(path: string, bytes: Buffer, without?: string): SimulatedFileSystem {
+  const files = whole.afterKill();
+  files.replaceNow(path, bytes);
+  if (without !== undefined) void files.remove(without);
+  return files;
+}
+
+function flipped(path: string, at: number, pattern: number): Buffer {
+  const bytes = whole.readNow(path);
+  bytes[at] = (bytes[at] as number) ^ pattern;
+  return bytes;
+}
+
+/** Where the commits of a segment start, found by the bytes of their headers. */
+function commitOffsets(path: string): number[] {
+  const bytes = whole.readNow(path);
+  const offsets: number[] = [];
+  for (let at = 32; at < bytes.length; at += bytes.readUInt32BE(at)) {
+    if (bytes[at + 8] === 1) offsets.push(at);
+  }
+  return offsets;
+}
+
+describe('J4 damage', () => {
+  it('the journal to be damaged has several segments, messages in it, and a snapshot', async () => {
+    expect(segments.length).toBeGreaterThanOrEqual(2);
+    expect(whole.paths()).toContain(SNAPSHOT);
+    expect(model.live().length).toBeGreaterThan(10);
+    expect(await openDamaged(whole.afterKill())).toBe('whole');
+  });
+
+  it.each([0xff, 0x01])(
+    'any byte of any file changed by ^%i is refused or does no harm',
+    async (pattern) => {
+      const counts = { whole: 0, refused: 0 };
+      for (const path of whole.paths()) {
+        const { length } = whole.readNow(path);
+        for (let at = 0; at < length; at++) {
+          try {
+            const outcome = await openDamaged(withBytes(path, flipped(path, at, pattern)));
+            // Only the mark can be done without.
+            if (outcome === 'whole' && path !== MARK) throw new Error('the damage was not noticed');
+            counts[outcome]++;
+          } catch (cause) {
+            throw new Error(`${path}, byte ${at} changed`, { cause });
+          }
+        }
+      }
+      expect(counts.whole).toBe(12);
+      expect(counts.refused).toBeGreaterThan(3000);
+    },
+    60_000,
+  );
+
+  it('without the mark, any byte changed before the last commit is refused', async () => {
+    const lastCommit = commitOffsets(lastSegment).at(-1) ?? 0;
+    let cases = 0;
+    for (const path of segments) {
+      const end = path === lastSegment ? lastCommit : whole.readNow(path).length;
+      for (let at = 0; at < end; at++) {
+        const files = withBytes(path, flipped(path, at, 0xff), MARK);
+        const outcome = await openDamaged(files).catch(() => 'opened with something missing');
+        if (outcome !== 'refused') throw new Error(`${path}, byte ${at} changed: ${outcome}`);
+        cases++;
+      }
+    }
+    expect(cases).toBeGreaterThan(3000);
+  }, 60_000);
+
+  it('a mark that is cut at any byte does no harm', async () => {
+    const bytes = whole.readNow(MARK);
+    for (let size = 0; size < bytes.length; size++) {
+      expect(await openDamaged(withBytes(MARK, bytes.subarray(0, size)))).toBe('whole');
+    }
+    expect(bytes.length).toBe(12);
+  });
+
+  it('a snapshot of the definitions cut at any byte is refused or does no harm', async () => {
+    const bytes = whole.readNow(SNAPSHOT);
+    for (let size = 0; size < bytes.length - 1; size++) {
+      expect(await openDamaged(withBytes(SNAPSHOT, bytes.subarray(0, size)))).toBe('refused');
+    }
+    expect(bytes.length).toBeGreaterThan(100);
+  });
+});
