@@ -76,6 +76,24 @@ describe('J4 damage', () => {
     expect(await openDamaged(whole.afterKill())).toBe('whole');
   });
 
+  it('a segment cut at any byte is refused, and the error names the file, the offset and a cure', async () => {
+    let cases = 0;
+    for (const path of segments) {
+      const bytes = whole.readNow(path);
+      for (let size = 0; size < bytes.length; size++) {
+        const error = await journalOn(withBytes(path, bytes.subarray(0, size)))
+          .open()
+          .catch((reason: unknown) => reason);
+        if (!(error instanceof BrokerError)) throw new Error(`${path} cut to ${size} bytes was opened`);
+        if (error.code !== 'JOURNAL_DAMAGED' || !/ at offset \d+: /.test(error.message)) throw error;
+        if (!error.message.startsWith(path) || !error.cure?.includes('backup')) throw error;
+        cases++;
+      }
+    }
+    expect(cases).toBe(segments.reduce((sum, path) => sum + whole.readNow(path).length, 0));
+    expect(cases).toBeGreaterThan(3000);
+  }, 60_000);
+
   it.each([0xff, 0x01])(
     'any byte of any file changed by ^%i is refused or does no harm',
     async (pattern) => {

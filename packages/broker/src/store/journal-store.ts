@@ -9,6 +9,7 @@ import type { File, FileSystem } from './file-system.js';
 import { TransientMessages } from './memory-store.js';
 import type { Appended, DurableCallback, MessageStore, Recovered, StoredEntry } from './message-store.js';
 import {
+  offsetOf,
   type Position,
   positionOf,
   segmentOf,
@@ -413,7 +414,8 @@ export class JournalStore implements MessageStore {
     const { fileSystem, directory } = this.#options;
     const file = await fileSystem.open(`${directory}/${segmentFileName(number)}`, 'create');
     try {
-      await file.write(encodeSegmentHeader({ number, firstSequence: this.#nextSequence }), 0);
+      const previousEnd = offsetOf(this.#durableUpTo);
+      await file.write(encodeSegmentHeader({ number, firstSequence: this.#nextSequence, previousEnd }), 0);
       await file.sync();
       await fileSystem.syncDirectory(directory);
     } catch (error) {

@@ -71,7 +71,7 @@ export async function recoverJournal(
     const path = `${directory}/${segmentFileName(number)}`;
     const buffer = await readWhole(fileSystem, path);
     const isLast = number === numbers.at(-1);
-    const segment = replaySegment(journal, buffer, { path, number, isLast, durableUpTo });
+    const segment = replaySegment(journal, buffer, { directory, path, number, isLast, durableUpTo });
     if (segment !== undefined) journal.segments.push(segment);
   }
   return journal;
@@ -115,6 +115,7 @@ async function readWhole(fileSystem: FileSystem, path: string): Promise<Buffer> 
 }
 
 interface SegmentSource {
+  readonly directory: string;
   readonly path: string;
   readonly number: number;
   readonly isLast: boolean;
@@ -135,6 +136,7 @@ function replaySegment(
   if (header.number !== source.number) {
     throw damaged(source.path, 0, `its header says it is segment ${header.number}`);
   }
+  refuseIfPreviousIsShort(journal.segments.at(-1), header.previousEnd, source);
   journal.nextSequence = Math.max(journal.nextSequence, header.firstSequence);
   const segment = { number: source.number, bytes: 0, fileBytes: buffer.length, lastDefinitionSequence: 0 };
   let at = SEGMENT_HEADER_BYTES;
@@ -150,6 +152,20 @@ function replaySegment(
   if (at >= buffer.length) refuseIfShort(at, source);
   segment.bytes = at;
   return segment;
+}
+
+/** The file before ended where a record ends, but had more when this one was made. */
+function refuseIfPreviousIsShort(
+  previous: RecoveredSegment | undefined,
+  end: number,
+  { directory }: SegmentSource,
+): void {
+  if (previous === undefined || previous.bytes === end) return;
+  throw damaged(
+    `${directory}/${segmentFileName(previous.number)}`,
+    previous.bytes,
+    `it ends here, but had ${end} bytes when the next segment was made`,
+  );
 }
 
 /** The file ends where a record ends, but the mark knows of more. */

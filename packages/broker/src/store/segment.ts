@@ -4,12 +4,13 @@ import { BrokerError } from '../errors.js';
 /**
  * The first bytes of a segment file. Integers are big-endian.
  *
- *     0      4         6      8                16               24     28       32
- *     +------+---------+------+----------------+----------------+------+--------+
- *     | NMQJ | version | zero | segment number | first sequence | zero | CRC-32 |
- *     +------+---------+------+----------------+----------------+------+--------+
+ *     0      4         6      8                16               24             28       32
+ *     +------+---------+------+----------------+----------------+--------------+--------+
+ *     | NMQJ | version | zero | segment number | first sequence | previous end | CRC-32 |
+ *     +------+---------+------+----------------+----------------+--------------+--------+
  *
  * `first sequence`: after the next opening, sequences go on from here at least, even when all records before are gone.
+ * `previous end`: how many bytes the segment before this one has, so that one that lost its end is noticed (J4).
  */
 export const SEGMENT_HEADER_BYTES = 32;
 export const FORMAT_VERSION = 1;
@@ -18,6 +19,7 @@ const MAGIC = 'NMQJ';
 export interface SegmentHeader {
   readonly number: number;
   readonly firstSequence: number;
+  readonly previousEnd: number;
 }
 
 export function segmentFileName(number: number): string {
@@ -30,12 +32,13 @@ export function segmentNumberOf(fileName: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
-export function encodeSegmentHeader({ number, firstSequence }: SegmentHeader): Buffer {
+export function encodeSegmentHeader({ number, firstSequence, previousEnd }: SegmentHeader): Buffer {
   const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
   header.write(MAGIC, 0, 'latin1');
   header.writeUInt16BE(FORMAT_VERSION, 4);
   header.writeBigUInt64BE(BigInt(number), 8);
   header.writeBigUInt64BE(BigInt(firstSequence), 16);
+  header.writeUInt32BE(previousEnd, 24);
   header.writeUInt32BE(crc32(header.subarray(0, 28)), 28);
   return header;
 }
@@ -61,5 +64,6 @@ export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader
   return {
     number: Number(buffer.readBigUInt64BE(8)),
     firstSequence: Number(buffer.readBigUInt64BE(16)),
+    previousEnd: buffer.readUInt32BE(24),
   };
 }
