@@ -157,27 +157,27 @@ export class Queue {
   #deliver(): void {
     for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
       if (this.#deleted) return;
-      const consumer = this.#takeConsumer();
+      const at = this.#consumerInTurn();
+      const consumer = this.#consumers[at];
       if (consumer === undefined) return;
       const loaded = this.#takeMessage();
       if (loaded === undefined) return;
+      // Only now has it had its turn: without a message it is next again.
+      this.#nextConsumer = at + 1;
       this.#unsettledCount++;
       consumer.deliver(new Delivery(this, consumer, loaded.entry, loaded.message));
     }
     this.schedule();
   }
 
-  /** The next consumer in turn that has credit. */
-  #takeConsumer(): Consumer | undefined {
+  /** Where the next consumer in turn that has credit is, or -1. */
+  #consumerInTurn(): number {
     const count = this.#consumers.length;
     for (let tried = 0; tried < count; tried++) {
       const at = (this.#nextConsumer + tried) % count;
-      const consumer = this.#consumers[at] as Consumer;
-      if (!consumer.hasCredit()) continue;
-      this.#nextConsumer = (at + 1) % count;
-      return consumer;
+      if ((this.#consumers[at] as Consumer).hasCredit()) return at;
     }
-    return undefined;
+    return -1;
   }
 
   /** The next message, or undefined when there is none or it has yet to come from the disk. */
