@@ -151,7 +151,9 @@ export class Connection {
   /** No more deliveries for this consumer; its unsettled ones can still be settled. Idempotent. */
   cancel(consumer: Consumer): void {
     consumer.cancel();
-    this.#consumers.delete(consumer.tag);
+    // Another consumer may have taken the tag since.
+    if (this.#consumers.get(consumer.tag) === consumer) this.#consumers.delete(consumer.tag);
+    for (const one of this.#cancelled) if (one.unsettled.size === 0) this.#cancelled.delete(one);
     if (consumer.unsettled.size > 0) this.#cancelled.add(consumer);
   }
 
