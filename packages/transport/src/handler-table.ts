@@ -22,6 +22,8 @@ export class QueueHandlers {
   readonly #exactRequests = new Map<string, RegisteredHandler>();
   readonly eventPatterns: Set<string> = new Set();
   readonly requestPatterns: Set<string> = new Set();
+  /** The router's answers as lists: it gives the same set for a routing key that it knows. */
+  readonly #lists = new WeakMap<ReadonlySet<RegisteredHandler>, readonly RegisteredHandler[]>();
   #registered = 0;
 
   constructor(readonly queue: string) {}
@@ -40,7 +42,10 @@ export class QueueHandlers {
 
   /** All handlers of an event: exact and wildcards, each once. */
   forEvent(routingKey: string): readonly RegisteredHandler[] {
-    return [...this.#events.route(routingKey)];
+    const matching = this.#events.route(routingKey);
+    let list = this.#lists.get(matching);
+    if (list === undefined) this.#lists.set(matching, (list = [...matching]));
+    return list;
   }
 
   /** The one handler of a request: the exact one, else the first wildcard. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
 import { systemClock } from '@nestmq/broker';
+import { AsyncSubject, type Observable } from 'rxjs';
 import {
   decodeBody,
   eventMessage,
@@ -10,7 +11,7 @@ import {
   requestMessage,
   REQUESTS_EXCHANGE,
 } from './envelope.js';
-import type { Link, LinkDelivery } from './links/link.js';
+import type { Link, LinkDelivery, PublishCallback } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { NoHandlerException, QueueClosedException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
@@ -102,17 +103,38 @@ export class QueueClient extends ClientProxy {
     return this.#connected.link as T;
   }
 
-  protected override dispatchEvent<T>(packet: PacketWithMetadata): Promise<T> {
-    const { link } = this.#requireSession();
-    const pattern = this.normalizePattern(packet.pattern as string);
-    const { clock = systemClock } = this.#options.broker;
-    return new Promise<T>((resolve, reject) => {
-      const message = eventMessage(pattern, packet.data, packet.metadata, clock.now());
-      const outcome = link.publish(message, (error) =>
-        error === undefined ? resolve(undefined as T) : reject(error),
-      );
-      if (outcome === 'unroutable') this.#warnUnheard(pattern);
+  /**
+   * Sends the event now, whether or not somebody subscribes. The Observable gives `undefined` and completes when the
+   * event is durable, also for those who subscribe after that.
+   */
+  override emit<R = unknown, I = unknown>(pattern: unknown, data: I): Observable<R> {
+    // The long way connects first, and refuses what Nest refuses.
+    if (this.#connected === undefined || isNil(pattern) || isNil(data)) return super.emit(pattern, data);
+    const done = new AsyncSubject<R>();
+    this.#dispatch(this.createPacket(pattern, data), (error) => {
+      if (error !== undefined) return done.error(error);
+      done.next(undefined as R);
+      return done.complete();
     });
+    return done;
+  }
+
+  protected override dispatchEvent<T>(packet: PacketWithMetadata): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#dispatch(packet, (error) => (error === undefined ? resolve(undefined as T) : reject(error)));
+    });
+  }
+
+  #dispatch(packet: PacketWithMetadata, done: PublishCallback): void {
+    const { clock = systemClock } = this.#options.broker;
+    try {
+      const { link } = this.#requireSession();
+      const pattern = this.normalizePattern(packet.pattern as string);
+      const outcome = link.publish(eventMessage(pattern, packet.data, packet.metadata, clock.now()), done);
+      if (outcome === 'unroutable') this.#warnUnheard(pattern);
+    } catch (error) {
+      done(error as Error);
+    }
   }
 
   #warnUnheard(pattern: string): void {
@@ -166,6 +188,10 @@ export class QueueClient extends ClientProxy {
     if (type !== REPLY.value) this.routingMap.delete(correlationId);
     callback(readReply(type, message.body));
   }
+}
+
+function isNil(value: unknown): boolean {
+  return value === undefined || value === null;
 }
 
 /** Patterns may be made up without end; warning about some is enough. */

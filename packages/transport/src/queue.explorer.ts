@@ -1,10 +1,8 @@
-import { Injectable, UseInterceptors } from '@nestjs/common';
-import { INTERCEPTORS_METADATA } from '@nestjs/common/constants.js';
+import { Injectable } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { PATTERN_EXTRAS_METADATA, PATTERN_HANDLER_METADATA } from '@nestjs/microservices/constants.js';
 import { QUEUE_FEATURE } from './queue.constants.js';
 import type { HandlerOptions } from './queue.options.js';
-import { thrownErrorRecorder } from './thrown-error.recorder.js';
 
 type Module = ModulesContainer extends Map<string, infer M> ? M : never;
 type Method = (...args: unknown[]) => unknown;
@@ -13,8 +11,7 @@ type Method = (...args: unknown[]) => unknown;
 const OWN_EXTRAS_METADATA = 'nestmq:own_extras';
 
 /**
- * Prepares the decorated handlers of all controllers before Nest registers them: puts the options of `forFeature`
- * under those of the handlers of the importing module, and records the errors of event handlers.
+ * Puts the options of `forFeature` under those of the handlers of the importing module, before Nest registers them.
  */
 @Injectable()
 export class QueueExplorer {
@@ -34,7 +31,6 @@ export class QueueExplorer {
         const method = prototype[name];
         if (method === undefined || !Reflect.hasMetadata(PATTERN_HANDLER_METADATA, method)) continue;
         applyFeature(method, feature);
-        recordErrors(prototype, name, method);
       }
     }
   }
@@ -53,10 +49,4 @@ function applyFeature(method: Method, feature: HandlerOptions): void {
     Reflect.getMetadata(PATTERN_EXTRAS_METADATA, method)) as HandlerOptions | undefined;
   Reflect.defineMetadata(OWN_EXTRAS_METADATA, own, method);
   Reflect.defineMetadata(PATTERN_EXTRAS_METADATA, { ...feature, ...own }, method);
-}
-
-function recordErrors(prototype: object, name: string, method: Method): void {
-  const interceptors = Reflect.getMetadata(INTERCEPTORS_METADATA, method) as unknown[] | undefined;
-  if (interceptors?.includes(thrownErrorRecorder)) return;
-  UseInterceptors(thrownErrorRecorder)(prototype, name, { value: method });
 }

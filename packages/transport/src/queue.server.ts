@@ -25,6 +25,7 @@ import {
   type QueueOptions,
 } from './queue.options.js';
 import { RunningDeliveries } from './running-deliveries.js';
+import { recordThrownErrors } from './thrown-error.recorder.js';
 
 /** `draining`: intake has stopped, handlers that run are awaited. */
 export type QueueStatus = 'connected' | 'draining' | 'disconnected';
@@ -65,12 +66,15 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  /** Whether somebody wants to know when handlers start and end. */
+  #hooked = false;
   #keepAlive: NodeJS.Timeout | undefined;
   #graceTimer: Timer | undefined;
 
   /** Throws QueueOptionsException for options that can't be meant. */
   constructor(options: QueueOptions) {
     super();
+    recordThrownErrors();
     this.#options = normaliseQueueOptions(options);
     this.#handlers = new HandlerTable(this.#options);
   }
@@ -98,6 +102,16 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       () => callback(),
       (error: unknown) => callback(error),
     );
+  }
+
+  override setOnProcessingStartHook(hook: Parameters<Server['setOnProcessingStartHook']>[0]): void {
+    this.#hooked = true;
+    super.setOnProcessingStartHook(hook);
+  }
+
+  override setOnProcessingEndHook(hook: Parameters<Server['setOnProcessingEndHook']>[0]): void {
+    this.#hooked = true;
+    super.setOnProcessingEndHook(hook);
   }
 
   override on<K extends keyof QueueEvents>(event: K, callback: QueueEvents[K]): void {
@@ -255,27 +269,21 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   /** Runs each handler to its end and returns those that failed. */
-  async #runAll(due: readonly RegisteredHandler[], data: unknown, context: QueueContext): Promise<Failure[]> {
-    const failures: Failure[] = [];
-    const run = async (handler: RegisteredHandler): Promise<void> => {
-      try {
-        const result: unknown = await handler.handle(data, context);
-        if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-      } catch (error) {
-        failures.push({ handler, error: context.thrown ?? error });
-        context.thrown = undefined;
-      }
-    };
+  async #runAll(
+    due: readonly RegisteredHandler[],
+    data: unknown,
+    context: QueueContext,
+  ): Promise<readonly Failure[]> {
+    if (!this.#hooked) return runToEnd(due, data, context);
     // Not by the promise that the hook returns: a start hook may let the handlers begin later.
-    await new Promise<void>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const ran = this.runWithProcessingHooks(context, async (runEndHook) => {
-        await (due.length === 1 ? run(due[0] as RegisteredHandler) : Promise.all(due.map(run)));
+        const failures = await runToEnd(due, data, context);
         runEndHook();
-        resolve();
+        resolve(failures);
       });
       Promise.resolve(ran).catch(reject);
     });
-    return failures;
   }
 
   async #retry(
@@ -411,6 +419,39 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 interface Failure {
   readonly handler: RegisteredHandler;
   readonly error: unknown;
+}
+
+const NO_FAILURES: readonly Failure[] = [];
+
+/** Two handlers of one message run side by side, each with a context of its own; it never rejects. */
+async function runToEnd(
+  due: readonly RegisteredHandler[],
+  data: unknown,
+  context: QueueContext,
+): Promise<readonly Failure[]> {
+  const [only] = due;
+  if (due.length === 1 && only !== undefined) {
+    const failure = await runOne(only, data, context);
+    return failure === undefined ? NO_FAILURES : [failure];
+  }
+  const ran = await Promise.all(
+    due.map(async (handler) => runOne(handler, data, new QueueContext(context.getArgs()))),
+  );
+  return ran.filter((failure) => failure !== undefined);
+}
+
+async function runOne(
+  handler: RegisteredHandler,
+  data: unknown,
+  context: QueueContext,
+): Promise<Failure | undefined> {
+  try {
+    const result: unknown = await handler.handle(data, context);
+    if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+    return undefined;
+  } catch (error) {
+    return { handler, error: context.thrown ?? error };
+  }
 }
 
 function messageOf(error: unknown): string {
