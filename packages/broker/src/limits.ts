@@ -15,7 +15,7 @@ export interface Limits {
   readonly queuesPerMessageMax: number;
   /** Below this a segment holds too few records to be worth a file. Bytes. */
   readonly segmentBytesMin: number;
-  /** A position has 30 bits for the offset. Bytes. */
+  /** A position has 30 bits for the offset, and a segment's last commit may exceed it by its settlements. Bytes. */
   readonly segmentBytesMax: number;
   /** A queue hands over at most this many messages before the others have their turn. */
   readonly deliveriesPerTurnMax: number;
@@ -34,7 +34,7 @@ export const LIMITS: Limits = {
   tableDepthMax: 32,
   queuesPerMessageMax: 16_384,
   segmentBytesMin: 64 * 1024,
-  segmentBytesMax: 1024 * 1024 * 1024,
+  segmentBytesMax: 512 * 1024 * 1024,
   deliveriesPerTurnMax: 256,
   readAheadMessagesMax: 256,
   readAheadBytesMax: 1024 * 1024,

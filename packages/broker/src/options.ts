@@ -10,7 +10,7 @@ export interface BrokerOptions {
    * in memory and gone with the process.
    */
   readonly directory?: string;
-  /** A segment of the journal closes before a record would exceed this. Bytes, 64 KiB to 1 GiB. @default 64 MiB */
+  /** A segment of the journal closes before a record would exceed this. Bytes, 64 KiB to 512 MiB. @default 64 MiB */
   readonly segmentBytesMax?: number;
   /**
    * Budget for recently published bodies, so that consumers who keep up never read the disk. Bytes, 0 or more.

@@ -60,6 +60,10 @@ interface Commit {
 
 const SETTLEMENTS_PER_RECORD = 4096;
 const BUFFER_BYTES = 64 * 1024;
+/** So much is written at once, without waiting for more, while the disk has nothing else to do. Bytes. */
+const WORTH_WRITING_BYTES = 64 * 1024;
+/** A commit that has grown to this is closed, so that buffers stay small and the disk busy. Bytes. */
+const COMMIT_BYTES_MAX = 1024 * 1024;
 /** A buffer that one large commit made larger than this is not kept for the next. Bytes. */
 const BUFFER_KEPT_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -281,7 +285,7 @@ export class JournalStore implements MessageStore {
     // The record opens the next segment instead.
     const record = Buffer.from(out.buffer.subarray(start, out.end));
     out.end = start;
-    this.#closeCommit(this.#open.segment + 1, SEGMENT_HEADER_BYTES);
+    this.#closeCommit(true);
     const at = this.#open.out.end;
     this.#open.out.bytes(record);
     return positionOf(this.#open.segment, SEGMENT_HEADER_BYTES + at);
@@ -338,8 +342,11 @@ export class JournalStore implements MessageStore {
     };
   }
 
-  /** Settlements go last, so that they follow the records of the messages that they settle. */
-  #closeCommit(nextSegment?: number, nextStart?: number): void {
+  /**
+   * Settlements go last, so that they follow the records of the messages that they settle. A segment that they fill
+   * is closed: the offsets of the next commit must not outgrow a position.
+   */
+  #closeCommit(closesSegment: boolean = false): void {
     const commit = this.#open;
     const { settledQueueIds: queueIds, settledSequences: sequences } = commit;
     for (let from = 0; from < queueIds.length; from += SETTLEMENTS_PER_RECORD) {
@@ -347,7 +354,12 @@ export class JournalStore implements MessageStore {
       writeSettlements(commit.out, queueIds.slice(from, to), sequences.slice(from, to));
     }
     this.#closed.push(commit);
-    this.#open = this.#newCommit(nextSegment ?? commit.segment, nextStart ?? commit.start + commit.out.end);
+    const end = commit.start + commit.out.end;
+    if (closesSegment || end >= this.#options.segmentBytesMax) {
+      this.#open = this.#newCommit(commit.segment + 1, SEGMENT_HEADER_BYTES);
+    } else {
+      this.#open = this.#newCommit(commit.segment, end);
+    }
   }
 
   #scheduleSettlements(): void {
@@ -358,9 +370,13 @@ export class JournalStore implements MessageStore {
     });
   }
 
-  /** The commit starts after all that is ready to run now has run, so that it takes all of it along. */
+  /** A small commit starts after all that is ready to run now has run, so that it takes all of it along. */
   #scheduleCommit(): void {
-    if (this.#loop !== undefined || this.#loopScheduled !== undefined || this.#failure !== undefined) return;
+    if (this.#failure !== undefined) return;
+    if (this.#open.out.end >= COMMIT_BYTES_MAX) this.#closeCommit();
+    if (this.#loop !== undefined) return;
+    if (this.#closed.length > 0 || this.#open.out.end >= WORTH_WRITING_BYTES) return this.#startLoop();
+    if (this.#loopScheduled !== undefined) return;
     this.#loopScheduled = setImmediate(() => {
       this.#loopScheduled = undefined;
       this.#startLoop();
@@ -368,6 +384,8 @@ export class JournalStore implements MessageStore {
   }
 
   #startLoop(): void {
+    clearImmediate(this.#loopScheduled);
+    this.#loopScheduled = undefined;
     this.#settlementTimer?.cancel();
     this.#settlementTimer = undefined;
     this.#loop ??= this.#commitAll()
@@ -379,17 +397,33 @@ export class JournalStore implements MessageStore {
       });
   }
 
-  /** Until nobody waits any more. Settlements alone do not keep it going: they have time. */
+  /**
+   * Until nobody waits any more; settlements alone do not keep it going, they have time. The disk gets the next commit
+   * before those who waited for the last one are told: what they do then, it does meanwhile.
+   */
   async #commitAll(): Promise<void> {
-    do {
-      if (!isEmpty(this.#open)) this.#closeCommit();
-      for (let commit = this.#closed[0]; commit !== undefined; commit = this.#closed[0]) {
-        await this.#writeCommit(commit);
+    let durable: Commit | undefined;
+    if (!isEmpty(this.#open)) this.#closeCommit();
+    for (;;) {
+      const commit = this.#nextCommit();
+      if (commit === undefined) {
+        if (durable === undefined) return;
+        this.#afterCommit(durable);
+        durable = undefined;
+      } else {
+        const writing = this.#writeCommit(commit);
+        if (durable !== undefined) this.#afterCommit(durable);
+        await writing;
         this.#closed.shift();
-        this.#afterCommit(commit);
+        durable = commit;
       }
       await this.#reclaim();
-    } while (this.#open.waiting.length > 0);
+    }
+  }
+
+  #nextCommit(): Commit | undefined {
+    if (this.#closed.length === 0 && this.#open.waiting.length > 0) this.#closeCommit();
+    return this.#closed[0];
   }
 
   /** J1: resolves only when the commit, and the name of its segment, are on the disk. */
