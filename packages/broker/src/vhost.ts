@@ -330,9 +330,13 @@ function assertEquivalent(argument: string, received: unknown, current: unknown,
 function assertShortString(what: string, value: string): void {
   const bytesMax = LIMITS.shortStringBytesMax;
   if (value.length * 3 <= bytesMax || Buffer.byteLength(value) <= bytesMax) return;
-  throw new BrokerError('INVALID_MESSAGE', `The ${what} '${value.slice(0, 40)}…' has ${Buffer.byteLength(value)} bytes.`, {
-    cure: `Give one of at most ${bytesMax} bytes as UTF-8.`,
-  });
+  throw new BrokerError(
+    'INVALID_MESSAGE',
+    `The ${what} '${value.slice(0, 40)}…' has ${Buffer.byteLength(value)} bytes.`,
+    {
+      cure: `Give one of at most ${bytesMax} bytes as UTF-8.`,
+    },
+  );
 }
 
 function refusedOnDefault(): Error {
