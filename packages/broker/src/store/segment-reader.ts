@@ -23,10 +23,19 @@ interface Window {
   buffer: Buffer;
 }
 
+interface OpenSegment {
+  readonly file: Promise<File>;
+  /** Reads that are under way. */
+  users: number;
+  /** Not to be used again; closed when the last read has ended. */
+  retired: boolean;
+}
+
 /** Reads messages back from segment files: neighbours in one read, each record's checksum checked (J4). */
 export class SegmentReader {
   /** In order of use; the first is the least recently used. */
-  readonly #files = new Map<number, Promise<File>>();
+  readonly #open = new Map<number, OpenSegment>();
+  readonly #reading = new Set<Promise<Message[]>>();
 
   constructor(
     private readonly fileSystem: FileSystem,
@@ -34,18 +43,28 @@ export class SegmentReader {
   ) {}
 
   async read(positions: readonly Position[]): Promise<Message[]> {
+    const reading = this.#read(positions);
+    this.#reading.add(reading);
+    try {
+      return await reading;
+    } finally {
+      this.#reading.delete(reading);
+    }
+  }
+
+  async #read(positions: readonly Position[]): Promise<Message[]> {
     const messages: Message[] = [];
     let window: Window | undefined;
     for (let i = 0; i < positions.length; i++) {
       const position = positions[i] as Position;
-      if (window === undefined || !covers(window, position)) window = await this.#open(positions, i);
+      if (window === undefined || !covers(window, position)) window = await this.#windowOver(positions, i);
       messages.push(await this.#message(await this.#record(window, position)));
     }
     return messages;
   }
 
   /** A window from the position at `from` over the positions that follow it closely. */
-  async #open(positions: readonly Position[], from: number): Promise<Window> {
+  async #windowOver(positions: readonly Position[], from: number): Promise<Window> {
     const first = positions[from] as Position;
     let last = first;
     for (const next of positions.slice(from + 1)) {
@@ -59,10 +78,16 @@ export class SegmentReader {
   }
 
   async #fill(window: Window, bytes: number): Promise<void> {
-    const file = await this.#file(window.segment);
-    const buffer = Buffer.allocUnsafe(bytes);
-    const count = await file.read(buffer, window.start);
-    window.buffer = buffer.subarray(0, count);
+    const open = this.#segment(window.segment);
+    open.users++;
+    try {
+      const buffer = Buffer.allocUnsafe(bytes);
+      const count = await (await open.file).read(buffer, window.start);
+      window.buffer = buffer.subarray(0, count);
+    } finally {
+      open.users--;
+      if (open.retired) await closeIfUnused(open);
+    }
   }
 
   async #record(window: Window, position: Position): Promise<RawRecord> {
@@ -88,34 +113,48 @@ export class SegmentReader {
   async #message(record: RawRecord): Promise<Message> {
     if (record.type === RECORD_TYPE.publish) return readPublish(record.payload).message;
     const move = readMove(record.payload);
-    const [original] = await this.read([move.bodyPosition]);
+    const [original] = await this.#read([move.bodyPosition]);
     return { ...move.message, body: (original as Message).body };
   }
 
-  #file(segment: number): Promise<File> {
-    let file = this.#files.get(segment);
-    if (file === undefined) {
-      file = this.fileSystem.open(`${this.directory}/${segmentFileName(segment)}`, 'read');
+  #segment(number: number): OpenSegment {
+    let open = this.#open.get(number);
+    if (open === undefined) {
+      const file = this.fileSystem.open(`${this.directory}/${segmentFileName(number)}`, 'read');
+      open = { file, users: 0, retired: false };
+      file.catch(() => this.#open.delete(number));
     }
-    this.#files.delete(segment);
-    this.#files.set(segment, file);
-    file.catch(() => this.#files.delete(segment));
-    return file;
+    this.#open.delete(number);
+    this.#open.set(number, open);
+    return open;
   }
 
   /** Lets go of a segment that is to be removed, and of files that were not used for long. */
   async forget(segment?: number): Promise<void> {
-    const excess = [...this.#files.keys()].slice(0, Math.max(0, this.#files.size - LIMITS.openSegmentsMax));
+    const excess = [...this.#open.keys()].slice(0, Math.max(0, this.#open.size - LIMITS.openSegmentsMax));
     for (const number of segment === undefined ? excess : [segment, ...excess]) {
-      const file = this.#files.get(number);
-      this.#files.delete(number);
-      if (file !== undefined) await (await file).close();
+      const open = this.#open.get(number);
+      if (open === undefined) continue;
+      this.#open.delete(number);
+      open.retired = true;
+      await closeIfUnused(open);
     }
   }
 
+  /** Waits for reads that are under way. */
   async close(): Promise<void> {
-    for (const number of this.#files.keys()) await this.forget(number);
+    await Promise.allSettled(this.#reading);
+    for (const number of this.#open.keys()) await this.forget(number);
   }
+}
+
+/** A file that could not be opened needs no closing: whoever wanted to read it has the error. */
+async function closeIfUnused({ file, users }: OpenSegment): Promise<void> {
+  if (users === 0)
+    await file.then(
+      (one) => one.close(),
+      () => {},
+    );
 }
 
 function covers(window: Window, position: Position): boolean {

@@ -148,44 +148,54 @@ export class SimulatedFileSystem implements FileSystem {
 }
 
 class SimulatedFile implements File {
+  #closed = false;
+
   constructor(
     private readonly node: Node,
-    private readonly check: (operation: 'write' | 'read' | 'sync') => void,
+    private readonly fault: (operation: 'write' | 'read' | 'sync') => void,
   ) {}
+
+  #check(operation?: 'write' | 'read' | 'sync'): void {
+    if (this.#closed) throw systemError('EBADF', this.node.path);
+    if (operation !== undefined) this.fault(operation);
+  }
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
     this.writeNow(bytes, position);
   }
 
   writeNow(bytes: Uint8Array, position: number): void {
-    this.check('write');
+    this.#check('write');
     const copy = Buffer.from(bytes);
     this.node.data = overlay(this.node.data, copy, position);
     this.node.unsynced.push({ position, bytes: copy });
   }
 
   async read(into: Uint8Array, position: number): Promise<number> {
-    this.check('read');
+    this.#check('read');
     const part = this.node.data.subarray(position, position + into.length);
     into.set(part);
     return part.length;
   }
 
   async sync(): Promise<void> {
+    this.#check();
     // What was written after the call began is not promised, so the picture is taken before waiting.
     const written = this.node.data;
     const count = this.node.unsynced.length;
     await Promise.resolve();
-    this.check('sync');
+    this.#check('sync');
     this.node.synced = Buffer.from(written);
     this.node.unsynced.splice(0, count);
   }
 
   async size(): Promise<number> {
+    this.#check();
     return this.node.data.length;
   }
 
   async truncate(size: number): Promise<void> {
+    this.#check();
     this.node.data = Buffer.from(this.node.data.subarray(0, size));
     this.node.synced = Buffer.from(this.node.synced.subarray(0, size));
     this.node.unsynced = this.node.unsynced
@@ -194,7 +204,8 @@ class SimulatedFile implements File {
   }
 
   async close(): Promise<void> {
-    // Nothing is held.
+    this.#check();
+    this.#closed = true;
   }
 }
 

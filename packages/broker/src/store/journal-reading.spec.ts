@@ -1,0 +1,89 @@
+import { describe, expect, it } from '@jest/globals';
+import { GatedFileSystem } from './gated-file-system.spec.support.js';
+import { durable, journalOn, persistent } from './journal-model.spec.support.js';
+import type { Appended } from './message-store.js';
+import { SimulatedFileSystem } from './simulated-file-system.js';
+
+describe('reading messages back', () => {
+  it('the cache keeps to its budget, and what left it is read from the disk, in order', async () => {
+    const store = journalOn(new SimulatedFileSystem(), { cacheBytesMax: 5000 });
+    await store.open();
+    const bodies = Array.from({ length: 60 }, (_, i) => Buffer.alloc((i * 97) % 900, i));
+    const published = bodies.map((body) => store.publish(persistent(body), [1], 0));
+    await durable(store);
+    const positions = published.map(({ position }) => position);
+    const inMemory = positions.filter((position) => store.peek(position) !== undefined);
+    expect(inMemory.length).toBeGreaterThan(2);
+    expect(inMemory.length).toBeLessThan(15);
+    expect((await store.read(positions)).map(({ body }) => body)).toEqual(bodies);
+    await store.close();
+  });
+
+  it('what is not on the disk yet stays in memory, whatever the budget', async () => {
+    const files = new GatedFileSystem(new SimulatedFileSystem());
+    const store = journalOn(files, { cacheBytesMax: 0 });
+    await store.open();
+    const write = files.hold('write');
+    const { position } = store.publish(persistent('1'), [1], 0);
+    await write.reached;
+    expect((await store.read([position]))[0]?.body.toString()).toBe('1');
+    write.open();
+    await durable(store);
+    expect(store.peek(position)).toBeUndefined();
+    await store.close();
+  });
+
+  it('many segments are read at once, though few are kept open', async () => {
+    const { store, files, positions } = await backlog(60);
+    const read = files.hold('read');
+    const slow = store.read(positions.slice(0, 1));
+    await read.reached;
+    const others = await Promise.all(positions.slice(1).map((position) => store.read([position])));
+    expect(others.map(([message]) => message?.body[0])).toEqual(positions.slice(1).map((_, i) => i + 1));
+    read.open();
+    expect((await slow)[0]?.body.equals(Buffer.alloc(6000, 0))).toBe(true);
+    await store.close();
+  });
+
+  it('closing waits for reads that are under way', async () => {
+    const { store, files, positions } = await backlog(1);
+    const read = files.hold('read');
+    const reading = store.read(positions);
+    await read.reached;
+    const closing = store.close();
+    read.open();
+    expect((await reading).length).toBe(1);
+    await closing;
+  });
+
+  it('a record that was damaged since opening is refused, with file and offset', async () => {
+    const disk = new SimulatedFileSystem();
+    const store = journalOn(disk, { cacheBytesMax: 0 });
+    await store.open();
+    const { position } = store.publish(persistent('body'), [1], 0);
+    await durable(store);
+    const path = disk.paths().find((one) => one.endsWith('.segment')) ?? '';
+    const bytes = disk.readNow(path);
+    bytes[bytes.length - 1] = 0;
+    disk.replaceNow(path, bytes);
+    await expect(store.read([position])).rejects.toMatchObject({
+      code: 'JOURNAL_DAMAGED',
+      message: expect.stringMatching(/0000000001\.segment can't be read at offset 52: the checksum/),
+    });
+    await store.close();
+  });
+});
+
+async function backlog(count: number): Promise<{
+  store: ReturnType<typeof journalOn>;
+  files: GatedFileSystem;
+  positions: number[];
+}> {
+  const files = new GatedFileSystem(new SimulatedFileSystem());
+  const store = journalOn(files, { cacheBytesMax: 0 });
+  await store.open();
+  const published: Appended[] = [];
+  for (let i = 0; i < count; i++) published.push(store.publish(persistent(Buffer.alloc(6000, i)), [1], 0));
+  await durable(store);
+  return { store, files, positions: published.map(({ position }) => position) };
+}
