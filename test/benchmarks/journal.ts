@@ -113,8 +113,8 @@ function recording(writes: number[]): FileSystem {
     async open(path, mode) {
       const file = await nodeFileSystem.open(path, mode);
       if (!path.endsWith('.segment')) return file;
-      const write = file.write.bind(file);
-      file.write = (bytes, position) => {
+      const write = file.writeDurably.bind(file);
+      file.writeDurably = (bytes, position) => {
         writes.push(bytes.length);
         return write(bytes, position);
       };

@@ -18,6 +18,8 @@ export interface FileSystem {
 export interface File {
   /** Resolves when all bytes are with the operating system: they survive a killed process, not a power cut. */
   write(bytes: Uint8Array, position: number): Promise<void>;
+  /** {@link write}, then {@link sync}, in one: resolves when these bytes survive a power cut. */
+  writeDurably(bytes: Uint8Array, position: number): Promise<void>;
   /** The same, at once and blocking: for a few bytes. */
   writeNow(bytes: Uint8Array, position: number): void;
   /** Fills `into` from `position`; resolves with the bytes read, which are fewer only at the end of the file. */

@@ -61,6 +61,12 @@ export class GatedFileSystem implements FileSystem {
         await this.#pass('write', path);
         await file.write(bytes, position);
       },
+      writeDurably: async (bytes, position) => {
+        await this.#pass('write', path);
+        await file.write(bytes, position);
+        await this.#pass('sync', path);
+        await file.sync();
+      },
       writeNow: (bytes, position) => file.writeNow(bytes, position),
       read: async (into, position) => {
         await this.#pass('read', path);

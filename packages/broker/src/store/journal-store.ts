@@ -62,7 +62,7 @@ const SETTLEMENTS_PER_RECORD = 4096;
 const BUFFER_BYTES = 64 * 1024;
 /** So much is written at once, without waiting for more, while the disk has nothing else to do. Bytes. */
 const WORTH_WRITING_BYTES = 64 * 1024;
-/** A commit that has grown to this is closed, so that buffers stay small and the disk busy. Bytes. */
+/** A commit that has grown to this is closed: the disk gains nothing from larger ones. Bytes. */
 const COMMIT_BYTES_MAX = 1024 * 1024;
 /** A buffer that one large commit made larger than this is not kept for the next. Bytes. */
 const BUFFER_KEPT_BYTES_MAX = 4 * 1024 * 1024;
@@ -95,6 +95,8 @@ export class JournalStore implements MessageStore {
   readonly #spareBuffers: ByteWriter[] = [];
   #loop: Promise<void> | undefined;
   #loopScheduled: NodeJS.Immediate | undefined;
+  /** The open commit is closed when it has grown to this. */
+  #commitBytesMax = COMMIT_BYTES_MAX;
   #settlementTimer: Timer | undefined;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
@@ -373,7 +375,7 @@ export class JournalStore implements MessageStore {
   /** A small commit starts after all that is ready to run now has run, so that it takes all of it along. */
   #scheduleCommit(): void {
     if (this.#failure !== undefined) return;
-    if (this.#open.out.end >= COMMIT_BYTES_MAX) this.#closeCommit();
+    if (this.#open.out.end >= this.#commitBytesMax) this.#closeCommit();
     if (this.#loop !== undefined) return;
     if (this.#closed.length > 0 || this.#open.out.end >= WORTH_WRITING_BYTES) return this.#startLoop();
     if (this.#loopScheduled !== undefined) return;
@@ -421,8 +423,14 @@ export class JournalStore implements MessageStore {
     }
   }
 
+  /**
+   * Commits are about half of all that is under way: if one took it all, disk and publishers would wait for each other
+   * in turn.
+   */
   #nextCommit(): Commit | undefined {
     if (this.#closed.length === 0 && this.#open.waiting.length > 0) this.#closeCommit();
+    const underWay = this.#closed.reduce((bytes, { out }) => bytes + out.end, this.#open.out.end);
+    this.#commitBytesMax = Math.min(COMMIT_BYTES_MAX, Math.max(WORTH_WRITING_BYTES, underWay / 2));
     return this.#closed[0];
   }
 
@@ -430,8 +438,7 @@ export class JournalStore implements MessageStore {
   async #writeCommit(commit: Commit): Promise<void> {
     if (commit.segment !== this.#fileSegment) await this.#makeSegment(commit.segment);
     const file = this.#file as File;
-    await file.write(commit.out.buffer.subarray(0, commit.out.end), commit.start);
-    await file.sync();
+    await file.writeDurably(commit.out.buffer.subarray(0, commit.out.end), commit.start);
     this.#durableUpTo = positionOf(commit.segment, commit.start + commit.out.end);
     this.#mark?.write(this.#durableUpTo);
   }

@@ -49,6 +49,10 @@ export class RecordingFileSystem implements FileSystem {
         record(bytes, position);
         return file.write(bytes, position);
       },
+      writeDurably(bytes, position) {
+        record(bytes, position);
+        return file.writeDurably(bytes, position);
+      },
       writeNow(bytes, position) {
         record(bytes, position);
         file.writeNow(bytes, position);

@@ -164,6 +164,11 @@ class SimulatedFile implements File {
     this.writeNow(bytes, position);
   }
 
+  async writeDurably(bytes: Uint8Array, position: number): Promise<void> {
+    await this.write(bytes, position);
+    await this.sync();
+  }
+
   writeNow(bytes: Uint8Array, position: number): void {
     this.#check('write');
     const copy = Buffer.from(bytes);
