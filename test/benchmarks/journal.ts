@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type FileSystem, nodeFileSystem, openBroker } from '@nestmq/broker';
+import { type FileSystem, JournalStore, nodeFileSystem, systemClock } from '@nestmq/broker';
 import { type BenchmarkRun, median, rounded, secondsOf } from './figure.js';
 
 const SIZES = [256, 1024, 16 * 1024];
@@ -9,7 +9,7 @@ const SIZES = [256, 1024, 16 * 1024];
 const IN_FLIGHT = 1000;
 
 /**
- * Publish with confirm through the engine and its journal, against a bare loop that writes the same bytes in writes of
+ * Append with confirm to the journal, 1,000 in flight, against a bare loop that writes the same bytes in writes of
  * the same sizes to a file of its own, each followed by an fdatasync. The journal's writes are recorded, then played
  * back: same directory, same run, rounds alternate. The ratio is of medians of bytes a second.
  */
@@ -54,17 +54,29 @@ export async function journal({ smoke, print }: BenchmarkRun): Promise<void> {
 async function publishRound(size: number, count: number): Promise<{ seconds: number; writes: number[] }> {
   const directory = mkdtempSync(join(tmpdir(), 'nestmq-bench-'));
   const writes: number[] = [];
-  const broker = await openBroker({ directory, fileSystem: recording(writes), cacheBytesMax: 0 });
+  const store = new JournalStore({
+    directory,
+    fileSystem: recording(writes),
+    clock: systemClock,
+    segmentBytesMax: 64 * 1024 * 1024,
+    cacheBytesMax: 0,
+    settlementDelayMs: 5,
+    onFailure: (error) => {
+      throw error;
+    },
+  });
   try {
-    const connection = broker.connect();
-    await connection.declareQueue('q');
-    writes.length = 0;
-    const body = Buffer.alloc(size, 'x');
+    await store.open();
+    const message = {
+      exchange: '',
+      routingKey: 'q',
+      properties: { deliveryMode: 2 },
+      body: Buffer.alloc(size, 'x'),
+    };
     const publishAll = (): Promise<void> =>
       new Promise((resolve, reject) => {
         let sent = 0;
         let confirmed = 0;
-        const message = { exchange: '', routingKey: 'q', properties: { deliveryMode: 2 }, body };
         const onConfirm = (error?: Error): void => {
           if (error !== undefined) return reject(error);
           confirmed++;
@@ -74,7 +86,8 @@ async function publishRound(size: number, count: number): Promise<{ seconds: num
         const fill = (): void => {
           while (sent < count && sent - confirmed < IN_FLIGHT) {
             sent++;
-            connection.publish(message, onConfirm);
+            store.publish(message, [1], 0);
+            store.whenDurable(onConfirm);
           }
         };
         fill();
@@ -82,7 +95,7 @@ async function publishRound(size: number, count: number): Promise<{ seconds: num
     const seconds = await secondsOf(publishAll);
     return { seconds, writes: [...writes] };
   } finally {
-    await broker.close();
+    await store.close();
     rmSync(directory, { recursive: true, force: true });
   }
 }

@@ -25,7 +25,15 @@ export { Delivery } from './queue/delivery.js';
 export type { ReadyEntry } from './queue/ready-index.js';
 export { TopicRouter } from './routing/topic-router.js';
 export type { File, FileSystem } from './store/file-system.js';
-export type { DurableCallback } from './store/message-store.js';
+export { type JournalOptions, JournalStore } from './store/journal-store.js';
+export { MemoryStore } from './store/memory-store.js';
+export type {
+  Appended,
+  DurableCallback,
+  MessageStore,
+  Recovered,
+  StoredEntry,
+} from './store/message-store.js';
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
 export type { ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';

@@ -27,6 +27,9 @@ const T = {
   void: 0x56, // V
 } as const;
 
+/** Up to this length, strings are encoded here. */
+const PLAIN_LENGTH_MAX = 40;
+
 /** Where encoding goes: a buffer that grows by doubling. `end` is the count of bytes written. */
 export class ByteWriter {
   buffer: Buffer;
@@ -54,20 +57,32 @@ export class ByteWriter {
     this.buffer.writeUInt8(value, at);
   }
 
+  // The octets are set one by one: this is on the way of each message, and Buffer's methods check what is known here.
+
   uint16(value: number): void {
     const at = this.reserve(2);
-    this.buffer.writeUInt16BE(value, at);
+    const { buffer } = this;
+    buffer[at] = value >>> 8;
+    buffer[at + 1] = value;
   }
 
   uint32(value: number): void {
-    const at = this.reserve(4);
-    this.buffer.writeUInt32BE(value, at);
+    this.putUint32(value, this.reserve(4));
   }
 
   uint64(value: number): void {
     const at = this.reserve(8);
-    this.buffer.writeUInt32BE(Math.floor(value / 2 ** 32), at);
-    this.buffer.writeUInt32BE(value % 2 ** 32, at + 4);
+    this.putUint32(Math.floor(value / 2 ** 32), at);
+    this.putUint32(value % 2 ** 32, at + 4);
+  }
+
+  /** Into room that was reserved before. */
+  putUint32(value: number, at: number): void {
+    const { buffer } = this;
+    buffer[at] = value >>> 24;
+    buffer[at + 1] = value >>> 16;
+    buffer[at + 2] = value >>> 8;
+    buffer[at + 3] = value;
   }
 
   bytes(value: Uint8Array): void {
@@ -77,6 +92,7 @@ export class ByteWriter {
 
   /** One length octet, then UTF-8. Throws INVALID_MESSAGE above 255 bytes. */
   shortString(value: string): void {
+    if (value.length <= PLAIN_LENGTH_MAX && this.#plainString(value)) return;
     const length = Buffer.byteLength(value);
     if (length > LIMITS.shortStringBytesMax) {
       throw new BrokerError('INVALID_MESSAGE', `'${value.slice(0, 40)}…' has ${length} bytes as UTF-8.`, {
@@ -86,6 +102,23 @@ export class ByteWriter {
     const at = this.reserve(1 + length);
     this.buffer[at] = length;
     this.buffer.write(value, at + 1, length, 'utf8');
+  }
+
+  /** A short ASCII string costs less than the call that would encode it. Returns false, and writes nothing, for others. */
+  #plainString(value: string): boolean {
+    const { length } = value;
+    const at = this.reserve(1 + length);
+    const { buffer } = this;
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) {
+        this.end = at;
+        return false;
+      }
+      buffer[at + 1 + i] = code;
+    }
+    buffer[at] = length;
+    return true;
   }
 
   longString(value: string): void {
@@ -113,7 +146,7 @@ export function writeTable(out: ByteWriter, table: FieldTable, depth = 0): void 
     out.shortString(name);
     writeValue(out, value, depth);
   }
-  out.buffer.writeUInt32BE(out.end - lengthAt - 4, lengthAt);
+  out.putUint32(out.end - lengthAt - 4, lengthAt);
 }
 
 function writeValue(out: ByteWriter, value: FieldValue, depth: number): void {
@@ -180,7 +213,7 @@ function writeObject(
     const lengthAt = out.reserve(4);
     if (depth >= LIMITS.tableDepthMax) writeTable(out, {}, depth + 1);
     for (const one of value as readonly FieldValue[]) writeValue(out, one, depth + 1);
-    out.buffer.writeUInt32BE(out.end - lengthAt - 4, lengthAt);
+    out.putUint32(out.end - lengthAt - 4, lengthAt);
   } else {
     out.uint8(T.table);
     writeTable(out, value as FieldTable, depth + 1);

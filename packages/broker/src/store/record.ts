@@ -34,14 +34,14 @@ export const RECORD_TYPE = {
 /** Reserves the header; returns where the record starts. Its payload is written next, then {@link endRecord}. */
 export function beginRecord(out: ByteWriter, type: number): number {
   const start = out.reserve(RECORD_HEADER_BYTES);
-  out.buffer.writeUInt32BE(type << 24, start + 8);
+  out.putUint32(type << 24, start + 8);
   return start;
 }
 
 export function endRecord(out: ByteWriter, start: number): void {
   const length = out.end - start;
-  out.buffer.writeUInt32BE(length, start);
-  out.buffer.writeUInt32BE(crc32(out.buffer.subarray(start + 8, out.end), length), start + 4);
+  out.putUint32(length, start);
+  out.putUint32(crc32(out.buffer.subarray(start + 8, out.end), length), start + 4);
 }
 
 export interface RawRecord {
@@ -117,7 +117,7 @@ function writeEnvelope(out: ByteWriter, queueIds: readonly number[], message: Om
   out.shortString(message.routingKey);
   const lengthAt = out.reserve(4);
   writeProperties(out, message.properties);
-  out.buffer.writeUInt32BE(out.end - lengthAt - 4, lengthAt);
+  out.putUint32(out.end - lengthAt - 4, lengthAt);
 }
 
 function readEnvelope(from: ByteReader): { queueIds: number[]; message: Omit<Message, 'body'> } {
