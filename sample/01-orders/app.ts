@@ -41,7 +41,7 @@ export async function startShop(directory: string): Promise<INestApplication> {
   const app = await NestFactory.create(AppModule.at(directory), { logger: ['warn', 'error', 'fatal'] });
   app.enableShutdownHooks();
   app.connectMicroservice({ strategy: app.get(QueueServer) });
-  await app.startAllMicroservices();
   await app.init();
+  await app.startAllMicroservices();
   return app;
 }

@@ -32,5 +32,6 @@ class AppModule {}
 const app = await NestFactory.create(AppModule);
 app.enableShutdownHooks();
 app.connectMicroservice({ strategy: app.get(QueueServer) });
+await app.init();
 await app.startAllMicroservices();
 await app.listen(process.env['PORT'] ?? 3000);

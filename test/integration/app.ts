@@ -22,8 +22,8 @@ export async function startApp(options: QueueOptions, metadata: ModuleMetadata):
   const app = testing.createNestApplication({ logger: false });
   const server = app.get(QueueServer);
   app.connectMicroservice({ strategy: server }, { inheritAppConfig: true });
-  await app.startAllMicroservices();
   await app.init();
+  await app.startAllMicroservices();
   return { app, server, client: app.get(QueueClient) };
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
-import { Controller, Inject, Injectable, Module } from '@nestjs/common';
+import { Controller, Inject, Injectable, Module, type OnModuleInit } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ClientProxy, ClientsModule, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
 import { TestBroker } from '@nestmq/testing';
 import { QueueClient, QueueModule, QueueServer } from '@nestmq/transport';
-import { firstValueFrom } from 'rxjs';
+import { firstValueFrom, lastValueFrom } from 'rxjs';
 import { Collector, startApp } from './app.js';
 
 describe('QueueModule', () => {
@@ -127,6 +127,63 @@ describe('QueueModule', () => {
     await app.listen();
     const client = app.get<ClientProxy>('CLIENT');
     expect(await firstValueFrom(client.send('relay', { a: 1 }))).toEqual({ a: 1 });
+    await app.close();
+    await broker.stop();
+  });
+});
+
+describe('two handlers of one event', () => {
+  it('leave a dead letter for the one whose attempts are used up, while the other still tries', async () => {
+    const broker = await TestBroker.start();
+    const seen = new Collector<string>();
+    @Controller()
+    class Orders {
+      @EventPattern('order.placed', { retry: { attempts: 1 } })
+      once(_data: unknown): void {
+        seen.add('once');
+        throw new Error('never again');
+      }
+      @EventPattern('order.*', { retry: { attempts: 3 } })
+      thrice(_data: unknown): void {
+        seen.add('thrice');
+        if (seen.items.filter((name) => name === 'thrice').length < 3) throw new Error('not yet');
+      }
+    }
+    const { app, client } = await startApp({ url: broker.url, queue: 'orders' }, { controllers: [Orders] });
+    client.emit('order.placed', 1);
+    const [letter] = await broker.take('orders.dead', 1);
+    expect(letter?.message.properties.headers).toMatchObject({ 'x-nestmq-error-message': 'never again' });
+    expect((await seen.until(4)).toSorted()).toEqual(['once', 'thrice', 'thrice', 'thrice']);
+    await app.close();
+    expect(broker.messageCount('orders')).toBe(0);
+    expect(broker.messageCount('orders.dead')).toBe(0);
+    await broker.stop();
+  });
+});
+
+describe('what a module emits while the application is initialised', () => {
+  it('is kept for the handlers, which get it after all modules are ready', async () => {
+    const broker = await TestBroker.start();
+    const seen = new Collector<string>();
+    @Injectable()
+    class Database implements OnModuleInit {
+      ready = false;
+      constructor(private readonly client: QueueClient) {}
+      async onModuleInit(): Promise<void> {
+        await lastValueFrom(this.client.emit('started', 1));
+        this.ready = true;
+      }
+    }
+    @Controller()
+    class Handlers {
+      constructor(private readonly database: Database) {}
+      @EventPattern('started')
+      started(_data: unknown): void {
+        seen.add(`database ready: ${this.database.ready}`);
+      }
+    }
+    const { app } = await startApp({ url: broker.url }, { controllers: [Handlers], providers: [Database] });
+    expect(await seen.until(1)).toEqual(['database ready: true']);
     await app.close();
     await broker.stop();
   });

@@ -6,7 +6,7 @@ import type { LinkDelivery } from './links/link.js';
 export interface DeadLetterCause {
   readonly queue: string;
   /** `attempts`: all were used up. `no-handler`: nobody here handles it. `unreadable`: the body is not JSON. */
-  readonly reason: string;
+  readonly reason: 'attempts' | 'no-handler' | 'unreadable';
   readonly error: unknown;
   readonly attempts: number;
   readonly nowMs: number;

@@ -112,7 +112,10 @@ export class QueueClient extends ClientProxy {
     if (this.#connected === undefined || isNil(pattern) || isNil(data)) return super.emit(pattern, data);
     const done = new AsyncSubject<R>();
     this.#dispatch(this.createPacket(pattern, data), (error) => {
-      if (error !== undefined) return done.error(error);
+      if (error !== undefined) {
+        if (!done.observed) this.#logger.error(`'${String(pattern)}' was not emitted: ${error.message}`);
+        return done.error(error);
+      }
       done.next(undefined as R);
       return done.complete();
     });

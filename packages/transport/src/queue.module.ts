@@ -6,6 +6,7 @@ import {
   type ModuleMetadata,
   type OnApplicationShutdown,
   type OnModuleDestroy,
+  type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
@@ -57,7 +58,7 @@ export class QueueFeatureModule {}
  */
 @Global()
 @Module({})
-export class QueueModule implements OnApplicationShutdown {
+export class QueueModule implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly server: QueueServer,
     private readonly client: QueueClient,
@@ -80,6 +81,11 @@ export class QueueModule implements OnApplicationShutdown {
   static forFeature(options: HandlerOptions): DynamicModule {
     normaliseHandlerOptions('forFeature', options, { queue: 'default', attempts: 1 });
     return { module: QueueFeatureModule, providers: [{ provide: QUEUE_FEATURE, useValue: options }] };
+  }
+
+  /** First of all: what other modules' hooks emit is kept for handlers that were connected before. */
+  async onModuleInit(): Promise<void> {
+    await this.server.prepare();
   }
 
   /** Last of all: until here, handlers, requests and other modules' hooks can still emit. */

@@ -1,9 +1,9 @@
 import { isNativeError } from 'node:util/types';
 import { Server } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
-import { systemClock, type Timer } from '@nestmq/broker';
+import { type Message, systemClock, type Timer } from '@nestmq/broker';
 import { isObservable, lastValueFrom, type Observable } from 'rxjs';
-import { deadLetter } from './dead-letter.js';
+import { deadLetter, type DeadLetterCause } from './dead-letter.js';
 import {
   decodeBody,
   deadLetterQueueOf,
@@ -63,6 +63,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   readonly #errorListeners = new Set<ErrorListener>();
   #subscriptions: Subscription[] = [];
   #link: Link | undefined;
+  #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -136,16 +137,34 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   // ---------------------------------------------------------------- starting and stopping
 
-  async #listen(): Promise<void> {
+  /**
+   * Opens the broker and declares the queues of all handlers that were added, without taking messages yet: what is
+   * emitted from then on is kept. `listen` does it too; QueueModule does it first of all when the application is
+   * initialised. Idempotent.
+   */
+  prepare(): Promise<void> {
+    this.#preparing ??= this.#prepare();
+    return this.#preparing;
+  }
+
+  async #prepare(): Promise<void> {
     this.#link = await openLink(this.#options);
-    // An embedded broker has no socket that would keep the process alive while it waits for messages.
-    this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
       await this.#link.declareExchange(EVENTS_EXCHANGE);
       await this.#link.declareExchange(REQUESTS_EXCHANGE);
-      // All queues are bound before one is consumed: what the first handler sends finds the others.
       for (const handlers of this.#handlers.queues) await this.#declare(this.#link, handlers);
-      for (const handlers of this.#handlers.queues) await this.#consume(this.#link, handlers);
+    } catch (error) {
+      await this.#letGo();
+      throw error;
+    }
+  }
+
+  async #listen(): Promise<void> {
+    await this.prepare();
+    // An embedded broker has no socket that would keep the process alive while it waits for messages.
+    this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
+    try {
+      for (const handlers of this.#handlers.queues) await this.#consume(this.#requireLink(), handlers);
     } catch (error) {
       await this.#letGo();
       throw error;
@@ -188,7 +207,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   async #drain(): Promise<void> {
     // A start that failed has told its caller.
-    await this.#listening?.catch(() => undefined);
+    await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
     this._status$.next('draining');
     for (const subscription of this.#subscriptions.splice(0)) subscription.cancel();
@@ -303,6 +322,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     }
     if (again.length === 0) return this.#giveUp(handlers, delivery, 'attempts', exhausted?.error);
     if (again.length === due.length) return delivery.requeue({ failed: true });
+    if (exhausted !== undefined) await this.#copyToDeadLetters(handlers, delivery, exhausted.error);
     // Some have done their part: only the others see the message again, at the end of the queue.
     const { properties } = delivery.message;
     await this.#requireLink().forward(delivery, {
@@ -323,22 +343,36 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   async #giveUp(
     handlers: QueueHandlers,
     delivery: LinkDelivery,
-    reason: string,
+    reason: DeadLetterCause['reason'],
     error: unknown,
   ): Promise<void> {
+    await this.#requireLink().forward(delivery, this.#deadLetter(handlers, delivery, reason, error));
+  }
+
+  /** For a handler whose attempts are used up while others still try: the message itself goes on to those. */
+  async #copyToDeadLetters(handlers: QueueHandlers, delivery: LinkDelivery, error: unknown): Promise<void> {
+    const letter = {
+      ...this.#deadLetter(handlers, delivery, 'attempts', error),
+      body: delivery.message.body,
+    };
+    await new Promise<void>((resolve, reject) => {
+      this.#requireLink().publish(letter, (failure) => (failure === undefined ? resolve() : reject(failure)));
+    });
+  }
+
+  #deadLetter(
+    handlers: QueueHandlers,
+    delivery: LinkDelivery,
+    reason: DeadLetterCause['reason'],
+    error: unknown,
+  ): Omit<Message, 'body'> {
     const { clock = systemClock } = this.#options.broker;
     const why = error === undefined ? reason : `${reason}: ${messageOf(error)}`;
     this.logger.error(
       `'${delivery.message.routingKey}' is dead-lettered to '${deadLetterQueueOf(handlers.queue)}' (${why}).`,
     );
-    const cause = {
-      queue: handlers.queue,
-      reason,
-      error,
-      nowMs: clock.now(),
-      attempts: attemptsBefore(delivery) + 1,
-    };
-    await this.#requireLink().forward(delivery, deadLetter(delivery, cause));
+    const attempts = attemptsBefore(delivery) + 1;
+    return deadLetter(delivery, { queue: handlers.queue, reason, error, attempts, nowMs: clock.now() });
   }
 
   async #onRequest(handlers: QueueHandlers, delivery: LinkDelivery): Promise<void> {
@@ -360,7 +394,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #refuse(
     handlers: QueueHandlers,
     delivery: LinkDelivery,
-    reason: string,
+    reason: DeadLetterCause['reason'],
     message: string,
   ): Promise<void> | void {
     if (delivery.message.properties.replyTo === undefined) {
