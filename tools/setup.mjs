@@ -34,10 +34,11 @@ function npm(...args) {
   else run('npm', args, { shell: process.platform === 'win32', stdio: ['inherit', 2, 'inherit'] });
 }
 
-export function setUp() {
+/** Builds `project` and what it refers to; the whole workspace by default. */
+export function setUp(project = 'tsconfig.json') {
   requireNode();
   install();
-  node('node_modules/typescript/bin/tsc', '-b', 'tsconfig.json');
+  node('node_modules/typescript/bin/tsc', '-b', project);
 }
 
 function requireNode() {
@@ -54,6 +55,6 @@ function install() {
     .digest('hex');
   const stamp = join(root, 'node_modules', '.nestmq-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
-  npm('ci', '--no-audit', '--no-fund');
+  npm('ci', '--no-audit', '--no-fund', '--loglevel=error');
   writeFileSync(stamp, lock);
 }

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setUp } from './setup.mjs';
 
-setUp();
+setUp('sample');
 const sample = spawn(
   process.execPath,
   ['--enable-source-maps', join(root, 'sample/dist/01-orders/main.js'), ...process.argv.slice(2)],
