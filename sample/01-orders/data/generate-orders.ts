@@ -11,8 +11,14 @@ const SEED = 20_260_101;
 const COUNT = 2500;
 const FIRST_ORDER_AT = Date.UTC(2026, 0, 5, 6);
 
-const FIRST_NAMES = 'Ada Alan Amina Barbara Carlos Chiara Edsger Elif Emre Frances Grace Hedy Hiro Ines Jan Karen Kofi Lars Leila Linus Lotte Margaret Mateo Mei Nils Noor Olga Pablo Priya Radia Sofia Tim Yuki Zofia'.split(' ');
-const LAST_NAMES = 'Allen Bauer Costa Dijkstra Eriksson Fischer Garcia Hamilton Hopper Ito Jansen Keller Kowalska Lamarr Liskov Lovelace Martin Mensah Moreau Nowak Okafor Perlman Rossi Sato Schmidt Silva Tanaka Turing Visser Weber Wirth Yilmaz'.split(' ');
+const FIRST_NAMES =
+  'Ada Alan Amina Barbara Carlos Chiara Edsger Elif Emre Frances Grace Hedy Hiro Ines Jan Karen Kofi Lars Leila Linus Lotte Margaret Mateo Mei Nils Noor Olga Pablo Priya Radia Sofia Tim Yuki Zofia'.split(
+    ' ',
+  );
+const LAST_NAMES =
+  'Allen Bauer Costa Dijkstra Eriksson Fischer Garcia Hamilton Hopper Ito Jansen Keller Kowalska Lamarr Liskov Lovelace Martin Mensah Moreau Nowak Okafor Perlman Rossi Sato Schmidt Silva Tanaka Turing Visser Weber Wirth Yilmaz'.split(
+    ' ',
+  );
 
 interface Place {
   readonly country: string;
@@ -25,12 +31,54 @@ interface Place {
 }
 
 const PLACES: readonly Place[] = [
-  { country: 'DE', currency: 'EUR', cities: ['Berlin', 'Hamburg', 'München', 'Köln', 'Leipzig'], streets: ['Hauptstraße', 'Gartenweg', 'Lindenallee', 'Am Markt'], postcode: (d) => d(5), weight: 28 },
-  { country: 'NL', currency: 'EUR', cities: ['Amsterdam', 'Utrecht', 'Rotterdam', 'Groningen'], streets: ['Dorpsstraat', 'Keizersgracht', 'Molenweg'], postcode: (d) => `${d(4)} AB`, weight: 17 },
-  { country: 'FR', currency: 'EUR', cities: ['Paris', 'Lyon', 'Nantes', 'Lille'], streets: ['rue de la Paix', 'avenue Victor Hugo', 'rue des Écoles'], postcode: (d) => d(5), weight: 18 },
-  { country: 'IT', currency: 'EUR', cities: ['Milano', 'Torino', 'Bologna', 'Roma'], streets: ['via Roma', 'via Garibaldi', 'corso Italia'], postcode: (d) => d(5), weight: 12 },
-  { country: 'PL', currency: 'PLN', cities: ['Warszawa', 'Kraków', 'Gdańsk'], streets: ['ul. Polna', 'ul. Leśna', 'ul. Słoneczna'], postcode: (d) => `${d(2)}-${d(3)}`, weight: 13 },
-  { country: 'SE', currency: 'SEK', cities: ['Stockholm', 'Göteborg', 'Uppsala'], streets: ['Storgatan', 'Kungsgatan', 'Skolgatan'], postcode: (d) => `${d(3)} ${d(2)}`, weight: 12 },
+  {
+    country: 'DE',
+    currency: 'EUR',
+    cities: ['Berlin', 'Hamburg', 'München', 'Köln', 'Leipzig'],
+    streets: ['Hauptstraße', 'Gartenweg', 'Lindenallee', 'Am Markt'],
+    postcode: (d) => d(5),
+    weight: 28,
+  },
+  {
+    country: 'NL',
+    currency: 'EUR',
+    cities: ['Amsterdam', 'Utrecht', 'Rotterdam', 'Groningen'],
+    streets: ['Dorpsstraat', 'Keizersgracht', 'Molenweg'],
+    postcode: (d) => `${d(4)} AB`,
+    weight: 17,
+  },
+  {
+    country: 'FR',
+    currency: 'EUR',
+    cities: ['Paris', 'Lyon', 'Nantes', 'Lille'],
+    streets: ['rue de la Paix', 'avenue Victor Hugo', 'rue des Écoles'],
+    postcode: (d) => d(5),
+    weight: 18,
+  },
+  {
+    country: 'IT',
+    currency: 'EUR',
+    cities: ['Milano', 'Torino', 'Bologna', 'Roma'],
+    streets: ['via Roma', 'via Garibaldi', 'corso Italia'],
+    postcode: (d) => d(5),
+    weight: 12,
+  },
+  {
+    country: 'PL',
+    currency: 'PLN',
+    cities: ['Warszawa', 'Kraków', 'Gdańsk'],
+    streets: ['ul. Polna', 'ul. Leśna', 'ul. Słoneczna'],
+    postcode: (d) => `${d(2)}-${d(3)}`,
+    weight: 13,
+  },
+  {
+    country: 'SE',
+    currency: 'SEK',
+    cities: ['Stockholm', 'Göteborg', 'Uppsala'],
+    streets: ['Storgatan', 'Kungsgatan', 'Skolgatan'],
+    postcode: (d) => `${d(3)} ${d(2)}`,
+    weight: 12,
+  },
 ];
 
 const PRODUCTS: readonly Omit<OrderLine, 'quantity'>[] = [
@@ -73,7 +121,12 @@ export function generateOrders(seed: number = SEED, count: number = COUNT): Orde
   const pickLines = (): OrderLine[] => {
     const wanted = 1 + Math.floor(random() ** 2 * 5);
     const products = new Set(Array.from({ length: wanted }, () => pick(PRODUCTS)));
-    return [...products].map((product) => ({ ...product, quantity: 1 + Math.floor(random() ** 3 * 6) }));
+    return [...products].map((product) => ({
+      sku: product.sku,
+      name: product.name,
+      unitPriceCents: product.unitPriceCents,
+      quantity: 1 + Math.floor(random() ** 3 * 6),
+    }));
   };
 
   return Array.from({ length: count }, (_, i) => {
@@ -84,10 +137,19 @@ export function generateOrders(seed: number = SEED, count: number = COUNT): Orde
     return {
       id: `ord-${String(i + 1).padStart(6, '0')}`,
       placedAt: new Date(placedAt).toISOString(),
-      customer: { name: `${first} ${last}`, email: `${first}.${last}${below(100)}@example.org`.toLowerCase(), country: place.country },
+      customer: {
+        name: `${first} ${last}`,
+        email: `${first}.${last}${below(100)}@example.org`.toLowerCase(),
+        country: place.country,
+      },
       currency: place.currency,
       lines: pickLines(),
-      shipTo: { street: `${pick(place.streets)} ${1 + below(150)}`, postcode: place.postcode(digits), city: pick(place.cities), country: place.country },
+      shipTo: {
+        street: `${pick(place.streets)} ${1 + below(150)}`,
+        postcode: place.postcode(digits),
+        city: pick(place.cities),
+        country: place.country,
+      },
     };
   });
 }
