@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs';
-import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
 import type { Order, OrderLine } from '../order.js';
 
@@ -158,4 +156,6 @@ export function toJsonLines(orders: readonly Order[]): string {
   return orders.map((order) => `${JSON.stringify(order)}\n`).join('');
 }
 
-if (import.meta.url === pathToFileURL(argv[1] ?? '').href) writeFileSync(1, toJsonLines(generateOrders()));
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  process.stdout.write(toJsonLines(generateOrders()));
+}
