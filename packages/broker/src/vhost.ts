@@ -59,7 +59,7 @@ export class Vhost {
     readonly name: string,
     environment: Pick<QueueEnvironment, 'store' | 'schedule' | 'onReadFailure'>,
   ) {
-    this.#environment = { ...environment, onUnused: (queue) => this.#remove(queue) };
+    this.#environment = { ...environment, onUnused: (queue) => this.#removeUnused(queue) };
     for (const [exchange, type] of PREDECLARED)
       this.#exchanges.set(exchange, new Exchange(exchange, type, true, false));
   }
@@ -120,6 +120,7 @@ export class Vhost {
     if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
     const exchange = this.#exchanges.get(name);
     if (exchange === undefined) return;
+    if (exchange.durable) this.#assertWritable();
     if (name.startsWith('amq.')) {
       throw channelError(
         'ACCESS_REFUSED',
@@ -187,7 +188,13 @@ export class Vhost {
     for (const queue of this.#queues.values()) if (queue.init.owner === owner) this.#remove(queue);
   }
 
+  /** With a failed store it stays, as it does on the disk: nobody is there to be told. */
+  #removeUnused(queue: Queue): void {
+    if (this.#environment.store.failure === undefined) this.#remove(queue);
+  }
+
   #remove(queue: Queue): number {
+    if (queue.init.durable) this.#assertWritable();
     for (const exchange of this.#exchanges.values()) this.#unbindAll(exchange, queue);
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
@@ -243,6 +250,11 @@ export class Vhost {
 
   #bindingKey(exchange: Exchange, queue: Queue, key: string): DefinitionKey {
     return ['binding', this.name, exchange.name, queue.name, key];
+  }
+
+  /** Before the first of several steps, so that none is taken when the last would be refused. */
+  #assertWritable(): void {
+    if (this.#environment.store.failure !== undefined) throw this.#environment.store.failure;
   }
 
   #define(key: DefinitionKey, value: object | null): void {

@@ -53,8 +53,13 @@ export class ByteWriter {
   }
 
   uint8(value: number): void {
+    if (!(value >= 0 && value <= 255) || !Number.isInteger(value)) {
+      throw new BrokerError('INVALID_MESSAGE', `A property of one octet is ${value}.`, {
+        cure: 'Delivery mode and priority are whole numbers from 0 to 255.',
+      });
+    }
     const at = this.reserve(1);
-    this.buffer.writeUInt8(value, at);
+    this.buffer[at] = value;
   }
 
   // The octets are set one by one: this is on the way of each message, and Buffer's methods check what is known here.

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
+import { crc32 } from 'node:zlib';
 import { BrokerError } from '../errors.js';
 import { seededRandom } from '../random.spec.support.js';
 import { actInGroups } from './journal-history.spec.support.js';
@@ -146,5 +147,51 @@ describe('J4 damage', () => {
       expect(await openDamaged(withBytes(SNAPSHOT, bytes.subarray(0, size)))).toBe('refused');
     }
     expect(bytes.length).toBeGreaterThan(100);
+  });
+});
+
+describe('a format that this release does not know', () => {
+  it('of a segment is refused as such, not as damage', async () => {
+    const bytes = whole.readNow(lastSegment);
+    bytes.writeUInt16BE(2, 4);
+    bytes.writeUInt32BE(crc32(bytes.subarray(0, 28)), 28);
+    await expect(journalOn(withBytes(lastSegment, bytes)).open()).rejects.toMatchObject({
+      code: 'JOURNAL_VERSION',
+      message: `${lastSegment} has format version 2; this release reads version 1. Use the release of nestmq that wrote it; nothing was changed.`,
+    });
+  });
+
+  it('of a record is refused as such', async () => {
+    const bytes = whole.readNow(lastSegment);
+    const record = Buffer.alloc(12);
+    record.writeUInt32BE(12, 0);
+    record[8] = 99;
+    record.writeUInt32BE(crc32(record.subarray(8), 12), 4);
+    await expect(
+      journalOn(withBytes(lastSegment, Buffer.concat([bytes, record]))).open(),
+    ).rejects.toMatchObject({
+      code: 'JOURNAL_VERSION',
+      message: expect.stringContaining('a record of the unknown type 99'),
+    });
+  });
+
+  it('of the definitions is refused as such', async () => {
+    const text = whole.readNow(SNAPSHOT).toString().replace('"version":1', '"version":2');
+    await expect(journalOn(withBytes(SNAPSHOT, Buffer.from(text))).open()).rejects.toMatchObject({
+      code: 'JOURNAL_VERSION',
+    });
+  });
+});
+
+describe('a segment that is missing', () => {
+  it('is noticed, the last one as well', async () => {
+    let cases = 0;
+    for (const path of segments.slice(1)) {
+      const files = whole.afterKill();
+      await files.remove(path);
+      await expect(journalOn(files).open()).rejects.toThrow(`${path} is missing. Nothing was changed.`);
+      cases++;
+    }
+    expect(cases).toBeGreaterThan(0);
   });
 });

@@ -2,7 +2,7 @@ import { ManualClock } from '../clock.js';
 import type { Message } from '../message/message.js';
 import type { FileSystem } from './file-system.js';
 import { JournalStore } from './journal-store.js';
-import type { Recovered, StoredEntry } from './message-store.js';
+import type { MessageStore, Recovered, StoredEntry } from './message-store.js';
 import type { Position } from './record.js';
 
 export const JOURNAL = '/data/journal';
@@ -39,7 +39,7 @@ export function persistent(body: string | Buffer, routingKey = 'key'): Message {
   };
 }
 
-export function durable(store: JournalStore): Promise<void> {
+export function durable(store: Pick<MessageStore, 'whenDurable'>): Promise<void> {
   return new Promise((resolve, reject) => {
     store.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
   });

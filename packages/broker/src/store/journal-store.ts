@@ -447,7 +447,7 @@ export class JournalStore implements MessageStore {
     for (const position of commit.released) this.#release(position);
     this.#cache.trim(this.#durableUpTo);
     if (commit.out.buffer.length <= BUFFER_KEPT_BYTES_MAX) this.#spareBuffers.push(commit.out);
-    for (const callback of commit.waiting) callback();
+    for (const callback of commit.waiting) tell(callback);
   }
 
   /** The segment before is whole and synced: a segment exists only when all before it is durable. */
@@ -525,7 +525,7 @@ export class JournalStore implements MessageStore {
     );
     this.#failure = failure;
     for (const commit of [...this.#closed, this.#open]) {
-      for (const callback of commit.waiting.splice(0)) callback(failure);
+      for (const callback of commit.waiting.splice(0)) tell(callback, failure);
     }
     this.#options.onFailure(failure);
   }
@@ -548,6 +548,17 @@ export class JournalStore implements MessageStore {
     await this.#file?.close();
     await this.#mark?.close();
     if (this.#failure !== undefined) throw this.#failure;
+  }
+}
+
+/** A caller's bug must neither be taken for a failed disk nor keep the others from being told. */
+function tell(callback: DurableCallback, failure?: Error): void {
+  try {
+    callback(failure);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }
 
