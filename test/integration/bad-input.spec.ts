@@ -1,10 +1,17 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
-import { EventPattern, Payload } from '@nestjs/microservices';
+import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { TestBroker } from '@nestmq/testing';
-import { type Link, QueueClient, QueueModule, type QueueOptions, QueueServer } from '@nestmq/transport';
-import { lastValueFrom } from 'rxjs';
+import {
+  type Link,
+  QueueClient,
+  QueueContext,
+  QueueModule,
+  type QueueOptions,
+  QueueServer,
+} from '@nestmq/transport';
+import { firstValueFrom, lastValueFrom, of } from 'rxjs';
 import { Collector, startApp, temporaryDirectory } from './app.js';
 
 describe('options that can not be meant', () => {
@@ -155,6 +162,108 @@ describe('a message that can not be handled', () => {
     await expect(lastValueFrom(client.emit('o'.repeat(256), 1), { defaultValue: undefined })).rejects.toThrow(
       'has 256 bytes. Give one of at most 255 bytes as UTF-8.',
     );
+    await app.close();
+    await broker.stop();
+  });
+});
+
+describe('a handler that throws', () => {
+  const cycle: Record<string, unknown> = {};
+  cycle['self'] = cycle;
+  const hostile = Object.create(null, {
+    toJSON: {
+      value: () => {
+        throw new Error('no JSON');
+      },
+    },
+  }) as object;
+
+  it.each<[string, unknown, string]>([
+    ['nothing', undefined, ''],
+    ['null', null, 'null'],
+    ['a string', 'plain', 'plain'],
+    ['a cycle', cycle, '<ref *1>'],
+    ['what can not be printed', hostile, '[Object: null prototype]'],
+    ['an endless message', new Error('x'.repeat(100_000)), 'x'.repeat(2000)],
+  ])('%s uses up its attempts and leaves a dead letter', async (_what, thrown, message) => {
+    const broker = await TestBroker.start();
+    let calls = 0;
+    @Controller()
+    class Orders {
+      @EventPattern('order.placed', { retry: { attempts: 2 } })
+      handle(_data: unknown): void {
+        calls++;
+        throw thrown;
+      }
+    }
+    const { app, client } = await startApp({ url: broker.url, queue: 'orders' }, { controllers: [Orders] });
+    client.emit('order.placed', 1);
+    const [letter] = await broker.take('orders.dead', 1);
+    expect(calls).toBe(2);
+    const text = letter?.message.properties.headers?.['x-nestmq-error-message'] ?? '';
+    expect(text).toContain(message.slice(0, 24));
+    expect(text).toHaveProperty('length', expect.any(Number));
+    expect((text as string).length).toBeLessThanOrEqual(2000);
+    await app.close();
+    await broker.stop();
+  });
+
+  it.each<[string, unknown]>([
+    ['a cycle', cycle],
+    ['a BigInt', 1n],
+    ['more than a message holds', 'x'.repeat(17 * 1024 * 1024)],
+  ])('or answers with %s does not leave its caller waiting', async (_what, answer) => {
+    const broker = await TestBroker.start();
+    @Controller()
+    class Answers {
+      @MessagePattern('get')
+      get(_data: unknown): unknown {
+        return of(answer);
+      }
+    }
+    const { app, client } = await startApp({ url: broker.url, queue: 'answers' }, { controllers: [Answers] });
+    await expect(firstValueFrom(client.send('get', 1))).rejects.toMatchObject({
+      message: expect.stringContaining("The answer can't be sent"),
+    });
+    await app.close();
+    expect(broker.messageCount('answers')).toBe(0);
+    await broker.stop();
+  });
+});
+
+describe('headers that look like ours', () => {
+  it('mean nothing in what others publish', async () => {
+    const broker = await TestBroker.start();
+    const handled = new Collector<[string, number]>();
+    @Controller()
+    class Orders {
+      @EventPattern<string>('order.*')
+      handle(@Payload() _data: unknown, @Ctx() context: QueueContext): void {
+        handled.add([context.getPattern(), context.attempt]);
+      }
+    }
+    const { app, server } = await startApp({ url: broker.url, queue: 'orders' }, { controllers: [Orders] });
+    const link = server.unwrap<Link>();
+    const headers = { 'x-nestmq-routing-key': 5, 'x-nestmq-handlers': [], 'x-nestmq-attempts-before': 99 };
+    const message = {
+      exchange: 'nestmq.events',
+      routingKey: 'order.placed',
+      properties: { headers },
+      body: Buffer.from('1'),
+    };
+    link.publish(message, () => {});
+    link.publish(
+      { ...message, properties: { headers: { ...headers, 'x-nestmq-routing-key': 'other' } } },
+      () => {},
+    );
+    expect(await handled.until(2)).toEqual([
+      ['order.placed', 1],
+      ['order.placed', 1],
+    ]);
+    // Put into the queue directly they may be any nonsense, and nothing is lost.
+    link.publish({ ...message, exchange: '', routingKey: 'orders' }, () => {});
+    const [letter] = await broker.take('orders.dead', 1);
+    expect(letter?.message.properties.headers).toMatchObject({ 'x-nestmq-reason': 'no-handler' });
     await app.close();
     await broker.stop();
   });

@@ -1,5 +1,5 @@
-import { isNativeError } from 'node:util/types';
 import type { FieldValue, Message } from '@nestmq/broker';
+import { describeError, nameOfError, stackOfError } from './describe-error.js';
 import { deadLetterQueueOf, HEADER } from './envelope.js';
 import type { LinkDelivery } from './links/link.js';
 
@@ -12,16 +12,14 @@ export interface DeadLetterCause {
   readonly nowMs: number;
 }
 
-/** Stacks are for people; the first lines tell. Characters. */
-const STACK_CHARACTERS_MAX = 2000;
-
 /** The envelope under which a message goes to its queue's dead letters: as it was, and why it was given up. */
 export function deadLetter(delivery: LinkDelivery, cause: DeadLetterCause): Omit<Message, 'body'> {
   const { exchange, routingKey, properties } = delivery.message;
   const headers: Record<string, FieldValue | undefined> = { ...properties.headers };
   // Put at the end of its queue once, it came through the default exchange: its own origin is in the header.
-  const origin = headers[HEADER.routingKey];
+  const origin = exchange === '' ? headers[HEADER.routingKey] : undefined;
   delete headers[HEADER.handlers];
+  delete headers[HEADER.attemptsBefore];
   return {
     exchange: '',
     routingKey: deadLetterQueueOf(cause.queue),
@@ -43,15 +41,9 @@ export function deadLetter(delivery: LinkDelivery, cause: DeadLetterCause): Omit
 
 function errorHeaders(error: unknown): Record<string, FieldValue> {
   if (error === undefined) return {};
-  if (!isNativeError(error)) {
-    return {
-      [HEADER.errorName]: 'Error',
-      [HEADER.errorMessage]: typeof error === 'string' ? error : JSON.stringify(error),
-    };
-  }
   return {
-    [HEADER.errorName]: error.name,
-    [HEADER.errorMessage]: error.message,
-    [HEADER.errorStack]: (error.stack ?? '').slice(0, STACK_CHARACTERS_MAX),
+    [HEADER.errorName]: nameOfError(error),
+    [HEADER.errorMessage]: describeError(error),
+    [HEADER.errorStack]: stackOfError(error),
   };
 }

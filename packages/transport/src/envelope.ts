@@ -28,9 +28,11 @@ export const REPLY = {
 
 export const HEADER = {
   /** Attempts made before this message was put at the end of its queue for some of its handlers. */
-  attempts: 'x-nestmq-attempts',
+  attemptsBefore: 'x-nestmq-attempts-before',
   /** The handlers that are still to run, when others of the same message have succeeded. */
   handlers: 'x-nestmq-handlers',
+  /** On a dead letter: how often it was tried. */
+  attempts: 'x-nestmq-attempts',
   /** On a dead letter: why it was given up. */
   reason: 'x-nestmq-reason',
   /** On a dead letter: the error's name, message and stack. */

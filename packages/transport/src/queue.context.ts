@@ -10,7 +10,7 @@ import type { RunningDeliveries } from './running-deliveries.js';
  */
 export class QueueContext extends BaseRpcContext<[LinkDelivery, string, RunningDeliveries, number]> {
   /** The error of the handler as it was thrown, before filters made another of it. @internal */
-  thrown: unknown;
+  thrown: { readonly error: unknown } | undefined;
 
   /** The message as it came: exchange, routing key, AMQP properties and body. Not to be changed. */
   getMessage(): Message {

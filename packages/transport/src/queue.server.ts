@@ -4,6 +4,7 @@ import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import { type Message, systemClock, type Timer } from '@nestmq/broker';
 import { isObservable, lastValueFrom, type Observable } from 'rxjs';
 import { deadLetter, type DeadLetterCause } from './dead-letter.js';
+import { describeError } from './describe-error.js';
 import {
   decodeBody,
   deadLetterQueueOf,
@@ -29,6 +30,9 @@ import { recordThrownErrors } from './thrown-error.recorder.js';
 
 /** `draining`: intake has stopped, handlers that run are awaited. */
 export type QueueStatus = 'connected' | 'draining' | 'disconnected';
+
+/** How long a message waits that could not be settled. Milliseconds. */
+const BROKER_FAILURE_PAUSE_MS = 1000;
 
 type ErrorListener = (error: Error) => void;
 
@@ -257,18 +261,27 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
         ? this.#onRequest(handlers, delivery)
         : this.#onEvent(handlers, delivery));
     } catch (error) {
-      // Here the broker failed, not the handler: the message stays, for this or another instance.
-      delivery.requeue({ failed: false });
+      // Here the broker failed, not the handler: the message stays, for this or another instance, but not at once.
       this.#report(error);
+      await this.#pause();
+      delivery.requeue({ failed: false });
     } finally {
       this.#running.remove(delivery);
     }
   }
 
+  /** So that what can't be settled does not come again and again without end. */
+  #pause(): Promise<void> {
+    const { clock = systemClock } = this.#options.broker;
+    return new Promise((resolve) => {
+      clock.setTimer(BROKER_FAILURE_PAUSE_MS, resolve);
+    });
+  }
+
   async #onEvent(handlers: QueueHandlers, delivery: LinkDelivery): Promise<void> {
-    const { routingKey, properties } = delivery.message;
-    const pattern = (properties.headers?.[HEADER.routingKey] as string | undefined) ?? routingKey;
-    const due = dueHandlers(handlers.forEvent(pattern), properties.headers?.[HEADER.handlers]);
+    const { pattern, attempts, handlers: only } = fromEarlierAttempt(delivery);
+    const all = handlers.forEvent(pattern);
+    const due = only === undefined ? all : all.filter(({ id }) => only.includes(id));
     if (due.length === 0) return this.#giveUp(handlers, delivery, 'no-handler', undefined);
     let data: unknown;
     try {
@@ -276,7 +289,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     } catch (error) {
       return this.#giveUp(handlers, delivery, 'unreadable', error);
     }
-    const attempt = attemptsBefore(delivery) + 1;
+    const attempt = attempts + delivery.deliveryCount + 1;
     const failures = await this.#runAll(
       due,
       data,
@@ -317,7 +330,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     const again = failures.filter(({ handler }) => attempt < handler.attempts);
     for (const { handler, error } of failures) {
       this.logger.warn(
-        `'${pattern}' failed in attempt ${attempt} of ${handler.attempts} (queue '${handlers.queue}'): ${messageOf(error)}`,
+        `'${pattern}' failed in attempt ${attempt} of ${handler.attempts} (queue '${handlers.queue}'): ${describeError(error)}`,
       );
     }
     if (again.length === 0) return this.#giveUp(handlers, delivery, 'attempts', exhausted?.error);
@@ -333,7 +346,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
         headers: {
           ...properties.headers,
           [HEADER.routingKey]: pattern,
-          [HEADER.attempts]: attempt,
+          [HEADER.attemptsBefore]: attempt,
           [HEADER.handlers]: again.map(({ handler }) => handler.id),
         },
       },
@@ -367,7 +380,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     error: unknown,
   ): Omit<Message, 'body'> {
     const { clock = systemClock } = this.#options.broker;
-    const why = error === undefined ? reason : `${reason}: ${messageOf(error)}`;
+    const why = error === undefined ? reason : `${reason}: ${describeError(error)}`;
     this.logger.error(
       `'${delivery.message.routingKey}' is dead-lettered to '${deadLetterQueueOf(handlers.queue)}' (${why}).`,
     );
@@ -383,7 +396,12 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     try {
       data = decodeBody(delivery.message.body);
     } catch (error) {
-      return this.#refuse(handlers, delivery, 'unreadable', `The request is not JSON: ${messageOf(error)}`);
+      return this.#refuse(
+        handlers,
+        delivery,
+        'unreadable',
+        `The request is not JSON: ${describeError(error)}`,
+      );
     }
     const context = new QueueContext([delivery, routingKey, this.#running, delivery.deliveryCount + 1]);
     await this.#answer(handler, data, context, delivery);
@@ -423,19 +441,29 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #reply(delivery: LinkDelivery, reply: Reply): void {
+    if (reply.err !== undefined) this.#send(delivery, REPLY.error, encodeError(reply.err));
+    else if (reply.isDisposed !== true) this.#send(delivery, REPLY.value, reply.response);
+    else if (reply.response === undefined) this.#send(delivery, REPLY.end, undefined);
+    else this.#send(delivery, REPLY.last, reply.response);
+  }
+
+  /** A caller who has left is nobody's loss: 'unroutable' is as good as delivered. */
+  #send(delivery: LinkDelivery, type: string, data: unknown): void {
     const { replyTo, correlationId } = delivery.message.properties;
     if (replyTo === undefined) return;
     const link = this.#requireLink();
-    const send = (type: string, data: unknown): void => {
-      // A caller who has left is nobody's loss: 'unroutable' is as good as delivered.
-      link.publish(replyMessage(replyTo, correlationId, type, data), (error) => {
+    const publish = (as: string, value: unknown): void => {
+      link.publish(replyMessage(replyTo, correlationId, as, value), (error) => {
         if (error !== undefined) this.#report(error);
       });
     };
-    if (reply.err !== undefined) send(REPLY.error, encodeError(reply.err));
-    else if (reply.isDisposed !== true) send(REPLY.value, reply.response);
-    else if (reply.response === undefined) send(REPLY.end, undefined);
-    else send(REPLY.last, reply.response);
+    try {
+      publish(type, data);
+    } catch (error) {
+      // What can't be sent (a cycle, a BigInt, too much) must not leave the caller waiting.
+      this.#report(error);
+      publish(REPLY.error, { status: 'error', message: `The answer can't be sent: ${describeError(error)}` });
+    }
   }
 
   #requireLink(): Link {
@@ -444,7 +472,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #report(error: unknown): void {
-    const known = isNativeError(error) ? error : new Error(String(error));
+    const known = isNativeError(error) ? error : new Error(describeError(error));
     this.logger.error(known);
     for (const listener of this.#errorListeners) listener(known);
   }
@@ -484,19 +512,31 @@ async function runOne(
     if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
     return undefined;
   } catch (error) {
-    return { handler, error: context.thrown ?? error };
+    return { handler, error: context.thrown === undefined ? error : context.thrown.error };
   }
 }
 
-function messageOf(error: unknown): string {
-  return isNativeError(error) ? error.message : JSON.stringify(error);
+/**
+ * What an earlier attempt left in the headers of a message that it put at the end of its queue. Only those come through
+ * the default exchange; in what others publish, such headers mean nothing.
+ */
+function fromEarlierAttempt(delivery: LinkDelivery): {
+  readonly pattern: string;
+  readonly attempts: number;
+  readonly handlers: readonly unknown[] | undefined;
+} {
+  const { exchange, routingKey, properties } = delivery.message;
+  const headers = exchange === '' ? (properties.headers ?? {}) : {};
+  const pattern = headers[HEADER.routingKey];
+  const attempts = headers[HEADER.attemptsBefore];
+  const handlers = headers[HEADER.handlers];
+  return {
+    pattern: typeof pattern === 'string' ? pattern : routingKey,
+    attempts: Number.isSafeInteger(attempts) && Number(attempts) > 0 ? Number(attempts) : 0,
+    handlers: Array.isArray(handlers) ? (handlers as readonly unknown[]) : undefined,
+  };
 }
 
 function attemptsBefore(delivery: LinkDelivery): number {
-  const carried = delivery.message.properties.headers?.[HEADER.attempts];
-  return (typeof carried === 'number' ? carried : 0) + delivery.deliveryCount;
-}
-
-function dueHandlers(all: readonly RegisteredHandler[], only: unknown): readonly RegisteredHandler[] {
-  return Array.isArray(only) ? all.filter(({ id }) => only.includes(id)) : all;
+  return fromEarlierAttempt(delivery).attempts + delivery.deliveryCount;
 }

@@ -22,7 +22,7 @@ export function recordThrownErrors(): void {
     host: ArgumentsHost,
   ) {
     const context: unknown = host.getArgByIndex(1);
-    if (context instanceof QueueContext) context.thrown = exception;
+    if (context instanceof QueueContext) context.thrown = { error: exception };
     return original.call(this, exception, host);
   };
 }
