@@ -69,7 +69,12 @@ describe('declaring', () => {
     const { name } = await connection.declareQueue('');
     expect(name).toMatch(/^amq\.gen-/);
     expect((await connection.declareQueue('')).name).not.toBe(name);
-    expect(connection.checkQueue(name)).toEqual({ name, messageCount: 0, consumerCount: 0 });
+    expect(connection.checkQueue(name)).toEqual({
+      name,
+      messageCount: 0,
+      unsettledCount: 0,
+      consumerCount: 0,
+    });
   });
 
   it('tells how many messages wait and who consumes', async () => {
@@ -77,7 +82,12 @@ describe('declaring', () => {
     publishAll(connection, 'q', ['1', '2', '3']);
     consumeInto(connection, 'q', { prefetchCount: 1 });
     await idle();
-    expect(await connection.declareQueue('q')).toEqual({ name: 'q', messageCount: 2, consumerCount: 1 });
+    expect(await connection.declareQueue('q')).toEqual({
+      name: 'q',
+      messageCount: 2,
+      unsettledCount: 1,
+      consumerCount: 1,
+    });
   });
 
   it('what is not there is refused where it must be, and is no matter where it may be', async () => {

@@ -11,6 +11,8 @@ export interface QueueState {
   readonly name: string;
   /** Messages that wait for a consumer; not those delivered and unsettled. */
   readonly messageCount: number;
+  /** Messages that were delivered and are not settled yet. */
+  readonly unsettledCount: number;
   readonly consumerCount: number;
 }
 
@@ -181,5 +183,10 @@ export class Connection {
 }
 
 function stateOf(queue: Queue): QueueState {
-  return { name: queue.name, messageCount: queue.readyCount, consumerCount: queue.consumerCount };
+  return {
+    name: queue.name,
+    messageCount: queue.readyCount,
+    unsettledCount: queue.unsettledCount,
+    consumerCount: queue.consumerCount,
+  };
 }
