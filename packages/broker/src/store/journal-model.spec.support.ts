@@ -69,11 +69,18 @@ export interface Moment {
 /** Does to a store what is asked, and knows what the store must have after a crash (J3). */
 export class JournalModel {
   entries: ModelEntry[] = [];
+  /** Told of each operation, in words. */
+  trace: ((operation: string) => void) | undefined;
   readonly #definitions: { readonly step: number; readonly key: string; readonly value: unknown }[] = [];
   #step = 0;
   #durable = 0;
 
-  constructor(private store: JournalStore) {}
+  constructor(private store: MessageStore) {}
+
+  /** Operations that were done so far. */
+  get steps(): number {
+    return this.#step;
+  }
 
   get moment(): Moment {
     return { durable: this.#durable, begun: this.#step };
@@ -87,17 +94,20 @@ export class JournalModel {
   publish(message: Message, queueIds: readonly number[]): void {
     const step = ++this.#step;
     const { sequence, position } = this.store.publish(message, queueIds, 0);
+    this.trace?.(`publish ${sequence} to ${queueIds.join(', ')}`);
     for (const queueId of queueIds) this.#add({ queueId, sequence, position, message, added: step });
   }
 
   settle(entry: ModelEntry): void {
     entry.removed = ++this.#step;
+    this.trace?.(`settle ${nameOf(entry)}`);
     this.store.settle(entry.queueId, entry.sequence, entry.position, true);
   }
 
   requeue(entry: ModelEntry): void {
     const count = (entry.counts.at(-1)?.count ?? 0) + 1;
     entry.counts.push({ step: ++this.#step, count });
+    this.trace?.(`requeue ${nameOf(entry)}, count ${count}`);
     this.store.requeue(entry.queueId, entry.sequence, entry.position, count);
   }
 
@@ -105,6 +115,7 @@ export class JournalModel {
     const step = ++this.#step;
     const message = persistent(entry.message.body, routingKey);
     const { sequence, position } = this.store.move({ ...entry, durableQueue: true }, message, queueIds, 0);
+    this.trace?.(`move ${nameOf(entry)} to ${queueIds.join(', ')} as ${sequence}`);
     entry.removed = step;
     entry.movedTo = queueIds.map((queueId) =>
       this.#add({ queueId, sequence, position, message, added: step }),
@@ -113,6 +124,7 @@ export class JournalModel {
 
   define(key: string, value: unknown): void {
     this.#definitions.push({ step: ++this.#step, key, value });
+    this.trace?.(`define ${key} as ${JSON.stringify(value)}`);
     this.store.define(key, value);
   }
 
@@ -135,7 +147,7 @@ export class JournalModel {
   // ---------------------------------------------------------------- after a crash
 
   /** Throws, in words, when `store` does not have what it must have when it stopped at `moment`. */
-  async check(store: JournalStore, recovered: Recovered, moment: Moment = this.moment): Promise<void> {
+  async check(store: MessageStore, recovered: Recovered, moment: Moment = this.moment): Promise<void> {
     const found = await foundIn(store, recovered);
     for (const entry of this.entries) this.#checkEntry(entry, found.get(nameOf(entry)), moment);
     for (const entry of this.entries) checkMove(entry, found, moment);
@@ -174,7 +186,7 @@ export class JournalModel {
   }
 
   /** Goes on with the store that was opened after a crash: what it has is from now on the truth. */
-  adopt(store: JournalStore, { entries, definitions }: Recovered): void {
+  adopt(store: MessageStore, { entries, definitions }: Recovered): void {
     this.store = store;
     const step = ++this.#step;
     this.#durable = step;
@@ -197,7 +209,7 @@ interface Found extends StoredEntry {
 }
 
 /** What a store has, by queue and sequence. Throws when a queue is not in order. */
-async function foundIn(store: JournalStore, recovered: Recovered): Promise<Map<string, Found>> {
+async function foundIn(store: MessageStore, recovered: Recovered): Promise<Map<string, Found>> {
   const found = new Map<string, Found>();
   for (const [queueId, entries] of recovered.entries) {
     const messages = await store.read(entries.map(({ position }) => position));

@@ -1,0 +1,201 @@
+import type { File, FileSystem } from './file-system.js';
+import type { JournalStore } from './journal-store.js';
+import type { MessageStore } from './message-store.js';
+import type { SimulatedFileSystem } from './simulated-file-system.js';
+import type { PlantedFault } from './simulation.spec.support.js';
+
+/** The disk with some of its methods replaced. */
+function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSystem {
+  return {
+    makeDirectory: (path) => disk.makeDirectory(path),
+    list: (path) => disk.list(path),
+    open: (path, mode) => disk.open(path, mode),
+    rename: (from, to) => disk.rename(from, to),
+    remove: (path) => disk.remove(path),
+    syncDirectory: (path) => disk.syncDirectory(path),
+    ...over,
+  };
+}
+
+/** The disk whose files, where the path ends so, have some of their methods replaced. */
+function filesWith(
+  disk: SimulatedFileSystem,
+  ending: string,
+  over: (file: File) => Partial<File>,
+): FileSystem {
+  return diskWith(disk, {
+    async open(path, mode) {
+      const file = await disk.open(path, mode);
+      if (!path.endsWith(ending)) return file;
+      return {
+        write: (bytes, position) => file.write(bytes, position),
+        writeDurably: (bytes, position) => file.writeDurably(bytes, position),
+        writeNow: (bytes, position) => file.writeNow(bytes, position),
+        read: (into, position) => file.read(into, position),
+        sync: () => file.sync(),
+        size: () => file.size(),
+        truncate: (size) => file.truncate(size),
+        close: () => file.close(),
+        ...over(file),
+      };
+    },
+  });
+}
+
+/** The journal with some of its methods replaced. */
+function storeWith(store: JournalStore, over: Partial<MessageStore>): MessageStore {
+  return {
+    open: () => store.open(),
+    publish: (message, journaled, others) => store.publish(message, journaled, others),
+    settle: (queueId, sequence, position, durable) => store.settle(queueId, sequence, position, durable),
+    requeue: (queueId, sequence, position, count) => store.requeue(queueId, sequence, position, count),
+    move: (from, message, journaled, others) => store.move(from, message, journaled, others),
+    define: (key, value) => store.define(key, value),
+    whenDurable: (callback) => store.whenDurable(callback),
+    peek: (position) => store.peek(position),
+    read: (positions) => store.read(positions),
+    failure: undefined,
+    close: () => store.close(),
+    ...over,
+  };
+}
+
+/** Bugs that people make, and how many seeds the simulation may need to find each. */
+export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: number })[] = [
+  {
+    name: 'confirm before fdatasync',
+    withinSeeds: 20,
+    disk: (disk) =>
+      filesWith(disk, '.segment', (file) => ({
+        writeDurably: (bytes, position) => file.write(bytes, position),
+      })),
+  },
+  {
+    name: 'no fsync of the directory',
+    withinSeeds: 50,
+    disk: (disk) => diskWith(disk, { syncDirectory: async () => {} }),
+  },
+  {
+    name: 'confirm at once, without waiting for the commit',
+    withinSeeds: 20,
+    store: (store) => storeWith(store, { whenDurable: (callback) => queueMicrotask(callback) }),
+  },
+  {
+    name: 'confirm with the commit before',
+    withinSeeds: 50,
+    store: (store) => {
+      let previous = Promise.resolve();
+      return storeWith(store, {
+        whenDurable(callback) {
+          void previous.then(() => callback());
+          previous = new Promise((resolve) => {
+            store.whenDurable(() => resolve());
+          });
+        },
+      });
+    },
+  },
+  {
+    name: 'the last sector of a file is read as zeros',
+    withinSeeds: 200,
+    disk: (disk) =>
+      filesWith(disk, '.segment', (file) => ({
+        async read(into, position) {
+          const count = await file.read(into, position);
+          if (count > 1024) into.fill(0, count - 512, count);
+          return count;
+        },
+      })),
+  },
+  {
+    name: 'the header of a new segment is not synced',
+    withinSeeds: 500,
+    disk: (disk) => filesWith(disk, '.segment', () => ({ sync: async () => {} })),
+  },
+  {
+    name: 'the snapshot of the definitions is not synced before it is renamed',
+    withinSeeds: 500,
+    disk: (disk) => filesWith(disk, 'definitions.json.new', () => ({ sync: async () => {} })),
+  },
+  {
+    name: 'a move is two records, in two commits',
+    withinSeeds: 50,
+    store: (store) =>
+      storeWith(store, {
+        move(from, message, journaled, others) {
+          const moved = store.publish(message, journaled, others);
+          store.whenDurable(() =>
+            store.settle(from.queueId, from.sequence, from.position, from.durableQueue),
+          );
+          return moved;
+        },
+      }),
+  },
+  {
+    name: 'a move settles first and publishes later',
+    withinSeeds: 50,
+    store: (store) =>
+      storeWith(store, {
+        move(from, message, journaled, others) {
+          store.settle(from.queueId, from.sequence, from.position, from.durableQueue);
+          store.whenDurable(() => {});
+          const moved = store.publish({ ...message, properties: {} }, journaled, others);
+          return moved;
+        },
+      }),
+  },
+  {
+    name: 'settlements are not written',
+    withinSeeds: 20,
+    store: (store) =>
+      storeWith(store, {
+        settle: (queueId, sequence, position) => store.settle(queueId, sequence, position, false),
+      }),
+  },
+  {
+    name: 'a settlement names the message after',
+    withinSeeds: 20,
+    store: (store) =>
+      storeWith(store, {
+        settle: (queueId, sequence, position, durable) =>
+          store.settle(queueId, sequence + 1, position, durable),
+      }),
+  },
+  {
+    name: 'the delivery count is not written',
+    withinSeeds: 50,
+    store: (store) => storeWith(store, { requeue: () => {} }),
+  },
+  {
+    name: 'a fan-out is written for the first queue only',
+    withinSeeds: 20,
+    store: (store) =>
+      storeWith(store, {
+        publish: (message, journaled, others) =>
+          store.publish(message, journaled.slice(0, 1), others + journaled.length - 1),
+      }),
+  },
+  {
+    name: 'a removed definition comes back',
+    withinSeeds: 100,
+    store: (store) =>
+      storeWith(store, {
+        define(key, value) {
+          if (value !== null) store.define(key, value);
+        },
+      }),
+  },
+  {
+    name: 'segments are removed while they hold messages',
+    withinSeeds: 50,
+    store: (store) =>
+      storeWith(store, {
+        // Counts each message as needed by one queue less.
+        publish(message, journaled, others) {
+          const appended = store.publish(message, journaled, others);
+          if (journaled.length > 1) store.settle(0, 0, appended.position, false);
+          return appended;
+        },
+      }),
+  },
+];
