@@ -104,6 +104,7 @@ async function start(
     },
   });
   vhost.restore(recovered);
+  store.compactFor(vhost);
   return new Broker(vhost, store, lock);
 }
 

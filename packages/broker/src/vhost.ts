@@ -13,7 +13,7 @@ import { LIMITS } from './limits.js';
 import type { Message } from './message/message.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
-import type { Recovered } from './store/message-store.js';
+import type { Recovered, Residents } from './store/message-store.js';
 
 /** Where a message went. Not an error: the caller decides what unroutable means. */
 export type PublishOutcome = 'routed' | 'unroutable';
@@ -49,10 +49,11 @@ const PREDECLARED: readonly [string, ExchangeType][] = [
  * Definitions take effect at once and go into the same journal as messages, before any message that needs them: so a
  * confirm can't come before they are durable (J1).
  */
-export class Vhost {
+export class Vhost implements Residents {
   readonly #environment: QueueEnvironment;
   readonly #exchanges = new Map<string, Exchange>();
   readonly #queues = new Map<string, Queue>();
+  readonly #queuesById = new Map<number, Queue>();
   #nextQueueId = 1;
 
   constructor(
@@ -74,10 +75,9 @@ export class Vhost {
     for (const [key] of all) {
       if (key[0] === 'binding') this.#exchange(key[2]).bind(this.#queue(key[3]), key[4]);
     }
-    const byId = new Map([...this.#queues.values()].map((queue) => [queue.init.id, queue]));
     for (const [id, stored] of entries) {
       this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-      const queue = byId.get(id);
+      const queue = this.#queuesById.get(id);
       if (queue !== undefined) queue.restore(stored);
       else for (const one of stored) this.#environment.store.settle(id, one.sequence, one.position, true);
     }
@@ -166,6 +166,7 @@ export class Vhost {
 
   #add(queue: Queue): void {
     this.#queues.set(queue.name, queue);
+    this.#queuesById.set(queue.init.id, queue);
     this.#exchange(DEFAULT_EXCHANGE).bind(queue, queue.name);
   }
 
@@ -198,6 +199,8 @@ export class Vhost {
     for (const exchange of this.#exchanges.values()) this.#unbindAll(exchange, queue);
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
+    // What is unsettled is settled later, at the position that it knows.
+    if (queue.unsettledCount === 0) this.#queuesById.delete(queue.init.id);
     return queue.delete();
   }
 
@@ -289,6 +292,15 @@ export class Vhost {
       for (const queue of queues) queue.enqueue(appended.sequence, appended.position);
     });
     return moved ? 'routed' : 'settled';
+  }
+
+  /** As the store asks before it brings a message forward. */
+  find(queueId: number, sequence: number): { position: number; deliveryCount: number } | undefined {
+    return this.#queuesById.get(queueId)?.find(sequence);
+  }
+
+  relocate(queueId: number, sequence: number, position: number): void {
+    this.#queuesById.get(queueId)?.find(sequence, position);
   }
 
   // ---------------------------------------------------------------- finding and refusing

@@ -50,7 +50,7 @@ export class Delivery {
   settleBy(take: (queue: Queue, entry: ReadyEntry) => void): boolean {
     if (this.#settled) return false;
     take(this.queue, this.entry);
-    return this.#settle(() => this.queue.taken());
+    return this.#settle(() => this.queue.taken(this.entry));
   }
 
   #settle(effect: () => void): boolean {

@@ -41,7 +41,7 @@ export class Queue {
   #loading: readonly ReadyEntry[] = [];
   readonly #consumers: Consumer[] = [];
   #nextConsumer = 0;
-  #unsettledCount = 0;
+  readonly #unsettled = new Map<number, ReadyEntry>();
   #deleted = false;
   readonly #turn = (): void => this.#deliver();
 
@@ -63,7 +63,7 @@ export class Queue {
 
   /** Messages that were delivered and are not settled yet. */
   get unsettledCount(): number {
-    return this.#unsettledCount;
+    return this.#unsettled.size;
   }
 
   get consumerCount(): number {
@@ -103,17 +103,17 @@ export class Queue {
   }
 
   settle(entry: ReadyEntry): void {
-    this.#unsettledCount--;
+    this.#unsettled.delete(entry.sequence);
     this.#release(entry);
   }
 
   /** A delivery's message was taken out of the queue by a move. */
-  taken(): void {
-    this.#unsettledCount--;
+  taken(entry: ReadyEntry): void {
+    this.#unsettled.delete(entry.sequence);
   }
 
   putBack(entry: ReadyEntry, failed: boolean): void {
-    this.#unsettledCount--;
+    this.#unsettled.delete(entry.sequence);
     if (this.#deleted) return this.#release(entry);
     const deliveryCount = entry.deliveryCount + (failed ? 1 : 0);
     if (failed && this.init.durable) {
@@ -149,6 +149,17 @@ export class Queue {
     return count;
   }
 
+  /** The message with this sequence, ready or unsettled; `position` given, it lies there from now on. */
+  find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
+    const entry =
+      this.#unsettled.get(sequence) ??
+      this.#loaded.find((one) => one.entry.sequence === sequence)?.entry ??
+      this.#loading.find((one) => one.sequence === sequence);
+    if (entry === undefined) return this.#ready.find(sequence, position);
+    if (position !== undefined) entry.position = position;
+    return entry;
+  }
+
   /** Something changed that may let a message go to a consumer. */
   schedule(): void {
     if (this.#consumers.length > 0 && this.readyCount > 0) this.#environment.schedule(this.#turn);
@@ -164,7 +175,7 @@ export class Queue {
       if (loaded === undefined) return;
       // Only now has it had its turn: without a message it is next again.
       this.#nextConsumer = at + 1;
-      this.#unsettledCount++;
+      this.#unsettled.set(loaded.entry.sequence, loaded.entry);
       consumer.deliver(new Delivery(this, consumer, loaded.entry, loaded.message));
     }
     this.schedule();
@@ -200,8 +211,13 @@ export class Queue {
     while (entries.length < countMax && this.#ready.length > 0)
       entries.push(this.#ready.shift() as ReadyEntry);
     this.#loading = entries;
+    await this.#read(entries);
+  }
+
+  async #read(entries: readonly ReadyEntry[]): Promise<void> {
+    const positions = entries.map((entry) => entry.position);
     try {
-      const messages = await this.#environment.store.read(entries.map((entry) => entry.position));
+      const messages = await this.#environment.store.read(positions);
       if (this.#loading !== entries) return;
       this.#loading = [];
       this.#loaded = merge(
@@ -211,8 +227,12 @@ export class Queue {
       this.schedule();
     } catch (error) {
       // A purge may have overtaken the read. Else nothing is skipped: the queue stands still, its messages are kept.
-      if (this.#loading === entries) this.#environment.onReadFailure(this, error);
+      if (this.#loading !== entries) return;
+      // Or the store has brought messages forward, and the file where they were is gone.
+      if (entries.some((entry, i) => entry.position !== positions[i])) return this.#read(entries);
+      this.#environment.onReadFailure(this, error);
     }
+    return undefined;
   }
 }
 

@@ -3,7 +3,8 @@ import type { Position } from '../store/record.js';
 /** One ready message, as its queue knows it. */
 export interface ReadyEntry {
   readonly sequence: number;
-  readonly position: Position;
+  /** Changes when the store brings the message forward. */
+  position: Position;
   readonly deliveryCount: number;
   /** It may have been delivered before (AMQP 0-9-1, `redelivered`). */
   readonly redelivered: boolean;
@@ -65,6 +66,37 @@ export class ReadyIndex {
     return this.#shiftChunk();
   }
 
+  /** The message with this sequence, or undefined; `position` given, it lies there from now on. */
+  find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
+    const returned = this.#returned.find((entry) => entry.sequence === sequence);
+    if (returned !== undefined) {
+      if (position !== undefined) returned.position = position;
+      return returned;
+    }
+    const chunk = this.#chunkOf(sequence);
+    if (chunk === undefined) return undefined;
+    const at = lowerBound(chunk.sequences, sequence, chunk.head, chunk.tail);
+    if (at === chunk.tail || chunk.sequences[at] !== sequence) return undefined;
+    if (position !== undefined) chunk.positions[at] = position;
+    return {
+      position: chunk.positions[at] as number,
+      deliveryCount: Math.floor((chunk.counts[at] as number) / 2),
+    };
+  }
+
+  /** The one chunk that may have it: the last that starts at or before the sequence. */
+  #chunkOf(sequence: number): Chunk | undefined {
+    let low = this.#firstChunk;
+    let high = this.#chunks.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const chunk = this.#chunks[middle] as Chunk;
+      if (chunk.head < chunk.tail && (chunk.sequences[chunk.head] as number) <= sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low > this.#firstChunk ? this.#chunks[low - 1] : undefined;
+  }
+
   #headSequence(): number {
     const chunk = this.#chunks[this.#firstChunk];
     if (chunk === undefined || chunk.head === chunk.tail) return Infinity;
@@ -103,6 +135,18 @@ function newChunk(): Chunk {
     head: 0,
     tail: 0,
   };
+}
+
+/** Where the first value of at least `sought` is between `from` and `to`, which are in order; else `to`. */
+function lowerBound(values: Float64Array, sought: number, from: number, to: number): number {
+  let low = from;
+  let high = to;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((values[middle] as number) < sought) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function heapPush(heap: ReadyEntry[], entry: ReadyEntry): void {

@@ -1,20 +1,37 @@
 import { pick, pickOne } from '../random.spec.support.js';
-import { durable, type JournalModel, persistent } from './journal-model.spec.support.js';
+import { durable, type JournalModel, type ModelEntry, persistent } from './journal-model.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 
 const QUEUES = [1, 2, 3] as const;
 
+/** How a history treats its messages. */
+export interface Habits {
+  /** Share of operations up to which they are publishes; settlements go on up to 0.75. */
+  readonly publishing: number;
+  /** Share of settlements that take the oldest message. */
+  readonly oldestFirst: number;
+}
+
+/** Segments become free from the oldest on. */
+export const ORDERLY: Habits = { publishing: 0.45, oldestFirst: 0.8 };
+/** Some messages are stuck while the others come and go: segments have to be compacted. */
+export const STUCK: Habits = { publishing: 0.38, oldestFirst: 0.02 };
+
 /** One random operation: mostly publishes and settlements, of messages old and new. */
-export function act(model: JournalModel, random: () => number, bodyBytesMax: number): void {
+export function act(
+  model: JournalModel,
+  random: () => number,
+  bodyBytesMax: number,
+  habits: Habits = ORDERLY,
+): void {
   const live = model.live();
   const choice = random();
-  if (choice < 0.45 || live.length === 0) {
+  if (choice < habits.publishing || live.length === 0) {
     const body = Buffer.alloc(pick(random, bodyBytesMax), pick(random, 256));
     const queueIds = QUEUES.filter(() => random() < 0.5);
     model.publish(persistent(body, `key.${pick(random, 100)}`), queueIds.length > 0 ? queueIds : [1]);
   } else if (choice < 0.75) {
-    // The oldest go first mostly, so that segments become free.
-    const entry = random() < 0.8 ? live[0] : pickOne(random, live);
+    const entry = random() < habits.oldestFirst ? live[0] : newish(live, random, habits);
     if (entry !== undefined) model.settle(entry);
   } else if (choice < 0.83) {
     model.requeue(pickOne(random, live));
@@ -23,6 +40,10 @@ export function act(model: JournalModel, random: () => number, bodyBytesMax: num
   } else {
     model.define(`["queue","/","q${pick(random, 6)}"]`, random() < 0.3 ? null : { id: pick(random, 1000) });
   }
+}
+
+function newish(live: readonly ModelEntry[], random: () => number, habits: Habits): ModelEntry {
+  return habits === ORDERLY ? pickOne(random, live) : pickOne(random, live.slice(-6));
 }
 
 /** Operations in small groups, each waited for, so that there are many commits. */

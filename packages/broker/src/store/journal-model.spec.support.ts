@@ -2,7 +2,7 @@ import { ManualClock } from '../clock.js';
 import type { Message } from '../message/message.js';
 import type { FileSystem } from './file-system.js';
 import { JournalStore } from './journal-store.js';
-import type { MessageStore, Recovered, StoredEntry } from './message-store.js';
+import type { MessageStore, Recovered, Residents, StoredEntry } from './message-store.js';
 import type { Position } from './record.js';
 
 export const JOURNAL = '/data/journal';
@@ -49,7 +49,7 @@ export function durable(store: Pick<MessageStore, 'whenDurable'>): Promise<void>
 export interface ModelEntry {
   readonly queueId: number;
   readonly sequence: number;
-  readonly position: Position;
+  position: Position;
   readonly message: Message;
   readonly added: number;
   removed: number | undefined;
@@ -67,7 +67,7 @@ export interface Moment {
 }
 
 /** Does to a store what is asked, and knows what the store must have after a crash (J3). */
-export class JournalModel {
+export class JournalModel implements Residents {
   entries: ModelEntry[] = [];
   /** Told of each operation, in words. */
   trace: ((operation: string) => void) | undefined;
@@ -89,6 +89,23 @@ export class JournalModel {
   /** Messages that were not settled, whether durable or not. */
   live(): ModelEntry[] {
     return this.entries.filter((entry) => entry.removed === undefined);
+  }
+
+  find(queueId: number, sequence: number): { position: Position; deliveryCount: number } | undefined {
+    const entry = this.#live(queueId, sequence);
+    if (entry === undefined) return undefined;
+    return { position: entry.position, deliveryCount: entry.counts.at(-1)?.count ?? 0 };
+  }
+
+  relocate(queueId: number, sequence: number, position: Position): void {
+    const entry = this.#live(queueId, sequence);
+    if (entry !== undefined) entry.position = position;
+  }
+
+  #live(queueId: number, sequence: number): ModelEntry | undefined {
+    return this.entries.find(
+      (entry) => entry.queueId === queueId && entry.sequence === sequence && entry.removed === undefined,
+    );
   }
 
   publish(message: Message, queueIds: readonly number[]): void {
@@ -193,6 +210,7 @@ export class JournalModel {
     this.entries = this.entries.filter((entry) => {
       const found = entries.get(entry.queueId)?.find((one) => one.sequence === entry.sequence);
       if (found === undefined) return false;
+      entry.position = found.position;
       entry.removed = undefined;
       entry.movedTo = [];
       entry.counts.push({ step, count: found.deliveryCount });

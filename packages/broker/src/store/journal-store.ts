@@ -7,11 +7,22 @@ import { writeSnapshot } from './definition-snapshot.js';
 import { DurableMark } from './durable-mark.js';
 import type { File, FileSystem } from './file-system.js';
 import { TransientMessages } from './memory-store.js';
-import type { Appended, DurableCallback, MessageStore, Recovered, StoredEntry } from './message-store.js';
+import type {
+  Appended,
+  DurableCallback,
+  MessageStore,
+  Recovered,
+  Residents,
+  StoredEntry,
+} from './message-store.js';
 import {
+  type MoveRecord,
   offsetOf,
   type Position,
   positionOf,
+  readMove,
+  readPublish,
+  RECORD_TYPE,
   segmentOf,
   writeCommit,
   writeDefinition,
@@ -23,7 +34,7 @@ import {
 import { assertStorable } from './storable.js';
 import { recoverJournal, type RecoveredJournal } from './recovery.js';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentFileName, segmentNumberOf } from './segment.js';
-import { SegmentReader } from './segment-reader.js';
+import { recordsOf, SegmentReader } from './segment-reader.js';
 
 export interface JournalOptions {
   readonly fileSystem: FileSystem;
@@ -43,6 +54,10 @@ interface SegmentState {
   readonly number: number;
   /** Messages in queues whose record or body is in this segment. */
   live: number;
+  /** Messages that its records put into queues, settled or not. */
+  messages: number;
+  /** Up to the end of its last closed commit. */
+  bytes: number;
   lastDefinitionSequence: number;
 }
 
@@ -98,6 +113,11 @@ export class JournalStore implements MessageStore {
   /** The open commit is closed when it has grown to this. */
   #commitBytesMax = COMMIT_BYTES_MAX;
   #settlementTimer: Timer | undefined;
+  #residents: Residents | undefined;
+  #compaction: Promise<void> | undefined;
+  #compactions = 0;
+  /** Segments up to this number were emptied; what is left in them are messages of transient queues. */
+  #compactedUpTo = 0;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
 
@@ -134,8 +154,8 @@ export class JournalStore implements MessageStore {
     this.#definitions = new Map(journal.definitions);
     this.#snapshotThrough = journal.snapshotThrough;
     this.#nextSequence = journal.nextSequence;
-    for (const { number, lastDefinitionSequence } of journal.segments) {
-      this.#segments.set(number, { number, live: 0, lastDefinitionSequence });
+    for (const { number, lastDefinitionSequence, messages, bytes } of journal.segments) {
+      this.#segments.set(number, { number, live: 0, messages, bytes, lastDefinitionSequence });
     }
     for (const entries of journal.entries.values()) {
       for (const { position, bodyPosition } of entries.values()) this.#hold(position, bodyPosition, 1);
@@ -296,6 +316,14 @@ export class JournalStore implements MessageStore {
   #keep(position: Position, bodyPosition: Position, message: Message, queues: number): void {
     this.#cache.add(position, message, queues);
     this.#hold(position, bodyPosition, queues);
+    this.#segment(position).messages += queues;
+  }
+
+  #segment(position: Position): SegmentState {
+    const segment = this.#segments.get(segmentOf(position));
+    if (segment === undefined)
+      throw new Error(`no segment ${segmentOf(position)} for a message that needs it`);
+    return segment;
   }
 
   /** Counts a message's record, and its body if that is elsewhere, as needed by so many queues. */
@@ -318,17 +346,20 @@ export class JournalStore implements MessageStore {
   }
 
   #count(position: Position, queues: number): void {
-    const segment = this.#segments.get(segmentOf(position));
-    if (segment === undefined)
-      throw new Error(`no segment ${segmentOf(position)} for a message that needs it`);
-    segment.live += queues;
+    this.#segment(position).live += queues;
   }
 
   // ---------------------------------------------------------------- committing
 
   #newCommit(segment: number, start: number): Commit {
     if (!this.#segments.has(segment)) {
-      this.#segments.set(segment, { number: segment, live: 0, lastDefinitionSequence: 0 });
+      this.#segments.set(segment, {
+        number: segment,
+        live: 0,
+        messages: 0,
+        bytes: 0,
+        lastDefinitionSequence: 0,
+      });
     }
     const out = this.#spareBuffers.pop() ?? new ByteWriter(BUFFER_BYTES);
     out.end = 0;
@@ -357,6 +388,7 @@ export class JournalStore implements MessageStore {
     }
     this.#closed.push(commit);
     const end = commit.start + commit.out.end;
+    (this.#segments.get(commit.segment) as SegmentState).bytes = end;
     if (closesSegment || end >= this.#options.segmentBytesMax) {
       this.#open = this.#newCommit(commit.segment + 1, SEGMENT_HEADER_BYTES);
     } else {
@@ -420,6 +452,7 @@ export class JournalStore implements MessageStore {
         durable = commit;
       }
       await this.#reclaim();
+      this.#compactIfWorthwhile();
     }
   }
 
@@ -487,6 +520,113 @@ export class JournalStore implements MessageStore {
     }
   }
 
+  compactFor(residents: Residents): void {
+    this.#residents = residents;
+  }
+
+  /** How often a segment was emptied so that it could go. */
+  get compactions(): number {
+    return this.#compactions;
+  }
+
+  /**
+   * J7: the journal takes at most twice what is alive in it, and two segments. If it takes more, the oldest segment is
+   * emptied. Always the oldest: so settlements keep outliving their messages (J6), and what has stayed alive for long is
+   * brought behind the settled segments, which then go for nothing.
+   */
+  #compactIfWorthwhile(): void {
+    const [oldest] = this.#segments.values();
+    if (this.#residents === undefined || this.#compaction !== undefined || oldest === undefined) return;
+    if (oldest.number >= this.#fileSegment || oldest.number <= this.#compactedUpTo) return;
+    if (this.#closing !== undefined || this.#failure !== undefined) return;
+    let bytes = 0;
+    let liveBytes = 0;
+    for (const segment of this.#segments.values()) {
+      bytes += segment.bytes;
+      liveBytes += (segment.bytes * segment.live) / Math.max(1, segment.messages, segment.live);
+    }
+    if (bytes <= 2 * liveBytes + 2 * this.#options.segmentBytesMax) return;
+    this.#compactedUpTo = oldest.number;
+    const { fileSystem, directory } = this.#options;
+    this.#compaction = this.#bringForward(
+      this.#residents,
+      oldest.number,
+      `${directory}/${segmentFileName(oldest.number)}`,
+      fileSystem,
+    )
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#compaction = undefined;
+        this.#compactions++;
+        // What comes next may be worthwhile as well.
+        if (this.#failure === undefined) this.#scheduleCommit();
+      });
+  }
+
+  /** Part by part, each durable before the next is read: publishers share the disk with it, and memory is bounded. */
+  async #bringForward(
+    residents: Residents,
+    number: number,
+    path: string,
+    fileSystem: FileSystem,
+  ): Promise<void> {
+    for await (const { record, offset } of recordsOf(fileSystem, path)) {
+      if (this.#closing !== undefined) return;
+      const position = positionOf(number, offset);
+      if (record.type === RECORD_TYPE.publish || record.type === RECORD_TYPE.copy) {
+        const { sequence, queueIds, message } = readPublish(record.payload);
+        this.#copy(residents, { sequence, queueIds, position }, message);
+      } else if (record.type === RECORD_TYPE.move) {
+        await this.#copyMoved(residents, position, readMove(record.payload));
+      }
+      if (this.#open.out.end >= WORTH_WRITING_BYTES) await this.#durable();
+    }
+    // Bodies in this segment of messages that were moved, and lie in later ones.
+    for (const [position, { bodyPosition }] of this.#bodies) {
+      if (this.#closing !== undefined) return;
+      if (segmentOf(bodyPosition) !== number) continue;
+      await this.#copyMoved(residents, position, await this.#reader.readMove(position));
+    }
+    await this.#durable();
+  }
+
+  async #copyMoved(residents: Residents, position: Position, move: MoveRecord): Promise<void> {
+    const { sequence, queueIds } = move;
+    if (!queueIds.some((queueId) => residents.find(queueId, sequence)?.position === position)) return;
+    const [message] = await this.read([position]);
+    this.#copy(residents, { sequence, queueIds, position }, message as Message);
+  }
+
+  /** In one go from the question to the append: a settlement comes before, and is seen, or after, and follows the copy. */
+  #copy(
+    residents: Residents,
+    from: { readonly sequence: number; readonly queueIds: readonly number[]; readonly position: Position },
+    message: Message,
+  ): void {
+    const { sequence, position } = from;
+    const queueIds = from.queueIds.filter(
+      (queueId) => residents.find(queueId, sequence)?.position === position,
+    );
+    if (queueIds.length === 0) return;
+    this.#throwIfFailed();
+    // Its own bytes: the part of the file that it was read from must not stay in memory for it.
+    const kept = this.peek(position) ?? { ...message, body: Buffer.from(message.body) };
+    const copy = this.#append((out) => writePublish(out, sequence, queueIds, kept, RECORD_TYPE.copy));
+    this.#keep(copy, copy, kept, queueIds.length);
+    for (const queueId of queueIds) {
+      const { deliveryCount } = residents.find(queueId, sequence) as { deliveryCount: number };
+      if (deliveryCount > 0) this.#append((out) => writeRequeue(out, queueId, sequence, deliveryCount));
+      residents.relocate(queueId, sequence, copy);
+      this.#open.released.push(position);
+    }
+  }
+
+  #durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
   async #snapshot(): Promise<void> {
     const { fileSystem, directory } = this.#options;
     const through = this.#nextSequence - 1;
@@ -539,6 +679,7 @@ export class JournalStore implements MessageStore {
     this.#settlementTimer?.cancel();
     if (this.#loopScheduled !== undefined) clearImmediate(this.#loopScheduled);
     this.#loopScheduled = undefined;
+    await this.#compaction;
     await this.#loop;
     if (this.#failure === undefined && !isEmpty(this.#open)) {
       this.#startLoop();

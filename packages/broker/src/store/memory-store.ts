@@ -60,6 +60,10 @@ export class MemoryStore implements MessageStore {
     return moved;
   }
 
+  compactFor(): void {
+    // Nothing is in files.
+  }
+
   define(): void {
     // The engine has them; there is no next start.
   }

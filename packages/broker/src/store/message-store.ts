@@ -24,6 +24,17 @@ export interface Appended {
   readonly position: Position;
 }
 
+/** Who knows what is in the queues: how a store asks before it brings a message forward, and tells where it is now. */
+export interface Residents {
+  /** The message as its queue has it, ready or unsettled; undefined when it is not there any more. */
+  find(
+    queueId: number,
+    sequence: number,
+  ): { readonly position: Position; readonly deliveryCount: number } | undefined;
+  /** The message lies elsewhere from now on. It is there. */
+  relocate(queueId: number, sequence: number, position: Position): void;
+}
+
 /**
  * Where messages are until they are settled. Everything but `open`, `read` and `close` is done at once in memory;
  * {@link whenDurable} says when it is on the disk. A message is kept until each queue that it went to has settled
@@ -54,6 +65,8 @@ export interface MessageStore {
     journaledQueueIds: readonly number[],
     otherQueues: number,
   ): Appended;
+  /** From now on messages may be brought forward, so that mostly settled files can go (J7). */
+  compactFor(residents: Residents): void;
   /** Keeps `value` (JSON) under `key`; `null` removes it. */
   define(key: string, value: unknown): void;
   /** Calls back when everything done before this call is durable. Callbacks come in the order they were given. */

@@ -50,6 +50,7 @@ function storeWith(store: JournalStore, over: Partial<MessageStore>): MessageSto
     settle: (queueId, sequence, position, durable) => store.settle(queueId, sequence, position, durable),
     requeue: (queueId, sequence, position, count) => store.requeue(queueId, sequence, position, count),
     move: (from, message, journaled, others) => store.move(from, message, journaled, others),
+    compactFor: (residents) => store.compactFor(residents),
     define: (key, value) => store.define(key, value),
     whenDurable: (callback) => store.whenDurable(callback),
     peek: (position) => store.peek(position),
@@ -196,6 +197,33 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
           if (journaled.length > 1) store.settle(0, 0, appended.position, false);
           return appended;
         },
+      }),
+  },
+  {
+    name: 'compaction forgets delivery counts',
+    withinSeeds: 300,
+    store: (store) =>
+      storeWith(store, {
+        compactFor: (residents) =>
+          store.compactFor({
+            find(queueId, sequence) {
+              const found = residents.find(queueId, sequence);
+              return found === undefined ? undefined : { ...found, deliveryCount: 0 };
+            },
+            relocate: (queueId, sequence, position) => residents.relocate(queueId, sequence, position),
+          }),
+      }),
+  },
+  {
+    name: 'compaction does not tell where a message is now',
+    withinSeeds: 100,
+    store: (store) =>
+      storeWith(store, {
+        compactFor: (residents) =>
+          store.compactFor({
+            find: (queueId, sequence) => residents.find(queueId, sequence),
+            relocate: () => {},
+          }),
       }),
   },
 ];

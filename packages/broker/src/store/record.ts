@@ -29,6 +29,8 @@ export const RECORD_TYPE = {
   move: 5,
   /** A definition made, changed or removed. */
   define: 6,
+  /** A message brought forward, with its sequence, so that the segment where it was can go. As publish. */
+  copy: 7,
 } as const;
 
 /** Reserves the header; returns where the record starts. Its payload is written next, then {@link endRecord}. */
@@ -102,8 +104,9 @@ export function writePublish(
   sequence: number,
   queueIds: readonly number[],
   message: Message,
+  type: number = RECORD_TYPE.publish,
 ): void {
-  const start = beginRecord(out, RECORD_TYPE.publish);
+  const start = beginRecord(out, type);
   out.uint64(sequence);
   writeEnvelope(out, queueIds, message);
   out.bytes(message.body);

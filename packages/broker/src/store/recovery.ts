@@ -35,6 +35,8 @@ export interface RecoveredSegment {
   /** Bytes in the file; more than `bytes` when the tail is torn. */
   readonly fileBytes: number;
   lastDefinitionSequence: number;
+  /** Messages that its records put into queues, settled or not. */
+  messages: number;
 }
 
 export interface RecoveredJournal {
@@ -138,7 +140,13 @@ function replaySegment(
   }
   refuseIfPreviousIsShort(journal.segments.at(-1), header.previousEnd, source);
   journal.nextSequence = Math.max(journal.nextSequence, header.firstSequence);
-  const segment = { number: source.number, bytes: 0, fileBytes: buffer.length, lastDefinitionSequence: 0 };
+  const segment = {
+    number: source.number,
+    bytes: 0,
+    fileBytes: buffer.length,
+    lastDefinitionSequence: 0,
+    messages: 0,
+  };
   let at = SEGMENT_HEADER_BYTES;
   while (at < buffer.length) {
     const check = readRecord(buffer, at);
@@ -236,6 +244,16 @@ function applyRecord(
     case RECORD_TYPE.publish: {
       const { sequence, queueIds } = readPublishIndex(payload);
       addEntry(journal, queueIds, { sequence, position, bodyPosition: position, deliveryCount: 0 });
+      segment.messages += queueIds.length;
+      return;
+    }
+    case RECORD_TYPE.copy: {
+      const { sequence, queueIds } = readPublishIndex(payload);
+      for (const queueId of queueIds) {
+        const deliveryCount = journal.entries.get(queueId)?.get(sequence)?.deliveryCount ?? 0;
+        addEntry(journal, [queueId], { sequence, position, bodyPosition: position, deliveryCount });
+      }
+      segment.messages += queueIds.length;
       return;
     }
     case RECORD_TYPE.settle:
@@ -250,6 +268,7 @@ function applyRecord(
       const { sequence, fromQueueId, fromSequence, bodyPosition, queueIds } = readMove(payload);
       removeEntry(journal, fromQueueId, fromSequence);
       addEntry(journal, queueIds, { sequence, position, bodyPosition, deliveryCount: 0 });
+      segment.messages += queueIds.length;
       return;
     }
     case RECORD_TYPE.define: {

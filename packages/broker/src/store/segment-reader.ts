@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import type { File, FileSystem } from './file-system.js';
 import {
+  type MoveRecord,
   offsetOf,
   type Position,
   type RawRecord,
@@ -12,7 +13,7 @@ import {
   RECORD_TYPE,
   segmentOf,
 } from './record.js';
-import { segmentFileName } from './segment.js';
+import { SEGMENT_HEADER_BYTES, segmentFileName } from './segment.js';
 
 /** The first read of a record whose length is not known yet. Bytes. */
 const GUESS_BYTES = 4096;
@@ -50,6 +51,11 @@ export class SegmentReader {
     } finally {
       this.#reading.delete(reading);
     }
+  }
+
+  /** The move record at `position`, which must be one. */
+  async readMove(position: Position): Promise<MoveRecord> {
+    return readMove((await this.#record(await this.#windowOver([position], 0), position)).payload);
   }
 
   async #read(positions: readonly Position[]): Promise<Message[]> {
@@ -111,7 +117,7 @@ export class SegmentReader {
   }
 
   async #message(record: RawRecord): Promise<Message> {
-    if (record.type === RECORD_TYPE.publish) return readPublish(record.payload).message;
+    if (record.type !== RECORD_TYPE.move) return readPublish(record.payload).message;
     const move = readMove(record.payload);
     const [original] = await this.#read([move.bodyPosition]);
     return { ...move.message, body: (original as Message).body };
@@ -160,4 +166,49 @@ async function closeIfUnused({ file, users }: OpenSegment): Promise<void> {
 function covers(window: Window, position: Position): boolean {
   const at = offsetOf(position) - window.start;
   return segmentOf(position) === window.segment && at >= 0 && at < window.buffer.length;
+}
+
+/** One read of a scan. Bytes. */
+const SCAN_BYTES = 256 * 1024;
+
+/**
+ * All records of a sealed segment, in order, read part by part. A record's payload is good until the next is asked for.
+ * Throws JOURNAL_DAMAGED at one that does not read.
+ */
+export async function* recordsOf(
+  fileSystem: FileSystem,
+  path: string,
+): AsyncGenerator<{ readonly record: RawRecord; readonly offset: number }> {
+  const file = await fileSystem.open(path, 'read');
+  try {
+    const size = await file.size();
+    let offset = SEGMENT_HEADER_BYTES;
+    let bytes = SCAN_BYTES;
+    while (offset < size) {
+      const buffer = Buffer.allocUnsafe(Math.min(bytes, size - offset));
+      await file.read(buffer, offset);
+      bytes = SCAN_BYTES;
+      let at = 0;
+      while (at < buffer.length) {
+        const check = readRecord(buffer, at);
+        if (check.ok) {
+          yield { record: check.record, offset: offset + at };
+          at += check.record.length;
+        } else if (check.needs !== undefined && offset + at + check.needs <= size) {
+          // Cut off by this part only: the next one starts with it.
+          bytes = Math.max(SCAN_BYTES, check.needs);
+          break;
+        } else {
+          throw new BrokerError(
+            'JOURNAL_DAMAGED',
+            `${path} can't be read at offset ${offset + at}: ${check.why}.`,
+            { severity: 'broker', cure: 'Check the disk; restore the directory from a backup.' },
+          );
+        }
+      }
+      offset += at;
+    }
+  } finally {
+    await file.close();
+  }
 }

@@ -23,7 +23,7 @@ else await run(Number(values.from), Number(values.seeds));
 
 async function run(from: number, seeds: number): Promise<void> {
   const started = process.hrtime.bigint();
-  const sum = { operations: 0, crashes: 0, diskErrors: 0 };
+  const sum = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
   let violations = 0;
   for (let seed = from; seed < from + seeds; seed++) {
     try {
@@ -31,6 +31,7 @@ async function run(from: number, seeds: number): Promise<void> {
       sum.operations += done.operations;
       sum.crashes += done.crashes;
       sum.diskErrors += done.diskErrors;
+      sum.compactions += done.compactions;
     } catch {
       violations++;
       print({ seed, ...(await shrink(seed)) });

@@ -1,7 +1,7 @@
 import { messageOf } from '../errors.js';
 import { pick, seededRandom } from '../random.spec.support.js';
 import type { FileSystem } from './file-system.js';
-import { act } from './journal-history.spec.support.js';
+import { act, type Habits, ORDERLY, STUCK } from './journal-history.spec.support.js';
 import { durable, JournalModel, journalOn } from './journal-model.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import type { MessageStore } from './message-store.js';
@@ -30,6 +30,8 @@ export interface Simulated {
   readonly crashes: number;
   /** Writes, syncs and the like that were made to fail. */
   readonly diskErrors: number;
+  /** Segments that were emptied so that they could go. */
+  readonly compactions: number;
 }
 
 const LIVES = 4;
@@ -42,17 +44,33 @@ const LIVES = 4;
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Simulated> {
   const random = seededRandom(seed);
   const { fault, operationsMax = Infinity, trace } = options;
-  const count = { operations: 0, crashes: 0, diskErrors: 0 };
+  const count = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
   let disk = new SimulatedFileSystem();
-  const open = (): JournalStore => journalOn(fault?.disk?.(disk) ?? disk);
+  const habits = random() < 0.5 ? ORDERLY : STUCK;
+  const segmentBytesMax = habits === STUCK ? 2048 : 4096;
+  const open = (): JournalStore => journalOn(fault?.disk?.(disk) ?? disk, { segmentBytesMax });
   const seenBy = (store: JournalStore): MessageStore => fault?.store?.(store) ?? store;
   let store = open();
   await store.open();
   const model = new JournalModel(seenBy(store));
   model.trace = trace;
+  // A store that a crash has taken away must not tell the model of what it goes on doing in its own, lost world.
+  const letCompact = (one: JournalStore): void => {
+    seenBy(one).compactFor({
+      find: (queueId, sequence) => (one === store ? model.find(queueId, sequence) : undefined),
+      relocate(queueId, sequence, position) {
+        if (one === store) model.relocate(queueId, sequence, position);
+      },
+    });
+  };
+  letCompact(store);
   for (let life = 0; life < LIVES && count.operations < operationsMax; life++) {
     if (random() < 0.2) failSoon(disk, random, count);
-    count.operations += await live(model, store, random, operationsMax - count.operations);
+    count.operations += await live(model, store, random, {
+      habits,
+      operationsMax: operationsMax - count.operations,
+    });
+    count.compactions += store.compactions;
     const { moment } = model;
     trace?.(`crash, with ${moment.durable} of ${moment.begun} operations reported durable`);
     disk = crash(disk, random);
@@ -65,6 +83,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     const recovered = await store.open();
     await model.check(store, recovered, moment);
     model.adopt(seenBy(store), recovered);
+    letCompact(store);
   }
   await durable(store);
   await store.close();
@@ -93,12 +112,16 @@ async function live(
   model: JournalModel,
   store: JournalStore,
   random: () => number,
-  operationsMax: number,
+  { habits, operationsMax }: { readonly habits: Habits; readonly operationsMax: number },
 ): Promise<number> {
   const before = model.steps;
-  for (let left = Math.min(operationsMax, 10 + pick(random, 120)); left > 0; left--) {
+  for (
+    let left = Math.min(operationsMax, 10 + pick(random, habits === STUCK ? 400 : 120));
+    left > 0;
+    left--
+  ) {
     if (store.failure !== undefined) break;
-    act(model, random, 200);
+    act(model, random, 200, habits);
     model.watch();
     // Sometimes a part of the commit that is under way, so that the crash comes at any place of it.
     for (let turns = pick(random, 12); turns > 8; turns--) await new Promise(setImmediate);

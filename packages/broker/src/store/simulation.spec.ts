@@ -8,7 +8,7 @@ describe('the simulation', () => {
   it(
     `finds nothing lost, risen again or wrong in ${SEEDS} random histories`,
     async () => {
-      const sum = { operations: 0, crashes: 0, diskErrors: 0 };
+      const sum = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
       for (let seed = 1; seed <= SEEDS; seed++) {
         const done = await simulate(seed).catch((cause: unknown) => {
           throw new Error(`seed ${seed}`, { cause });
@@ -16,11 +16,13 @@ describe('the simulation', () => {
         sum.operations += done.operations;
         sum.crashes += done.crashes;
         sum.diskErrors += done.diskErrors;
+        sum.compactions += done.compactions;
       }
       // Else nothing was shown.
       expect(sum.operations).toBeGreaterThan(SEEDS * 50);
       expect(sum.crashes).toBeGreaterThan(SEEDS * 4);
       expect(sum.diskErrors).toBeGreaterThan(SEEDS / 10);
+      expect(sum.compactions).toBeGreaterThan(SEEDS);
     },
     Math.max(60_000, SEEDS * 500),
   );
@@ -37,7 +39,7 @@ describe('the simulation', () => {
     const [fault] = PLANTED_FAULTS;
     const seed = (await seedThatFinds(fault as PlantedFault, 20)) ?? 0;
     const { history, failure } = await shrink(seed, fault);
-    expect(failure).toMatch(/message \d+ of queue \d|is defined as/);
+    expect(failure).toMatch(/message \d+ of queue \d|is defined as|is damaged at/);
     expect(history.length).toBeGreaterThan(0);
     expect(history.some((line) => line.startsWith('publish '))).toBe(true);
     expect(history.some((line) => line.startsWith('crash'))).toBe(true);
