@@ -20,11 +20,13 @@ import {
   offsetOf,
   type Position,
   positionOf,
+  readCopy,
   readMove,
   readPublish,
   RECORD_TYPE,
   segmentOf,
   writeCommit,
+  writeCopy,
   writeDefinition,
   writeMove,
   writePublish,
@@ -574,7 +576,8 @@ export class JournalStore implements MessageStore {
       if (this.#closing !== undefined) return;
       const position = positionOf(number, offset);
       if (record.type === RECORD_TYPE.publish || record.type === RECORD_TYPE.copy) {
-        const { sequence, queueIds, message } = readPublish(record.payload);
+        const isCopy = record.type === RECORD_TYPE.copy;
+        const { sequence, queueIds, message } = (isCopy ? readCopy : readPublish)(record.payload);
         this.#copy(residents, { sequence, queueIds, position }, message);
       } else if (record.type === RECORD_TYPE.move) {
         await this.#copyMoved(residents, position, readMove(record.payload));
@@ -611,11 +614,10 @@ export class JournalStore implements MessageStore {
     this.#throwIfFailed();
     // Its own bytes: the part of the file that it was read from must not stay in memory for it.
     const kept = this.peek(position) ?? { ...message, body: Buffer.from(message.body) };
-    const copy = this.#append((out) => writePublish(out, sequence, queueIds, kept, RECORD_TYPE.copy));
+    const deliveryCounts = queueIds.map((queueId) => residents.find(queueId, sequence)?.deliveryCount ?? 0);
+    const copy = this.#append((out) => writeCopy(out, { sequence, queueIds, deliveryCounts, message: kept }));
     this.#keep(copy, copy, kept, queueIds.length);
     for (const queueId of queueIds) {
-      const { deliveryCount } = residents.find(queueId, sequence) as { deliveryCount: number };
-      if (deliveryCount > 0) this.#append((out) => writeRequeue(out, queueId, sequence, deliveryCount));
       residents.relocate(queueId, sequence, copy);
       this.#open.released.push(position);
     }

@@ -29,7 +29,7 @@ export const RECORD_TYPE = {
   move: 5,
   /** A definition made, changed or removed. */
   define: 6,
-  /** A message brought forward, with its sequence, so that the segment where it was can go. As publish. */
+  /** A message brought forward, with its sequence, and delivery counts, so that the segment where it was can go. */
   copy: 7,
 } as const;
 
@@ -104,9 +104,8 @@ export function writePublish(
   sequence: number,
   queueIds: readonly number[],
   message: Message,
-  type: number = RECORD_TYPE.publish,
 ): void {
-  const start = beginRecord(out, type);
+  const start = beginRecord(out, RECORD_TYPE.publish);
   out.uint64(sequence);
   writeEnvelope(out, queueIds, message);
   out.bytes(message.body);
@@ -141,6 +140,40 @@ export function readPublish(payload: ByteReader): PublishRecord {
 export function readPublishIndex(payload: ByteReader): { sequence: number; queueIds: number[] } {
   const sequence = payload.uint64();
   return { sequence, queueIds: Array.from({ length: payload.uint16() }, () => payload.uint32()) };
+}
+
+export interface CopyRecord extends PublishRecord {
+  /** For each queue, in their order. In one record with the message: what told them before may go with a segment. */
+  readonly deliveryCounts: readonly number[];
+}
+
+/** count of counts u16, counts u32 each, then as in publish. */
+export function writeCopy(
+  out: ByteWriter,
+  { deliveryCounts, sequence, queueIds, message }: CopyRecord,
+): void {
+  const start = beginRecord(out, RECORD_TYPE.copy);
+  out.uint16(deliveryCounts.length);
+  for (const count of deliveryCounts) out.uint32(count);
+  out.uint64(sequence);
+  writeEnvelope(out, queueIds, message);
+  out.bytes(message.body);
+  endRecord(out, start);
+}
+
+function readDeliveryCounts(payload: ByteReader): number[] {
+  return Array.from({ length: payload.uint16() }, () => payload.uint32());
+}
+
+export function readCopy(payload: ByteReader): CopyRecord {
+  return { deliveryCounts: readDeliveryCounts(payload), ...readPublish(payload) };
+}
+
+/** Only what recovery needs. */
+export function readCopyIndex(
+  payload: ByteReader,
+): Pick<CopyRecord, 'deliveryCounts' | 'sequence' | 'queueIds'> {
+  return { deliveryCounts: readDeliveryCounts(payload), ...readPublishIndex(payload) };
 }
 
 export interface MoveRecord {

@@ -6,6 +6,7 @@ import {
   type Position,
   positionOf,
   type RawRecord,
+  readCopyIndex,
   readDefinition,
   readMove,
   readPublishIndex,
@@ -248,9 +249,9 @@ function applyRecord(
       return;
     }
     case RECORD_TYPE.copy: {
-      const { sequence, queueIds } = readPublishIndex(payload);
-      for (const queueId of queueIds) {
-        const deliveryCount = journal.entries.get(queueId)?.get(sequence)?.deliveryCount ?? 0;
+      const { sequence, queueIds, deliveryCounts } = readCopyIndex(payload);
+      for (const [i, queueId] of queueIds.entries()) {
+        const deliveryCount = deliveryCounts[i] ?? 0;
         addEntry(journal, [queueId], { sequence, position, bodyPosition: position, deliveryCount });
       }
       segment.messages += queueIds.length;

@@ -7,6 +7,7 @@ import {
   offsetOf,
   type Position,
   type RawRecord,
+  readCopy,
   readMove,
   readPublish,
   readRecord,
@@ -117,7 +118,8 @@ export class SegmentReader {
   }
 
   async #message(record: RawRecord): Promise<Message> {
-    if (record.type !== RECORD_TYPE.move) return readPublish(record.payload).message;
+    if (record.type === RECORD_TYPE.publish) return readPublish(record.payload).message;
+    if (record.type === RECORD_TYPE.copy) return readCopy(record.payload).message;
     const move = readMove(record.payload);
     const [original] = await this.#read([move.bodyPosition]);
     return { ...move.message, body: (original as Message).body };

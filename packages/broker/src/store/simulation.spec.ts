@@ -27,6 +27,13 @@ describe('the simulation', () => {
     Math.max(60_000, SEEDS * 500),
   );
 
+  it.each([['a copy and its delivery counts came apart', 15_157]])(
+    'does not find again what it once found: %s',
+    async (_what, seed) => {
+      await expect(simulate(seed)).resolves.toHaveProperty('crashes');
+    },
+  );
+
   it.each(PLANTED_FAULTS.map((fault) => [fault.name, fault] as const))(
     'finds a planted fault: %s',
     async (_name, fault) => {
