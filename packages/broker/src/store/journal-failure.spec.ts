@@ -1,4 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
+import { GatedFileSystem } from './gated-file-system.spec.support.js';
 import { durable, JOURNAL, journalOn, persistent } from './journal-model.spec.support.js';
 import { type FaultInjector, SimulatedFileSystem, systemError } from './simulated-file-system.js';
 
@@ -82,6 +83,38 @@ describe('J5 when the disk fails', () => {
     await expect(store.close()).rejects.toMatchObject({ code: 'STORE_FAILED' });
     const again = journalOn(disk.afterKill());
     expect((await again.open()).entries.get(1)?.length).toBe(1);
+    await again.close();
+  });
+
+  it.each([
+    ['removing a settled segment', failing('remove', 'EIO')],
+    ['writing the snapshot of the definitions', failing('write', 'ENOSPC', 'definitions.json.new')],
+  ])('on %s, nobody waits for ever, and what is confirmed is kept', async (_, fault) => {
+    const disk = new SimulatedFileSystem();
+    const files = new GatedFileSystem(disk);
+    const store = journalOn(files);
+    await store.open();
+    store.define('key', 'value');
+    const first = store.publish(persistent(Buffer.alloc(3900)), [1], 0);
+    await durable(store);
+    await new Promise(setImmediate);
+    disk.fault = fault;
+    const sync = files.hold('sync');
+    store.settle(1, first.sequence, first.position, true);
+    store.publish(persistent(Buffer.alloc(3900)), [1], 0);
+    const confirms = [durable(store)];
+    await sync.reached;
+    // These are in the commit after which the segment of the settled message is to go.
+    store.publish(persistent('next'), [1], 0);
+    confirms.push(durable(store));
+    sync.open();
+    const outcomes = await Promise.allSettled(confirms);
+    await expect(store.close()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    const confirmed = outcomes.filter(({ status }) => status === 'fulfilled').length;
+    const again = journalOn(disk.afterPowerCut(() => 0));
+    const { entries, definitions } = await again.open();
+    expect(entries.get(1)?.length).toBeGreaterThanOrEqual(confirmed);
+    expect(definitions.get('key')).toBe('value');
     await again.close();
   });
 

@@ -109,6 +109,8 @@ export class JournalStore implements MessageStore {
   #open!: Commit;
   /** Closed commits that are not durable yet, oldest first. */
   readonly #closed: Commit[] = [];
+  /** The commit that is durable, but those who wait for it do not know yet. */
+  #untold: Commit | undefined;
   readonly #spareBuffers: ByteWriter[] = [];
   #loop: Promise<void> | undefined;
   #loopScheduled: NodeJS.Immediate | undefined;
@@ -438,24 +440,32 @@ export class JournalStore implements MessageStore {
    * before those who waited for the last one are told: what they do then, it does meanwhile.
    */
   async #commitAll(): Promise<void> {
-    let durable: Commit | undefined;
     if (!isEmpty(this.#open)) this.#closeCommit();
-    for (;;) {
-      const commit = this.#nextCommit();
-      if (commit === undefined) {
-        if (durable === undefined) return;
-        this.#afterCommit(durable);
-        durable = undefined;
-      } else {
-        const writing = this.#writeCommit(commit);
-        if (durable !== undefined) this.#afterCommit(durable);
-        await writing;
-        this.#closed.shift();
-        durable = commit;
+    try {
+      for (;;) {
+        const commit = this.#nextCommit();
+        if (commit === undefined) {
+          if (this.#untold === undefined) return;
+          this.#tellDurable();
+        } else {
+          const writing = this.#writeCommit(commit);
+          this.#tellDurable();
+          await writing;
+          this.#untold = this.#closed.shift();
+        }
+        await this.#reclaim();
+        this.#compactIfWorthwhile();
       }
-      await this.#reclaim();
-      this.#compactIfWorthwhile();
+    } finally {
+      // Reclaiming may have failed: what is durable is durable, and nobody else would tell.
+      this.#tellDurable();
     }
+  }
+
+  #tellDurable(): void {
+    const commit = this.#untold;
+    this.#untold = undefined;
+    if (commit !== undefined) this.#afterCommit(commit);
   }
 
   /**
