@@ -101,6 +101,21 @@ describe('field tables', () => {
     );
   });
 
+  it('that name __proto__ twice are read as any other name given twice', () => {
+    const entry = (value: number): number[] => [9, ...Buffer.from('__proto__'), 0x62, value];
+    const bytes = Buffer.from([0, 0, 0, 24, ...entry(1), ...entry(2)]);
+    const read = readTable(new ByteReader(bytes));
+    expect(Object.entries(read)).toEqual([['__proto__', 2]]);
+    expect(Object.getPrototypeOf(read)).toBe(Object.prototype);
+  });
+
+  it('with an integer of more than 64 bits are refused', () => {
+    for (const value of [2n ** 63n, -(2n ** 63n) - 1n]) {
+      expect(() => tableRoundTrip({ value })).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE' }));
+    }
+    expect(tableRoundTrip({ value: 2n ** 63n - 1n })).toEqual({ value: 2n ** 63n - 1n });
+  });
+
   it('hold strings, numbers and the like only', () => {
     const bad = { f: () => {} } as unknown as FieldTable;
     expect(() => tableRoundTrip(bad)).toThrow('A header holds a function.');
@@ -155,6 +170,23 @@ describe('properties', () => {
       writeProperties(out, written);
       expect(readProperties(new ByteReader(out.buffer, 0, out.end))).toEqual(written);
     }
+  });
+
+  it('with any timestamp can be read once they could be written', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.double(), fc.integer(), fc.maxSafeInteger()), (timestamp) => {
+        const out = new ByteWriter();
+        try {
+          writeProperties(out, { timestamp });
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'INVALID_MESSAGE' });
+          expect(Number.isSafeInteger(timestamp) && timestamp >= 0).toBe(false);
+          return;
+        }
+        expect(readProperties(new ByteReader(out.buffer, 0, out.end)).timestamp).toBe(timestamp + 0);
+      }),
+      { numRuns: 1000, examples: [[-1], [-0.5], [1.5], [Number.NaN], [Infinity], [2 ** 53]] },
+    );
   });
 
   it('out of their range are refused', () => {

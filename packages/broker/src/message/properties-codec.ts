@@ -1,3 +1,4 @@
+import { BrokerError } from '../errors.js';
 import type { MessageProperties } from './message.js';
 import { type ByteReader, type ByteWriter, readTable, writeTable } from './table-codec.js';
 
@@ -63,7 +64,7 @@ export function writeProperties(out: ByteWriter, p: MessageProperties): void {
   }
   if (p.timestamp !== undefined) {
     flags |= FLAG.timestamp;
-    out.uint64(p.timestamp);
+    out.uint64(wholeSeconds(p.timestamp));
   }
   if (p.type !== undefined) {
     flags |= FLAG.type;
@@ -78,6 +79,14 @@ export function writeProperties(out: ByteWriter, p: MessageProperties): void {
     out.shortString(p.appId);
   }
   out.buffer.writeUInt16BE(flags, flagsAt);
+}
+
+/** What is written must be readable: a message that is not would stand in its queue's way for ever. */
+function wholeSeconds(timestamp: number): number {
+  if (Number.isSafeInteger(timestamp) && timestamp >= 0) return timestamp;
+  throw new BrokerError('INVALID_MESSAGE', `The timestamp is ${timestamp}.`, {
+    cure: 'Give whole seconds since the epoch, 0 or more.',
+  });
 }
 
 export function readProperties(from: ByteReader): MessageProperties {

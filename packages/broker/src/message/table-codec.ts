@@ -162,6 +162,11 @@ function writeValue(out: ByteWriter, value: FieldValue, depth: number): void {
     case 'number':
       return writeNumber(out, value);
     case 'bigint': {
+      if (BigInt.asIntN(64, value) !== value) {
+        throw new BrokerError('INVALID_MESSAGE', `A header holds the integer ${value}.`, {
+          cure: 'Integers in headers have at most 64 bits; give a larger one as a string.',
+        });
+      }
       out.uint8(T.int64);
       const at = out.reserve(8);
       out.buffer.writeBigInt64BE(value, at);
@@ -300,8 +305,9 @@ export function readTable(from: ByteReader, depth = 0): FieldTable {
     const name = body.shortString();
     const value = readValue(body, depth);
     // A name like __proto__ is data, never a prototype.
-    if (name === '__proto__') Object.defineProperty(table, name, { value, enumerable: true });
-    else table[name] = value;
+    if (name === '__proto__') {
+      Object.defineProperty(table, name, { value, enumerable: true, configurable: true, writable: true });
+    } else table[name] = value;
   }
   return table;
 }
