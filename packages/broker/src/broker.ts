@@ -67,7 +67,10 @@ export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
   const { directory, fileSystem } = normalised;
   await usable(directory, 'made', () => fileSystem.makeDirectory(directory));
   // Only a real directory can be another process's; a simulated one belongs to the test that made it.
-  const lock = fileSystem === nodeFileSystem ? await acquireDirectory(directory) : undefined;
+  const lock =
+    fileSystem === nodeFileSystem
+      ? await usable(directory, 'locked', () => acquireDirectory(directory))
+      : undefined;
   try {
     return await start(
       new JournalStore({ ...normalised, directory: `${directory}/journal` }),

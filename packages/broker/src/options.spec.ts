@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { openBroker } from './broker.js';
 import { type BrokerOptions, normaliseOptions } from './options.js';
@@ -48,6 +51,38 @@ describe('a directory that can not be used', () => {
       message: `The directory '/data' can't be made: ${reason} (${code}). Give a directory that this user may create, read and write.`,
     });
   });
+
+  it('is refused with cause and cure also when it can not be locked, and let go of again', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'nestmq-options-'));
+    try {
+      mkdirSync(join(directory, 'broker.sock', 'in-the-way'), { recursive: true });
+      await expect(openBroker({ directory })).rejects.toMatchObject({
+        code: 'DIRECTORY_UNUSABLE',
+        message: expect.stringContaining("can't be locked"),
+      });
+      rmSync(join(directory, 'broker.sock'), { recursive: true });
+      expect(readdirSync(directory)).toEqual([]);
+      await (await openBroker({ directory })).close();
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it.each([['file'], ['file/below'], ['file/below/it']])(
+    'is refused when a file is in its way: %s',
+    async (name) => {
+      const directory = mkdtempSync(join(tmpdir(), 'nestmq-options-'));
+      try {
+        writeFileSync(join(directory, 'file'), '');
+        await expect(openBroker({ directory: join(directory, name) })).rejects.toMatchObject({
+          code: 'DIRECTORY_UNUSABLE',
+          cure: 'Give a directory that this user may create, read and write.',
+        });
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    },
+  );
 
   it('is refused with cause and cure also when only its files can not be opened', async () => {
     const fileSystem = new SimulatedFileSystem();

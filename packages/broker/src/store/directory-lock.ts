@@ -59,8 +59,10 @@ async function acquireSocketFile(at: string, directory: string): Promise<Directo
   if (await answers(socketPath)) throw locked(directory);
   const own = `broker-${process.pid}-${randomBytes(4).toString('hex')}.sock`;
   const server = await listen(`${at}/${own}`);
-  await fs.rename(`${at}/${own}`, socketPath);
-  const { ino } = await fs.stat(socketPath);
+  const ino = await takeName(`${at}/${own}`, socketPath).catch(async (error: unknown) => {
+    await lockOf(server).release();
+    throw error;
+  });
   const real = path.join(directory, 'broker.sock');
   return {
     async release() {
@@ -69,6 +71,12 @@ async function acquireSocketFile(at: string, directory: string): Promise<Directo
       await lockOf(server).release();
     },
   };
+}
+
+/** Returns the inode of the socket that now has the name. */
+async function takeName(own: string, socketPath: string): Promise<number> {
+  await fs.rename(own, socketPath);
+  return (await fs.stat(socketPath)).ino;
 }
 
 function ignoreMissing(error: unknown): undefined {
