@@ -112,7 +112,7 @@ describe('J4 damage', () => {
           }
         }
       }
-      expect(counts.whole).toBe(12);
+      expect(counts.whole).toBe(20);
       expect(counts.refused).toBeGreaterThan(3000);
     },
     60_000,
@@ -138,7 +138,7 @@ describe('J4 damage', () => {
     for (let size = 0; size < bytes.length; size++) {
       expect(await openDamaged(withBytes(MARK, bytes.subarray(0, size)))).toBe('whole');
     }
-    expect(bytes.length).toBe(12);
+    expect(bytes.length).toBe(20);
   });
 
   it('a snapshot of the definitions cut at any byte is refused or does no harm', async () => {
@@ -184,14 +184,14 @@ describe('a format that this release does not know', () => {
 });
 
 describe('a segment that is missing', () => {
-  it('is noticed, the last one as well', async () => {
+  it('is noticed, the first and the last one as well', async () => {
     let cases = 0;
-    for (const path of segments.slice(1)) {
+    for (const path of segments) {
       const files = whole.afterKill();
       await files.remove(path);
       await expect(journalOn(files).open()).rejects.toThrow(`${path} is missing. Nothing was changed.`);
       cases++;
     }
-    expect(cases).toBeGreaterThan(0);
+    expect(cases).toBeGreaterThanOrEqual(2);
   });
 });

@@ -140,10 +140,10 @@ export class JournalStore implements MessageStore {
   async open(): Promise<Recovered> {
     const { fileSystem, directory } = this.#options;
     await fileSystem.makeDirectory(directory);
-    const { mark, position } = await DurableMark.open(fileSystem, `${directory}/durable`);
+    const { mark, marked } = await DurableMark.open(fileSystem, `${directory}/durable`);
     this.#mark = mark;
     try {
-      const journal = await recoverJournal(fileSystem, directory, position);
+      const journal = await recoverJournal(fileSystem, directory, marked);
       this.#adopt(journal);
       await this.#openLastSegment(journal);
       return { entries: entriesOf(journal), definitions: journal.definitions };
@@ -182,7 +182,7 @@ export class JournalStore implements MessageStore {
     }
     const start = last?.bytes ?? SEGMENT_HEADER_BYTES;
     this.#durableUpTo = positionOf(this.#fileSegment, start);
-    this.#mark?.write(this.#durableUpTo);
+    this.#markFrom(journal.segments[0]?.number ?? this.#fileSegment);
     this.#open = this.#newCommit(this.#fileSegment, start);
   }
 
@@ -525,11 +525,19 @@ export class JournalStore implements MessageStore {
     for (const segment of this.#segments.values()) {
       if (segment.live > 0 || segment.number >= this.#fileSegment) return;
       if (segment.lastDefinitionSequence > this.#snapshotThrough) await this.#snapshot();
+      this.#markFrom(segment.number + 1);
+      await this.#mark?.sync();
       await this.#reader.forget(segment.number);
       await fileSystem.remove(`${directory}/${segmentFileName(segment.number)}`);
       await fileSystem.syncDirectory(directory);
       this.#segments.delete(segment.number);
     }
+  }
+
+  #markFrom(firstSegment: number): void {
+    const mark = this.#mark as DurableMark;
+    mark.firstSegment = firstSegment;
+    mark.write(this.#durableUpTo);
   }
 
   compactFor(residents: Residents): void {

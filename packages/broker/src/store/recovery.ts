@@ -1,5 +1,6 @@
 import { BrokerError, messageOf } from '../errors.js';
 import { readSnapshot } from './definition-snapshot.js';
+import type { Marked } from './durable-mark.js';
 import type { FileSystem } from './file-system.js';
 import type { StoredEntry } from './message-store.js';
 import {
@@ -59,7 +60,7 @@ export interface RecoveredJournal {
 export async function recoverJournal(
   fileSystem: FileSystem,
   directory: string,
-  durableUpTo: Position,
+  marked: Marked,
 ): Promise<RecoveredJournal> {
   const snapshot = await readSnapshot(fileSystem, directory);
   const journal: RecoveredJournal = {
@@ -69,7 +70,8 @@ export async function recoverJournal(
     snapshotThrough: snapshot.through,
     nextSequence: snapshot.through + 1,
   };
-  const numbers = await segmentNumbers(fileSystem, directory, durableUpTo);
+  const { position: durableUpTo } = marked;
+  const numbers = await segmentNumbers(fileSystem, directory, marked);
   for (const number of numbers) {
     const path = `${directory}/${segmentFileName(number)}`;
     const buffer = await readWhole(fileSystem, path);
@@ -83,16 +85,17 @@ export async function recoverJournal(
 async function segmentNumbers(
   fileSystem: FileSystem,
   directory: string,
-  durableUpTo: Position,
+  { position: durableUpTo, firstSegment }: Marked,
 ): Promise<number[]> {
   const numbers = (await fileSystem.list(directory))
     .map(segmentNumberOf)
     .filter((number) => number !== undefined)
     .toSorted((a, b) => a - b);
-  const first = numbers[0];
+  const first = numbers[0] ?? 0;
   const last = numbers.at(-1) ?? 0;
+  if (first > firstSegment && firstSegment > 0) throw missing(directory, firstSegment);
   // Segments go from the oldest on, each removal durable before the next: a gap is a loss.
-  for (let number = first ?? 0; number < last; number++) {
+  for (let number = first; number < last; number++) {
     if (!numbers.includes(number)) throw missing(directory, number);
   }
   if (durableUpTo > 0 && segmentOf(durableUpTo) > last) throw missing(directory, segmentOf(durableUpTo));
