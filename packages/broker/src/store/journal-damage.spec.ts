@@ -1,9 +1,11 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { crc32 } from 'node:zlib';
 import { BrokerError } from '../errors.js';
+import { ByteWriter } from '../message/table-codec.js';
 import { seededRandom } from '../random.spec.support.js';
 import { actInGroups } from './journal-history.spec.support.js';
-import { JOURNAL, JournalModel, journalOn } from './journal-model.spec.support.js';
+import { durable, JOURNAL, JournalModel, journalOn, persistent } from './journal-model.spec.support.js';
+import { positionOf, writeCommit } from './record.js';
 import { SimulatedFileSystem } from './simulated-file-system.js';
 
 const MARK = `${JOURNAL}/durable`;
@@ -193,5 +195,31 @@ describe('a segment that is missing', () => {
       cases++;
     }
     expect(cases).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe('a torn tail', () => {
+  it('is cut off though a body in it looks like a commit', async () => {
+    const files = new SimulatedFileSystem();
+    const store = journalOn(files);
+    await store.open();
+    store.publish(persistent('kept'), [1], 0);
+    await durable(store);
+    const kept = files.readNow(MARK);
+    const commit = new ByteWriter();
+    writeCommit(commit, positionOf(1000, 0));
+    const lookalike = Buffer.from(commit.buffer.subarray(0, commit.end));
+    store.publish(persistent(Buffer.concat([lookalike, Buffer.alloc(20)])), [1], 0);
+    await store.close();
+    const path = `${JOURNAL}/0000000001.segment`;
+    const bytes = files.readNow(path);
+    expect(bytes.indexOf(lookalike)).toBeGreaterThan(0);
+    files.replaceNow(path, bytes.subarray(0, bytes.length - 1));
+    files.replaceNow(MARK, kept);
+    const again = journalOn(files);
+    const [entry] = (await again.open()).entries.get(1) ?? [];
+    const [message] = await again.read(entry === undefined ? [] : [entry.position]);
+    expect(message?.body.toString()).toBe('kept');
+    await again.close();
   });
 });
