@@ -7,8 +7,6 @@ export interface Limits {
   readonly shortStringBytesMax: number;
   /** RabbitMQ 4's default `max_message_size`, so that what is accepted here is accepted there. Bytes. */
   readonly bodyBytesMax: number;
-  /** Properties are copied into each move (dead-letter); they are meta data, not a second body. Bytes. */
-  readonly propertiesBytesMax: number;
   /** Tables within tables: deeper ones are an attack on the stack, not a message. */
   readonly tableDepthMax: number;
   /** A record names its queues one by one; a fan-out wider than this is refused, not split (J2). */
@@ -30,7 +28,6 @@ export interface Limits {
 export const LIMITS: Limits = {
   shortStringBytesMax: 255,
   bodyBytesMax: 16 * 1024 * 1024,
-  propertiesBytesMax: 128 * 1024,
   tableDepthMax: 32,
   queuesPerMessageMax: 16_384,
   segmentBytesMin: 64 * 1024,
