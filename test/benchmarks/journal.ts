@@ -61,6 +61,7 @@ async function publishRound(size: number, count: number): Promise<{ seconds: num
     segmentBytesMax: 64 * 1024 * 1024,
     cacheBytesMax: 0,
     settlementDelayMs: 5,
+    diskFreeBytesMin: 0,
     onFailure: (error) => {
       throw error;
     },

@@ -1,6 +1,7 @@
 import { Connection } from './connection.js';
 import { BrokerError, messageOf, systemCodeOf } from './errors.js';
 import { type BrokerOptions, normaliseOptions, type NormalisedBrokerOptions } from './options.js';
+import { PublishGate } from './publish-gate.js';
 import { acquireDirectory, type DirectoryLock } from './store/directory-lock.js';
 import { JournalStore } from './store/journal-store.js';
 import { MemoryStore } from './store/memory-store.js';
@@ -20,20 +21,28 @@ export class Broker {
   constructor(
     private readonly vhost: Vhost,
     private readonly store: MessageStore,
+    private readonly gate: PublishGate,
     private readonly lock: DirectoryLock | undefined,
   ) {}
 
   /** Opens a session. Throws CLOSED after {@link close}. */
   connect(): Connection {
     if (this.#closing !== undefined) throw new BrokerError('CLOSED', 'The broker is closed.');
-    const connection = new Connection(this.vhost, this.store, (closed) => this.#connections.delete(closed));
+    const { vhost, store, gate } = this;
+    const onClose = (closed: Connection): boolean => this.#connections.delete(closed);
+    const connection = new Connection({ vhost, store, gate, onClose });
     this.#connections.add(connection);
     return connection;
   }
 
-  /** Why nothing is accepted any more, if so (J5). */
+  /** Why nothing is accepted now, if so: a write failed. Gone when the disk has proved itself again (J5). */
   get failure(): Error | undefined {
     return this.store.failure;
+  }
+
+  /** Why publishers are blocked now, if so: the disk is nearly full. Consumers go on. */
+  get blocked(): string | undefined {
+    return this.gate.reason;
   }
 
   /**
@@ -47,6 +56,7 @@ export class Broker {
 
   async #close(): Promise<void> {
     for (const connection of this.#connections) connection.close();
+    this.gate.close();
     try {
       await this.store.close();
     } finally {
@@ -63,7 +73,8 @@ export class Broker {
  */
 export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
   const normalised = normaliseOptions(options);
-  if (normalised.directory === undefined) return start(new MemoryStore(), undefined, normalised);
+  const gate = new PublishGate();
+  if (normalised.directory === undefined) return start(new MemoryStore(), { ...normalised, gate });
   const { directory, fileSystem } = normalised;
   await usable(directory, 'made', () => fileSystem.makeDirectory(directory));
   // Only a real directory can be another process's; a simulated one belongs to the test that made it.
@@ -72,11 +83,12 @@ export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
       ? await usable(directory, 'locked', () => acquireDirectory(directory))
       : undefined;
   try {
-    return await start(
-      new JournalStore({ ...normalised, directory: `${directory}/journal` }),
-      lock,
-      normalised,
-    );
+    const store = new JournalStore({
+      ...normalised,
+      directory: `${directory}/journal`,
+      onBlocked: (reason) => gate.set(reason),
+    });
+    return await start(store, { ...normalised, gate, lock });
   } catch (error) {
     await lock?.release();
     throw error;
@@ -85,8 +97,15 @@ export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
 
 async function start(
   store: MessageStore,
-  lock: DirectoryLock | undefined,
-  { directory, onFailure }: NormalisedBrokerOptions,
+  {
+    directory,
+    onFailure,
+    gate,
+    lock,
+  }: Pick<NormalisedBrokerOptions, 'directory' | 'onFailure'> & {
+    readonly gate: PublishGate;
+    readonly lock?: DirectoryLock | undefined;
+  },
 ): Promise<Broker> {
   const recovered = await usable(directory ?? '', 'used', () => store.open());
   const vhost = new Vhost(DEFAULT_VHOST, {
@@ -108,7 +127,7 @@ async function start(
   });
   vhost.restore(recovered);
   store.compactFor(vhost);
-  return new Broker(vhost, store, lock);
+  return new Broker(vhost, store, gate, lock);
 }
 
 /** Turns the system's errors into one that says what to do. */

@@ -3,6 +3,7 @@ import { BrokerError, channelError, connectionError } from './errors.js';
 import type { Message } from './message/message.js';
 import type { Consumer } from './queue/consumer.js';
 import type { Delivery } from './queue/delivery.js';
+import type { PublishGate } from './publish-gate.js';
 import type { Queue } from './queue/queue.js';
 import type { DurableCallback, MessageStore } from './store/message-store.js';
 import type { ExchangeOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
@@ -31,6 +32,13 @@ export interface ConsumeOptions {
   readonly onCancel?: () => void;
 }
 
+export interface ConnectionInit {
+  readonly vhost: Vhost;
+  readonly store: MessageStore;
+  readonly gate: PublishGate;
+  readonly onClose: (connection: Connection) => void;
+}
+
 /**
  * A client's session with the engine: owner of exclusive queues and of consumers. Methods are AMQP 0-9-1's; those
  * that change definitions resolve when the change is durable. Errors are BrokerErrors with RabbitMQ's texts.
@@ -38,6 +46,7 @@ export interface ConsumeOptions {
 export class Connection {
   readonly #vhost: Vhost;
   readonly #store: MessageStore;
+  readonly #gate: PublishGate;
   readonly #onClose: (connection: Connection) => void;
   /** Those that take deliveries, by tag. */
   readonly #consumers = new Map<string, Consumer>();
@@ -45,9 +54,11 @@ export class Connection {
   readonly #cancelled = new Set<Consumer>();
   #closed = false;
 
-  constructor(vhost: Vhost, store: MessageStore, onClose: (connection: Connection) => void) {
+  /** @internal */
+  constructor({ vhost, store, gate, onClose }: ConnectionInit) {
     this.#vhost = vhost;
     this.#store = store;
+    this.#gate = gate;
     this.#onClose = onClose;
   }
 
@@ -108,12 +119,41 @@ export class Connection {
   /**
    * Routes and stores the message. `onDurable` is called once, later: without an error when the message is in all
    * its durable queues on the disk (J1), or there is nothing to store; that is RabbitMQ's publisher confirm.
+   *
+   * Throws BLOCKED while the disk is nearly full (see {@link unblocked}), STORE_FAILED while it does not work.
    */
   publish(message: Message, onDurable?: DurableCallback): PublishOutcome {
     this.#assertOpen();
+    this.#gate.assertOpen();
     const outcome = this.#vhost.publish(message);
     if (onDurable !== undefined) this.#store.whenDurable(onDurable);
     return outcome;
+  }
+
+  /**
+   * Publishes messages and acks deliveries, all or none of it, also after a crash (J2); `onDurable` as in
+   * {@link publish}. Throws, with nothing done, as {@link publish}, and TRANSACTION_TOO_LARGE.
+   */
+  transact(
+    messages: readonly Message[],
+    acked: readonly Delivery[],
+    onDurable?: DurableCallback,
+  ): PublishOutcome[] {
+    this.#assertOpen();
+    if (messages.length > 0) this.#gate.assertOpen();
+    const outcomes = this.#vhost.transact(messages, acked);
+    if (onDurable !== undefined) this.#store.whenDurable(onDurable);
+    return outcomes;
+  }
+
+  /** Why {@link publish} throws BLOCKED now, if so: the disk is nearly full. Everything else goes on. */
+  get blocked(): string | undefined {
+    return this.#gate.reason;
+  }
+
+  /** Resolves when publishing is possible; rejects with CLOSED when the broker is closed before. */
+  unblocked(): Promise<void> {
+    return this.#gate.whenOpen();
   }
 
   /** Moves a delivery's message elsewhere in one step (J2); see {@link Vhost.forward}. */

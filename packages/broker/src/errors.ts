@@ -19,11 +19,14 @@ export type BrokerErrorCode =
   | 'INVALID_OPTION'
   | 'INVALID_MESSAGE'
   | 'MESSAGE_TOO_LARGE'
+  | 'TRANSACTION_TOO_LARGE'
+  | 'BLOCKED'
   | 'DIRECTORY_UNUSABLE'
   | 'DIRECTORY_LOCKED'
   | 'JOURNAL_DAMAGED'
   | 'JOURNAL_VERSION'
   | 'STORE_FAILED'
+  | 'STORE_TROUBLE'
   | 'CLOSED';
 
 export interface BrokerErrorInit {

@@ -32,7 +32,9 @@ export type {
   DurableCallback,
   MessageStore,
   Recovered,
-  StoredEntry,
+  Held,
+  Publication,
+  StoredEntries,
 } from './store/message-store.js';
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';

@@ -11,6 +11,8 @@ export interface Limits {
   readonly tableDepthMax: number;
   /** A record names its queues one by one; a fan-out wider than this is refused, not split (J2). */
   readonly queuesPerMessageMax: number;
+  /** A transaction is one record, and with the largest segment it must not outgrow a position. Bytes. */
+  readonly transactionBytesMax: number;
   /** Below this a segment holds too few records to be worth a file. Bytes. */
   readonly segmentBytesMin: number;
   /** A position has 30 bits for the offset, and a segment's last commit may exceed it by its settlements. Bytes. */
@@ -30,6 +32,7 @@ export const LIMITS: Limits = {
   bodyBytesMax: 16 * 1024 * 1024,
   tableDepthMax: 32,
   queuesPerMessageMax: 16_384,
+  transactionBytesMax: 64 * 1024 * 1024,
   segmentBytesMin: 64 * 1024,
   segmentBytesMax: 512 * 1024 * 1024,
   deliveriesPerTurnMax: 256,

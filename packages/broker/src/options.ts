@@ -22,15 +22,22 @@ export interface BrokerOptions {
    * Milliseconds, 0 to 1000. @default 5
    */
   readonly settlementDelayMs?: number;
+  /**
+   * Below this much free space on the disk publishers are blocked, so that consumers can go on to settle. Bytes, 0
+   * (never) or more. @default 128 MiB
+   */
+  readonly diskFreeBytesMin?: number;
   /** @default the system's */
   readonly clock?: Clock;
   /** @default the system's */
   readonly fileSystem?: FileSystem;
   /**
-   * Told once when the store has failed (J5): publishers get the error too, but consumers would not hear of it.
-   * @default a process warning (`process.on('warning')`)
+   * Told when the store has failed (STORE_FAILED, J5): publishers get the error too, but consumers would not hear of it.
+   * Also of trouble that costs no promise (STORE_TROUBLE). @default a process warning (`process.on('warning')`)
    */
   readonly onFailure?: (error: Error) => void;
+  /** Told when the store has proved itself after a failure and accepts again. @default nothing is done */
+  readonly onHealed?: () => void;
 }
 
 export interface NormalisedBrokerOptions {
@@ -38,9 +45,11 @@ export interface NormalisedBrokerOptions {
   readonly segmentBytesMax: number;
   readonly cacheBytesMax: number;
   readonly settlementDelayMs: number;
+  readonly diskFreeBytesMin: number;
   readonly clock: Clock;
   readonly fileSystem: FileSystem;
   readonly onFailure: (error: Error) => void;
+  readonly onHealed: () => void;
 }
 
 const NUMBERS = {
@@ -52,9 +61,10 @@ const NUMBERS = {
   },
   cacheBytesMax: { fallback: 64 * 1024 * 1024, min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' },
   settlementDelayMs: { fallback: 5, min: 0, max: 1000, unit: 'milliseconds' },
+  diskFreeBytesMin: { fallback: 128 * 1024 * 1024, min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' },
 } as const;
 
-const KEYS = new Set(['directory', 'clock', 'fileSystem', 'onFailure', ...Object.keys(NUMBERS)]);
+const KEYS = new Set(['directory', 'clock', 'fileSystem', 'onFailure', 'onHealed', ...Object.keys(NUMBERS)]);
 
 /** Fills in the defaults. Throws INVALID_OPTION for an unknown key, a wrong type or a number out of range. */
 export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOptions {
@@ -71,9 +81,11 @@ export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOption
     segmentBytesMax: integer(options, 'segmentBytesMax'),
     cacheBytesMax: integer(options, 'cacheBytesMax'),
     settlementDelayMs: integer(options, 'settlementDelayMs'),
+    diskFreeBytesMin: integer(options, 'diskFreeBytesMin'),
     clock: options.clock ?? systemClock,
     fileSystem: options.fileSystem ?? nodeFileSystem,
     onFailure: options.onFailure ?? ((error) => process.emitWarning(error)),
+    onHealed: options.onHealed ?? (() => {}),
   };
 }
 

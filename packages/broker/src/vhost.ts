@@ -13,7 +13,7 @@ import { LIMITS } from './limits.js';
 import type { Message } from './message/message.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
-import type { Recovered, Residents } from './store/message-store.js';
+import type { Appended, Publication, Recovered, Residents } from './store/message-store.js';
 
 /** Where a message went. Not an error: the caller decides what unroutable means. */
 export type PublishOutcome = 'routed' | 'unroutable';
@@ -79,7 +79,7 @@ export class Vhost implements Residents {
       this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
       const queue = this.#queuesById.get(id);
       if (queue !== undefined) queue.restore(stored);
-      else for (const one of stored) this.#environment.store.settle(id, one.sequence, one.position, true);
+      else this.#environment.store.discard(id, stored.sequences.at(-1) ?? 0, [], stored.positions);
     }
   }
 
@@ -268,13 +268,42 @@ export class Vhost implements Residents {
 
   /** Throws NOT_FOUND for a missing exchange, and what {@link MessageStore.publish} throws. */
   publish(message: Message): PublishOutcome {
-    assertShortString('routing key', message.routingKey);
-    const queues = this.#exchange(message.exchange).router.route(message.routingKey);
+    const queues = this.#route(message);
     if (queues.size === 0) return 'unroutable';
     const { journaled, others } = byDurability(queues);
-    const { sequence, position } = this.#environment.store.publish(message, journaled, others);
-    for (const queue of queues) queue.enqueue(sequence, position);
+    const appended = this.#environment.store.publish(message, journaled, others);
+    for (const queue of queues) queue.enqueue(appended);
     return 'routed';
+  }
+
+  /**
+   * Publishes messages and acks deliveries, all or none of it, also after a crash (J2). Deliveries that were settled
+   * before are passed over. Throws, with nothing done, what {@link publish} throws, and TRANSACTION_TOO_LARGE.
+   */
+  transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
+    const routes = messages.map((message) => this.#route(message));
+    const publications: Publication[] = [];
+    for (const [i, message] of messages.entries()) {
+      const queues = routes[i] as ReadonlySet<Queue>;
+      const { journaled, others } = byDurability(queues);
+      if (queues.size > 0) publications.push({ message, journaledQueueIds: journaled, otherQueues: others });
+    }
+    const acked = [...new Set(deliveries)].filter(({ settled }) => !settled);
+    const held = acked.map(({ queue, entry }) => ({ queueId: queue.init.id, ...entry }));
+    const appended = this.#environment.store.transact(publications, held);
+    for (const delivery of acked) delivery.settleBy(() => {});
+    let next = 0;
+    return routes.map((queues) => {
+      if (queues.size === 0) return 'unroutable';
+      const one = appended[next++] as Appended;
+      for (const queue of queues) queue.enqueue(one);
+      return 'routed';
+    });
+  }
+
+  #route({ exchange, routingKey }: Pick<Message, 'exchange' | 'routingKey'>): ReadonlySet<Queue> {
+    assertShortString('routing key', routingKey);
+    return this.#exchange(exchange).router.route(routingKey);
   }
 
   /**
@@ -282,14 +311,14 @@ export class Vhost implements Residents {
    * it is unroutable, or the delivery was settled before, nothing happens.
    */
   forward(delivery: Delivery, envelope: Omit<Message, 'body'>): PublishOutcome | 'settled' {
-    const queues = this.#exchange(envelope.exchange).router.route(envelope.routingKey);
+    const queues = this.#route(envelope);
     if (queues.size === 0) return 'unroutable';
     const { journaled, others } = byDurability(queues);
     const moved = delivery.settleBy(({ init }, { sequence, position }) => {
-      const from = { queueId: init.id, sequence, position, durableQueue: init.durable };
+      const from = { queueId: init.id, sequence, position, message: delivery.message };
       const message = { ...envelope, body: delivery.message.body };
       const appended = this.#environment.store.move(from, message, journaled, others);
-      for (const queue of queues) queue.enqueue(appended.sequence, appended.position);
+      for (const queue of queues) queue.enqueue(appended);
     });
     return moved ? 'routed' : 'settled';
   }

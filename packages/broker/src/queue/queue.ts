@@ -1,6 +1,6 @@
 import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
-import type { MessageStore, StoredEntry } from '../store/message-store.js';
+import type { Appended, MessageStore, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 import { Consumer, type ConsumerInit } from './consumer.js';
 import { Delivery } from './delivery.js';
@@ -41,6 +41,8 @@ export class Queue {
   #loading: readonly ReadyEntry[] = [];
   readonly #consumers: Consumer[] = [];
   #nextConsumer = 0;
+  /** Of all that was ever put in. */
+  #lastSequence = 0;
   readonly #unsettled = new Map<number, ReadyEntry>();
   #deleted = false;
   readonly #turn = (): void => this.#deliver();
@@ -74,16 +76,16 @@ export class Queue {
     return this.#consumers.some((consumer) => consumer.init.exclusive);
   }
 
-  enqueue(sequence: number, position: Position): void {
-    this.#ready.push(sequence, position, 0, false);
+  enqueue({ sequence, position, transientPosition }: Appended): void {
+    this.#ready.push(sequence, this.init.durable ? position : transientPosition, 0, false);
+    this.#lastSequence = sequence;
     this.schedule();
   }
 
   /** Takes over what was found at opening. Whether it had been delivered nobody knows, so it counts as redelivered. */
-  restore(entries: readonly StoredEntry[]): void {
-    for (const { sequence, position, deliveryCount } of entries) {
-      this.#ready.push(sequence, position, deliveryCount, true);
-    }
+  restore(entries: StoredEntries): void {
+    this.#ready.restore(entries);
+    this.#lastSequence = entries.sequences.at(-1) ?? 0;
   }
 
   addConsumer(init: ConsumerInit): Consumer {
@@ -123,19 +125,32 @@ export class Queue {
     return this.schedule();
   }
 
-  /** Removes all ready messages and returns how many; unsettled ones stay (AMQP 0-9-1, `queue.purge`). */
+  /**
+   * Removes all ready messages and returns how many; unsettled ones stay (AMQP 0-9-1, `queue.purge`). Throws
+   * STORE_FAILED, with nothing removed, while the store accepts nothing.
+   */
   purge(): number {
+    const { store } = this.#environment;
     const count = this.readyCount;
-    for (const { entry } of this.#loaded.splice(0)) this.#release(entry);
-    for (const entry of this.#loading) this.#release(entry);
-    this.#loading = [];
-    for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift())
-      this.#release(entry);
+    if (count === 0) return 0;
+    const { id, durable } = this.init;
+    if (durable) store.discard(id, this.#lastSequence, [...this.#unsettled.keys()], this.#takeAll());
+    else for (const position of this.#takeAll()) store.settle(id, 0, position);
     return count;
   }
 
-  #release(entry: ReadyEntry): void {
-    this.#environment.store.settle(this.init.id, entry.sequence, entry.position, this.init.durable);
+  /** Empties the queue of what is ready as it is asked for. */
+  *#takeAll(): Generator<Position> {
+    for (const { entry } of this.#loaded.splice(0)) yield entry.position;
+    const loading = this.#loading;
+    this.#loading = [];
+    for (const { position } of loading) yield position;
+    for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift())
+      yield entry.position;
+  }
+
+  #release({ sequence, position }: ReadyEntry): void {
+    this.#environment.store.settle(this.init.id, sequence, position);
   }
 
   /** Removes what is ready, tells the consumers, and returns how many messages that were. */

@@ -1,3 +1,4 @@
+import type { StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 
 /** One ready message, as its queue knows it. */
@@ -30,6 +31,8 @@ export class ReadyIndex {
   #chunks: Chunk[] = [];
   #firstChunk = 0;
   readonly #returned: ReadyEntry[] = [];
+  /** The same, by sequence. */
+  readonly #returnedBySequence = new Map<number, ReadyEntry>();
   #length = 0;
 
   get length(): number {
@@ -47,9 +50,26 @@ export class ReadyIndex {
     this.#length++;
   }
 
+  /** Adds what was found at opening, before anything else is pushed; all of it counts as redelivered. */
+  restore({ sequences, positions, deliveryCounts, length }: StoredEntries): void {
+    for (let from = 0; from < length; from += CHUNK_ENTRIES) {
+      const to = Math.min(length, from + CHUNK_ENTRIES);
+      const chunk = newChunk();
+      chunk.sequences.set(sequences.subarray(from, to));
+      chunk.positions.set(positions.subarray(from, to));
+      for (let i = from; i < to; i++) {
+        chunk.counts[i - from] = (deliveryCounts[i] as number) * 2 + REDELIVERED_BIT;
+      }
+      chunk.tail = to - from;
+      this.#chunks.push(chunk);
+    }
+    this.#length += length;
+  }
+
   /** Puts a message back at its original place. */
   putBack(entry: ReadyEntry): void {
     heapPush(this.#returned, entry);
+    this.#returnedBySequence.set(entry.sequence, entry);
     this.#length++;
   }
 
@@ -62,13 +82,16 @@ export class ReadyIndex {
     if (this.#length === 0) return undefined;
     this.#length--;
     const returned = this.#returned[0];
-    if (returned !== undefined && returned.sequence < this.#headSequence()) return heapPop(this.#returned);
+    if (returned !== undefined && returned.sequence < this.#headSequence()) {
+      this.#returnedBySequence.delete(returned.sequence);
+      return heapPop(this.#returned);
+    }
     return this.#shiftChunk();
   }
 
   /** The message with this sequence, or undefined; `position` given, it lies there from now on. */
   find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
-    const returned = this.#returned.find((entry) => entry.sequence === sequence);
+    const returned = this.#returnedBySequence.get(sequence);
     if (returned !== undefined) {
       if (position !== undefined) returned.position = position;
       return returned;

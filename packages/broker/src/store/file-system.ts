@@ -13,6 +13,8 @@ export interface FileSystem {
   remove(path: string): Promise<void>;
   /** Resolves when names made, renamed and removed in this directory before the call survive a power cut. */
   syncDirectory(path: string): Promise<void>;
+  /** Bytes that this user may still write on the disk of `path`. */
+  freeBytes(path: string): Promise<number>;
 }
 
 export interface File {

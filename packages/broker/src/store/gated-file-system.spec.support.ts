@@ -39,6 +39,10 @@ export class GatedFileSystem implements FileSystem {
     return this.inner.list(path);
   }
 
+  freeBytes(path: string): Promise<number> {
+    return this.inner.freeBytes(path);
+  }
+
   rename(from: string, to: string): Promise<void> {
     return this.inner.rename(from, to);
   }

@@ -35,8 +35,23 @@ export function act(
     if (entry !== undefined) model.settle(entry);
   } else if (choice < 0.83) {
     model.requeue(pickOne(random, live));
-  } else if (choice < 0.93) {
+  } else if (choice < 0.91) {
     model.move(pickOne(random, live), `moved.${pick(random, 100)}`, [pickOne(random, QUEUES)]);
+  } else if (choice < 0.915) {
+    const queueId = pickOne(random, QUEUES);
+    model.discard(
+      queueId,
+      live.filter((entry) => entry.queueId === queueId && random() < 0.3),
+    );
+  } else if (choice < 0.94) {
+    const messages = Array.from({ length: pick(random, 4) }, () =>
+      persistent(Buffer.alloc(pick(random, bodyBytesMax), pick(random, 256)), `tx.${pick(random, 100)}`),
+    );
+    model.transact(
+      messages,
+      [pickOne(random, QUEUES)],
+      live.filter(() => random() < 2 / live.length),
+    );
   } else {
     model.define(`["queue","/","q${pick(random, 6)}"]`, random() < 0.3 ? null : { id: pick(random, 1000) });
   }

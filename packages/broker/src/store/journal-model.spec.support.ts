@@ -2,7 +2,7 @@ import { ManualClock } from '../clock.js';
 import type { Message } from '../message/message.js';
 import type { FileSystem } from './file-system.js';
 import { JournalStore } from './journal-store.js';
-import type { MessageStore, Recovered, Residents, StoredEntry } from './message-store.js';
+import type { MessageStore, Recovered, Residents, StoredEntries } from './message-store.js';
 import type { Position } from './record.js';
 
 export const JOURNAL = '/data/journal';
@@ -13,7 +13,10 @@ export interface JournalSettings {
   readonly settlementDelayMs?: number;
   readonly clock?: ManualClock;
   readonly directory?: string;
+  readonly diskFreeBytesMin?: number;
+  readonly onBlocked?: (reason: string | undefined) => void;
   readonly onFailure?: (error: Error) => void;
+  readonly onHealed?: () => void;
 }
 
 /** A journal with small segments. Settlements wait for a publish or for the clock, which stands still. */
@@ -25,6 +28,7 @@ export function journalOn(fileSystem: FileSystem, settings: JournalSettings = {}
     segmentBytesMax: 4096,
     cacheBytesMax: 1024 * 1024,
     settlementDelayMs: 5,
+    diskFreeBytesMin: 0,
     onFailure: () => {},
     ...settings,
   });
@@ -51,6 +55,8 @@ export interface ModelEntry {
   readonly sequence: number;
   position: Position;
   readonly message: Message;
+  /** The message as the store gave it back, after a crash. */
+  given?: Message | undefined;
   readonly added: number;
   removed: number | undefined;
   /** What a move made of it. */
@@ -72,6 +78,13 @@ export class JournalModel implements Residents {
   /** Told of each operation, in words. */
   trace: ((operation: string) => void) | undefined;
   readonly #definitions: { readonly step: number; readonly key: string; readonly value: unknown }[] = [];
+  #transactions: {
+    readonly step: number;
+    readonly added: ModelEntry[];
+    readonly settled: readonly ModelEntry[];
+  }[] = [];
+  /** What the last check found. */
+  #found: ReadonlyMap<string, Found> = new Map();
   #step = 0;
   #durable = 0;
 
@@ -118,7 +131,7 @@ export class JournalModel implements Residents {
   settle(entry: ModelEntry): void {
     entry.removed = ++this.#step;
     this.trace?.(`settle ${nameOf(entry)}`);
-    this.store.settle(entry.queueId, entry.sequence, entry.position, true);
+    this.store.settle(entry.queueId, entry.sequence, entry.position);
   }
 
   requeue(entry: ModelEntry): void {
@@ -131,12 +144,56 @@ export class JournalModel implements Residents {
   move(entry: ModelEntry, routingKey: string, queueIds: readonly number[]): void {
     const step = ++this.#step;
     const message = persistent(entry.message.body, routingKey);
-    const { sequence, position } = this.store.move({ ...entry, durableQueue: true }, message, queueIds, 0);
+    const { sequence, position } = this.store.move(
+      { ...entry, message: entry.given ?? entry.message },
+      message,
+      queueIds,
+      0,
+    );
     this.trace?.(`move ${nameOf(entry)} to ${queueIds.join(', ')} as ${sequence}`);
     entry.removed = step;
     entry.movedTo = queueIds.map((queueId) =>
       this.#add({ queueId, sequence, position, message, added: step }),
     );
+  }
+
+  /** Empties a queue, but for some that are in a consumer's hands. */
+  discard(queueId: number, kept: readonly ModelEntry[]): void {
+    const step = ++this.#step;
+    const all = this.live().filter((entry) => entry.queueId === queueId);
+    const gone = all.filter((entry) => !kept.includes(entry));
+    const through = Math.max(0, ...all.map(({ sequence }) => sequence));
+    this.trace?.(`discard queue ${queueId} through ${through}, but ${kept.map(nameOf).join(', ')}`);
+    const keptSequences = kept.map(({ sequence }) => sequence);
+    this.store.discard(
+      queueId,
+      through,
+      keptSequences,
+      gone.map(({ position }) => position),
+    );
+    for (const entry of gone) entry.removed = step;
+  }
+
+  /** Publishes and settles in one transaction. */
+  transact(messages: readonly Message[], queueIds: readonly number[], settled: readonly ModelEntry[]): void {
+    const step = ++this.#step;
+    const publications = messages.map((message) => ({
+      message,
+      journaledQueueIds: queueIds,
+      otherQueues: 0,
+    }));
+    this.trace?.(
+      `transaction: ${messages.length} to ${queueIds.join(', ')}, settles ${settled.map(nameOf).join(', ')}`,
+    );
+    const appended = this.store.transact(publications, settled);
+    const added = messages.flatMap((message, i) =>
+      queueIds.map((queueId) => {
+        const { sequence, position } = appended[i] as (typeof appended)[number];
+        return this.#add({ queueId, sequence, position, message, added: step });
+      }),
+    );
+    for (const entry of settled) entry.removed = step;
+    this.#transactions.push({ step, added, settled });
   }
 
   define(key: string, value: unknown): void {
@@ -166,8 +223,10 @@ export class JournalModel implements Residents {
   /** Throws, in words, when `store` does not have what it must have when it stopped at `moment`. */
   async check(store: MessageStore, recovered: Recovered, moment: Moment = this.moment): Promise<void> {
     const found = await foundIn(store, recovered);
+    this.#found = found;
     for (const entry of this.entries) this.#checkEntry(entry, found.get(nameOf(entry)), moment);
     for (const entry of this.entries) checkMove(entry, found, moment);
+    for (const transaction of this.#transactions) checkTransaction(transaction, found, moment);
     const known = new Set(this.entries.map(nameOf));
     for (const name of found.keys()) if (!known.has(name)) fail(`${name} was never published`);
     this.#checkDefinitions(recovered.definitions, moment);
@@ -207,10 +266,12 @@ export class JournalModel implements Residents {
     this.store = store;
     const step = ++this.#step;
     this.#durable = step;
+    this.#transactions = [];
     this.entries = this.entries.filter((entry) => {
-      const found = entries.get(entry.queueId)?.find((one) => one.sequence === entry.sequence);
+      const found = rowsOf(entries.get(entry.queueId)).find((one) => one.sequence === entry.sequence);
       if (found === undefined) return false;
       entry.position = found.position;
+      entry.given = this.#found.get(nameOf(entry))?.message;
       entry.removed = undefined;
       entry.movedTo = [];
       entry.counts.push({ step, count: found.deliveryCount });
@@ -222,14 +283,31 @@ export class JournalModel implements Residents {
   }
 }
 
-interface Found extends StoredEntry {
+/** One message in one queue, as it was found. */
+export interface Row {
+  readonly sequence: number;
+  readonly position: Position;
+  readonly deliveryCount: number;
+}
+
+/** What was found in a queue, row by row. */
+export function rowsOf(entries: StoredEntries | undefined): Row[] {
+  return Array.from({ length: entries?.length ?? 0 }, (_, i) => ({
+    sequence: entries?.sequences[i] as number,
+    position: entries?.positions[i] as number,
+    deliveryCount: entries?.deliveryCounts[i] as number,
+  }));
+}
+
+interface Found extends Row {
   readonly message: Message;
 }
 
 /** What a store has, by queue and sequence. Throws when a queue is not in order. */
 async function foundIn(store: MessageStore, recovered: Recovered): Promise<Map<string, Found>> {
   const found = new Map<string, Found>();
-  for (const [queueId, entries] of recovered.entries) {
+  for (const [queueId, columns] of recovered.entries) {
+    const entries = rowsOf(columns);
     const messages = await store.read(entries.map(({ position }) => position));
     let previous = 0;
     for (const [i, entry] of entries.entries()) {
@@ -255,6 +333,25 @@ function checkMove(
   for (const target of entry.movedTo) {
     const settled = target.removed !== undefined && target.removed <= begun;
     if (!settled && !isThere(target)) fail(`${nameOf(entry)} is lost on the way to ${nameOf(target)}`);
+  }
+}
+
+/** J2: a transaction has happened as a whole or not at all. */
+function checkTransaction(
+  { step, added, settled }: { step: number; added: readonly ModelEntry[]; settled: readonly ModelEntry[] },
+  found: ReadonlyMap<string, Found>,
+  { durable: sure, begun }: Moment,
+): void {
+  if (step > begun) return;
+  // What says for sure whether it happened: what it added and nobody has removed, what it settled and was there for sure.
+  const signs = [
+    ...added.filter(({ removed }) => removed === undefined).map((entry) => found.has(nameOf(entry))),
+    ...settled.filter((entry) => entry.added <= sure).map((entry) => !found.has(nameOf(entry))),
+  ];
+  if (new Set(signs).size > 1) {
+    fail(
+      `the transaction of step ${step} has happened in part: ${[...added, ...settled].map(nameOf).join(', ')}`,
+    );
   }
 }
 

@@ -1,42 +1,53 @@
 import type { Clock, Timer } from '../clock.js';
 import { BrokerError, messageOf } from '../errors.js';
+import { LIMITS } from '../limits.js';
 import { isPersistent, type Message } from '../message/message.js';
 import { ByteWriter } from '../message/table-codec.js';
 import { BodyCache } from './body-cache.js';
+import { Commit } from './commit.js';
+import { CommitWriter } from './commit-writer.js';
+import type { CompactionInit, Resident } from './compaction.js';
 import { writeSnapshot } from './definition-snapshot.js';
+import { DiskWatch } from './disk-watch.js';
 import { DurableMark } from './durable-mark.js';
-import type { File, FileSystem } from './file-system.js';
+import type { FileSystem } from './file-system.js';
+import { indexNumberOf, writeIndexFile } from './index-file.js';
 import { TransientMessages } from './memory-store.js';
 import type {
   Appended,
   DurableCallback,
+  Held,
   MessageStore,
+  Publication,
   Recovered,
   Residents,
-  StoredEntry,
 } from './message-store.js';
+import { PLANTED } from './planted.js';
+import { Reclaimer } from './reclaimer.js';
 import {
-  type MoveRecord,
+  beginRecord,
+  endRecord,
   offsetOf,
+  OWN_BODY,
   type Position,
   positionOf,
-  readCopy,
-  readMove,
-  readPublish,
+  RECORD_HEADER_BYTES,
   RECORD_TYPE,
   segmentOf,
-  writeCommit,
   writeCopy,
   writeDefinition,
+  writeDiscard,
   writeMove,
   writePublish,
   writeRequeue,
   writeSettlements,
 } from './record.js';
-import { assertStorable } from './storable.js';
 import { recoverJournal, type RecoveredJournal } from './recovery.js';
-import { encodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentFileName, segmentNumberOf } from './segment.js';
-import { recordsOf, SegmentReader } from './segment-reader.js';
+import { SEGMENT_HEADER_BYTES, segmentFileName, segmentNumberOf } from './segment.js';
+import { SegmentIndex } from './segment-index.js';
+import { SegmentReader } from './segment-reader.js';
+import { SegmentTable } from './segment-table.js';
+import { assertStorable } from './storable.js';
 
 export interface JournalOptions {
   readonly fileSystem: FileSystem;
@@ -48,91 +59,102 @@ export interface JournalOptions {
   readonly cacheBytesMax: number;
   /** How long settlements wait for a publish to share a commit with. Milliseconds. */
   readonly settlementDelayMs: number;
-  /** Told once, when a write or sync has failed and nothing is accepted any more (J5). */
+  /** Below this much free space on the disk `blocked` says so. Bytes; 0 never does. */
+  readonly diskFreeBytesMin: number;
+  /** Told of each failure (STORE_FAILED), and of trouble that costs no promise (STORE_TROUBLE). */
   readonly onFailure: (error: Error) => void;
+  /** Told when the store has proved itself after a failure, and accepts again (J5). @default nothing is done */
+  readonly onHealed?: () => void;
+  /** Told when publishers should wait, with the reason, and with undefined when no more. @default nothing is done */
+  readonly onBlocked?: (reason: string | undefined) => void;
 }
 
-interface SegmentState {
-  readonly number: number;
-  /** Messages in queues whose record or body is in this segment. */
-  live: number;
-  /** Messages that its records put into queues, settled or not. */
-  messages: number;
-  /** Up to the end of its last closed commit. */
-  bytes: number;
-  lastDefinitionSequence: number;
-}
-
-/** What is written and synced together: one write, one fdatasync (J2). */
-interface Commit {
-  readonly segment: number;
-  readonly start: number;
-  readonly out: ByteWriter;
-  readonly settledQueueIds: number[];
-  readonly settledSequences: number[];
-  /** Positions that are no longer needed by one queue once this commit is durable. */
-  readonly released: Position[];
-  readonly waiting: DurableCallback[];
-}
-
-const SETTLEMENTS_PER_RECORD = 4096;
-const BUFFER_BYTES = 64 * 1024;
-/** So much is written at once, without waiting for more, while the disk has nothing else to do. Bytes. */
+/** So much is written at once, without waiting for more, while the disk has room. Bytes. */
 const WORTH_WRITING_BYTES = 64 * 1024;
 /** A commit that has grown to this is closed: the disk gains nothing from larger ones. Bytes. */
 const COMMIT_BYTES_MAX = 1024 * 1024;
+/** Of all that is under way so much goes into one commit: two are on their way to the disk while the third fills. */
+const COMMIT_SHARE = 1 / 3;
 /** A buffer that one large commit made larger than this is not kept for the next. Bytes. */
 const BUFFER_KEPT_BYTES_MAX = 4 * 1024 * 1024;
+/** The first try to go on after a failed write comes this much later, then each twice as late. Milliseconds. */
+const HEAL_DELAY_MS = 1000;
+const HEAL_DELAY_MS_MAX = 30_000;
 
 /**
  * {@link MessageStore} on disk: one append-only journal for all queues (docs/journal-format.md).
  *
- * Appends go to the open commit; one loop writes and syncs commit after commit. While one syncs, the next fills, so
- * that the more there is to do, the more share an fdatasync.
+ * Appends go to the open commit; the {@link CommitWriter} writes and syncs commit after commit. While some are under way,
+ * the next fills: the more there is to do, the more share an fdatasync.
  */
 export class JournalStore implements MessageStore {
   readonly #options: JournalOptions;
   readonly #transient = new TransientMessages();
   readonly #cache: BodyCache;
   readonly #reader: SegmentReader;
-  /** Oldest first; the last is the one being written. */
-  readonly #segments = new Map<number, SegmentState>();
-  /** Where a moved message's body is, if it is not at the message's own position. */
-  readonly #bodies = new Map<Position, { readonly bodyPosition: Position; queues: number }>();
+  readonly #table = new SegmentTable();
+  readonly #disk: DiskWatch;
+  /** Of segments that have no index on the disk yet. */
+  readonly #indexes = new Map<number, SegmentIndex>();
+  /** Where the bodies of moved messages in memory are, as long as they are where they were moved to. */
+  readonly #movedBodies = new WeakMap<
+    Message,
+    { readonly position: Position; readonly bodyPosition: Position }
+  >();
   #definitions = new Map<string, unknown>();
   #snapshotThrough = 0;
   #nextSequence = 1;
-  #file: File | undefined;
-  #fileSegment = 0;
-  #mark: DurableMark | undefined;
-  #durableUpTo: Position = 0;
+  #mark!: DurableMark;
+  #writer!: CommitWriter;
+  #reclaimer!: Reclaimer;
   #open!: Commit;
-  /** Closed commits that are not durable yet, oldest first. */
-  readonly #closed: Commit[] = [];
-  /** The commit that is durable, but those who wait for it do not know yet. */
-  #untold: Commit | undefined;
   readonly #spareBuffers: ByteWriter[] = [];
-  #loop: Promise<void> | undefined;
-  #loopScheduled: NodeJS.Immediate | undefined;
+  #writeScheduled: NodeJS.Immediate | undefined;
+  #settlementTimer: Timer | undefined;
   /** The open commit is closed when it has grown to this. */
   #commitBytesMax = COMMIT_BYTES_MAX;
-  #settlementTimer: Timer | undefined;
+  #indexing: Promise<void> = Promise.resolve();
   #residents: Residents | undefined;
-  #compaction: Promise<void> | undefined;
-  #compactions = 0;
-  /** Segments up to this number were emptied; what is left in them are messages of transient queues. */
-  #compactedUpTo = 0;
-  #failure: Error | undefined;
+  #failure: BrokerError | undefined;
+  #healTimer: Timer | undefined;
+  #healing: Promise<void> | undefined;
+  #healDelayMs = HEAL_DELAY_MS;
+  /** The last delivery counts that came while the disk was failed. */
+  readonly #countsWhileFailed = new Map<
+    string,
+    readonly [queueId: number, sequence: number, count: number]
+  >();
   #closing: Promise<void> | undefined;
 
   constructor(options: JournalOptions) {
     this.#options = options;
     this.#cache = new BodyCache(options.cacheBytesMax);
-    this.#reader = new SegmentReader(options.fileSystem, options.directory);
+    this.#reader = new SegmentReader(
+      options.fileSystem,
+      options.directory,
+      (message, position, bodyPosition) => this.#movedBodies.set(message, { position, bodyPosition }),
+    );
+    const { fileSystem, clock, directory, diskFreeBytesMin: freeBytesMin, onBlocked } = options;
+    this.#disk = new DiskWatch({
+      fileSystem,
+      clock,
+      directory,
+      freeBytesMin,
+      onChange: (reason) => onBlocked?.(reason),
+    });
   }
 
   get failure(): Error | undefined {
     return this.#failure;
+  }
+
+  get blocked(): string | undefined {
+    return this.#disk.blocked;
+  }
+
+  /** How often a segment was emptied so that it could go. */
+  get compactions(): number {
+    return this.#reclaimer.compactions;
   }
 
   // ---------------------------------------------------------------- opening
@@ -143,54 +165,91 @@ export class JournalStore implements MessageStore {
     const { mark, marked } = await DurableMark.open(fileSystem, `${directory}/durable`);
     this.#mark = mark;
     try {
-      const journal = await recoverJournal(fileSystem, directory, marked);
+      const journal = await recoverJournal(fileSystem, directory, marked, { writesIndexes: true });
+      this.#makeParts(mark);
       this.#adopt(journal);
       await this.#openLastSegment(journal);
-      return { entries: entriesOf(journal), definitions: journal.definitions };
+      await this.#disk.look();
+      return { entries: journal.entries, definitions: journal.definitions };
     } catch (error) {
       await mark.close();
-      await this.#file?.close();
+      await this.#writer?.close();
       throw error;
     }
+  }
+
+  #makeParts(mark: DurableMark): void {
+    const { fileSystem, clock, directory, segmentBytesMax } = this.#options;
+    const writer = new CommitWriter({
+      fileSystem,
+      directory,
+      mark,
+      nextSequence: () => this.#nextSequence,
+      onRoom: () => this.#closeAwaited(),
+      onDurable: (commit) => this.#afterCommit(commit),
+      onSealed: (number, of) => this.#writeIndex(number, of),
+      onFailure: (cause) => this.#fail(cause),
+      onHealed: () => this.#healed(),
+      onMarkTrouble: (cause) => this.#trouble("The mark 'durable' can't be written", cause),
+    });
+    this.#writer = writer;
+    this.#reclaimer = new Reclaimer({
+      fileSystem,
+      clock,
+      directory,
+      segmentBytesMax,
+      table: this.#table,
+      reader: this.#reader,
+      mark,
+      durableUpTo: () => writer.durableUpTo,
+      writtenSegment: () => writer.segment,
+      snapshotThrough: () => this.#snapshotThrough,
+      snapshot: () => this.#snapshot(),
+      compaction: () => this.#compactionInit(),
+      failed: () => this.#failure !== undefined,
+      onTrouble: (what, cause) => this.#trouble(what, cause),
+    });
   }
 
   #adopt(journal: RecoveredJournal): void {
     this.#definitions = new Map(journal.definitions);
     this.#snapshotThrough = journal.snapshotThrough;
     this.#nextSequence = journal.nextSequence;
-    for (const { number, lastDefinitionSequence, messages, bytes } of journal.segments) {
-      this.#segments.set(number, { number, live: 0, messages, bytes, lastDefinitionSequence });
-    }
+    for (const segment of journal.segments) this.#table.add(segment);
     for (const entries of journal.entries.values()) {
-      for (const { position, bodyPosition } of entries.values()) this.#hold(position, bodyPosition, 1);
+      for (const position of entries.positions) this.#table.count(segmentOf(position), 1);
     }
   }
 
   /** Cuts the torn tail, and makes the first segment of a new journal. */
-  async #openLastSegment(journal: RecoveredJournal): Promise<void> {
+  async #openLastSegment({ segments, lastIndex, lastHeader }: RecoveredJournal): Promise<void> {
     const { fileSystem, directory } = this.#options;
-    const last = journal.segments.at(-1);
+    const last = segments.at(-1);
     await this.#removeUnfinished(last?.number ?? 0);
-    if (last === undefined) {
-      await this.#makeSegment(1);
+    if (last === undefined || lastHeader === undefined) {
+      await this.#writer.begin(1);
     } else {
-      this.#fileSegment = last.number;
-      this.#file = await fileSystem.open(`${directory}/${segmentFileName(last.number)}`, 'write');
-      if (last.fileBytes > last.bytes) await this.#file.truncate(last.bytes);
+      const file = await fileSystem.open(`${directory}/${segmentFileName(last.number)}`, 'write');
+      this.#writer.resume({ number: last.number, id: lastHeader.checksum, file, end: last.bytes });
+      if (last.fileBytes > last.bytes) await file.truncate(last.bytes);
       // What was read may have been in the page cache only: from here on it is relied upon.
-      await this.#file.sync();
+      await file.sync();
     }
-    const start = last?.bytes ?? SEGMENT_HEADER_BYTES;
-    this.#durableUpTo = positionOf(this.#fileSegment, start);
-    this.#markFrom(journal.segments[0]?.number ?? this.#fileSegment);
-    this.#open = this.#newCommit(this.#fileSegment, start);
+    const { segment, durableUpTo } = this.#writer;
+    this.#mark.firstSegment = segments[0]?.number ?? segment;
+    this.#mark.write(durableUpTo);
+    if (lastIndex !== undefined) this.#indexes.set(segment, lastIndex);
+    this.#open = this.#newCommit(segment, offsetOf(durableUpTo));
   }
 
-  /** A file after the last segment holds nothing: the process ended while it was made. */
+  /** Files that belong to no segment hold nothing: the process ended while they were made, or removed. */
   async #removeUnfinished(lastNumber: number): Promise<void> {
     const { fileSystem, directory } = this.#options;
     for (const name of await fileSystem.list(directory)) {
-      if ((segmentNumberOf(name) ?? 0) > lastNumber) await fileSystem.remove(`${directory}/${name}`);
+      const indexed = indexNumberOf(name);
+      const orphaned = indexed !== undefined && !this.#table.has(indexed);
+      const unfinished = (segmentNumberOf(name) ?? 0) > lastNumber || name.endsWith('.segment.new');
+      if (orphaned || unfinished) await fileSystem.remove(`${directory}/${name}`);
     }
     await fileSystem.syncDirectory(directory);
   }
@@ -199,85 +258,179 @@ export class JournalStore implements MessageStore {
 
   publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
     this.#check(message, journaledQueueIds.length + otherQueues);
+    const publication = { message, journaledQueueIds, otherQueues };
+    if (journaledQueueIds.length === 0 || !isPersistent(message))
+      return this.#appended(publication, undefined);
     const sequence = this.#nextSequence;
-    if (journaledQueueIds.length === 0 || !isPersistent(message)) {
-      const queues = journaledQueueIds.length + otherQueues;
-      this.#nextSequence++;
-      return { sequence, position: this.#transient.add(message, queues) };
-    }
     const position = this.#append((out) => writePublish(out, sequence, journaledQueueIds, message));
-    this.#nextSequence++;
-    this.#keep(position, position, message, journaledQueueIds.length + otherQueues);
-    this.#scheduleCommit();
-    return { sequence, position };
+    const appended = this.#appended(publication, position);
+    this.#scheduleWrite();
+    return appended;
+  }
+
+  /** Queues that no crash survives have a message of their own, so that they keep no file alive. */
+  #alsoTransient(message: Message, otherQueues: number): Position {
+    return otherQueues === 0 ? 0 : this.#transient.add(message, otherQueues);
+  }
+
+  transact(publications: readonly Publication[], settled: readonly Held[]): Appended[] {
+    for (const { message, journaledQueueIds, otherQueues } of publications) {
+      this.#check(message, journaledQueueIds.length + otherQueues);
+    }
+    const out = new ByteWriter();
+    const start = beginRecord(out, RECORD_TYPE.transaction);
+    const offsets = publications.map(({ message, journaledQueueIds }, i) => {
+      if (journaledQueueIds.length === 0 || !isPersistent(message)) return undefined;
+      const offset = out.end;
+      writePublish(out, this.#nextSequence + i, journaledQueueIds, message);
+      return offset;
+    });
+    const held = settled.filter(({ position }) => position >= 0);
+    if (held.length > 0) {
+      writeSettlements(
+        out,
+        held.map(({ queueId }) => queueId),
+        held.map(({ sequence }) => sequence),
+      );
+    }
+    endRecord(out, start);
+    if (out.end > LIMITS.transactionBytesMax) throw tooLarge(out.end);
+    if (PLANTED.transactionSplit) return this.#split(publications, settled);
+    const isEmpty = out.end === start + RECORD_HEADER_BYTES;
+    const position = isEmpty ? 0 : this.#append((to) => to.bytes(out.buffer.subarray(0, out.end)));
+    for (const one of held) this.#index.settle(one.queueId, one.sequence);
+    for (const one of settled) this.#release(one.position);
+    const appended = publications.map((publication, i) => {
+      const offset = offsets[i];
+      return this.#appended(publication, offset === undefined ? undefined : position + offset);
+    });
+    if (!isEmpty) this.#scheduleWrite();
+    return appended;
+  }
+
+  /** Takes note of a message whose record is written at `position` already; of one that has none, without. */
+  #appended(
+    { message, journaledQueueIds, otherQueues }: Publication,
+    position: Position | undefined,
+  ): Appended {
+    const sequence = this.#nextSequence++;
+    if (position === undefined) {
+      const inMemory = this.#transient.add(message, journaledQueueIds.length + otherQueues);
+      return { sequence, position: inMemory, transientPosition: inMemory };
+    }
+    this.#index.publish(sequence, offsetOf(position), journaledQueueIds);
+    this.#keep(position, message, journaledQueueIds.length);
+    return { sequence, position, transientPosition: this.#alsoTransient(message, otherQueues) };
+  }
+
+  /** One queue has no more use for the message at `position` once the open commit is durable. */
+  #release(position: Position): void {
+    if (position < 0) return this.#transient.release(position);
+    this.#cache.release(position);
+    return this.#open.release(position, 1);
+  }
+
+  #split(publications: readonly Publication[], settled: readonly Held[]): Appended[] {
+    const appended = publications.map((one) => {
+      this.#closeCommit();
+      return this.publish(one.message, one.journaledQueueIds, one.otherQueues);
+    });
+    for (const { queueId, sequence, position } of settled) this.settle(queueId, sequence, position);
+    return appended;
   }
 
   move(
-    from: { queueId: number; sequence: number; position: Position; durableQueue: boolean },
+    from: Held & { readonly message: Message },
     message: Message,
     journaledQueueIds: readonly number[],
     otherQueues: number,
   ): Appended {
-    if (!from.durableQueue || from.position < 0 || journaledQueueIds.length === 0 || !isPersistent(message)) {
+    if (from.position < 0 || journaledQueueIds.length === 0 || !isPersistent(message)) {
       const moved = this.publish(message, journaledQueueIds, otherQueues);
-      this.settle(from.queueId, from.sequence, from.position, from.durableQueue);
+      this.settle(from.queueId, from.sequence, from.position);
       return moved;
     }
     this.#check(message, journaledQueueIds.length + otherQueues);
     const sequence = this.#nextSequence;
-    const bodyPosition = this.#bodies.get(from.position)?.bodyPosition ?? from.position;
-    const position = this.#append((out) =>
-      writeMove(out, {
-        sequence,
-        fromQueueId: from.queueId,
-        fromSequence: from.sequence,
-        bodyPosition,
-        queueIds: journaledQueueIds,
-        message,
-      }),
-    );
+    const { queueId: fromQueueId, sequence: fromSequence } = from;
+    const borrowed = this.#bodyOf(from);
+    const own = this.#reclaimer.isLeaving(segmentOf(borrowed));
+    const bodyPosition = own ? OWN_BODY : borrowed;
+    const body = own ? message.body : undefined;
+    const move = {
+      sequence,
+      fromQueueId,
+      fromSequence,
+      bodyPosition,
+      body,
+      queueIds: journaledQueueIds,
+      message,
+    };
+    const position = this.#append((out) => writeMove(out, move));
     this.#nextSequence++;
-    this.#keep(position, bodyPosition, message, journaledQueueIds.length + otherQueues);
-    this.#open.released.push(from.position);
-    this.#scheduleCommit();
-    return { sequence, position };
+    this.#index.move(sequence, offsetOf(position), journaledQueueIds, move);
+    this.#keep(position, message, journaledQueueIds.length);
+    if (!own) {
+      this.#movedBodies.set(message, { position, bodyPosition });
+      this.#table.borrow(segmentOf(position), segmentOf(bodyPosition));
+    }
+    this.#release(from.position);
+    this.#scheduleWrite();
+    return { sequence, position, transientPosition: this.#alsoTransient(message, otherQueues) };
   }
 
-  settle(queueId: number, sequence: number, position: Position, durableQueue: boolean): void {
-    if (position < 0) return this.#transient.release(position);
-    this.#open.released.push(position);
-    if (durableQueue) {
-      this.#open.settledQueueIds.push(queueId);
-      this.#open.settledSequences.push(sequence);
-    }
-    return this.#scheduleSettlements();
+  /** Where the body is: with the message's record, unless it was moved and has not been brought forward since. */
+  #bodyOf({ message, position }: Held & { readonly message: Message }): Position {
+    const moved = this.#movedBodies.get(message);
+    return moved?.position === position ? moved.bodyPosition : position;
+  }
+
+  settle(queueId: number, sequence: number, position: Position): void {
+    this.#release(position);
+    if (position < 0) return;
+    this.#open.settle(queueId, sequence);
+    this.#scheduleSettlements();
   }
 
   requeue(queueId: number, sequence: number, position: Position, deliveryCount: number): void {
-    if (position < 0 || this.#failure !== undefined) return;
+    if (position < 0) return;
+    if (this.#failure !== undefined) {
+      this.#countsWhileFailed.set(`${queueId} ${sequence}`, [queueId, sequence, deliveryCount]);
+      return;
+    }
     this.#append((out) => writeRequeue(out, queueId, sequence, deliveryCount));
+    this.#index.requeue(queueId, sequence, deliveryCount);
     this.#scheduleSettlements();
+  }
+
+  discard(queueId: number, through: number, kept: readonly number[], positions: Iterable<Position>): void {
+    this.#throwIfFailed();
+    this.#append((out) => writeDiscard(out, { queueId, through, kept }));
+    this.#index.discard({ queueId, through, kept });
+    for (const position of positions) this.#release(position);
+    this.#scheduleWrite();
   }
 
   define(key: string, value: unknown): void {
     this.#throwIfFailed();
     const sequence = this.#nextSequence++;
     this.#append((out) => writeDefinition(out, { sequence, key, value }));
+    this.#index.define({ sequence, key, value });
+    this.#openSegment.lastDefinitionSequence = sequence;
     if (value === null) this.#definitions.delete(key);
     else this.#definitions.set(key, value);
-    (this.#segments.get(this.#open.segment) as SegmentState).lastDefinitionSequence = sequence;
-    this.#scheduleCommit();
+    this.#scheduleWrite();
   }
 
   whenDurable(callback: DurableCallback): void {
     if (this.#failure !== undefined) {
       const failure = this.#failure;
       queueMicrotask(() => callback(failure));
-    } else if (!isEmpty(this.#open)) {
+    } else if (!this.#open.isEmpty) {
       this.#open.waiting.push(callback);
-      this.#scheduleCommit();
+      this.#scheduleWrite();
     } else {
-      const last = this.#closed.at(-1);
+      const last = this.#writer.last;
       if (last === undefined) queueMicrotask(callback);
       else last.waiting.push(callback);
     }
@@ -295,9 +448,10 @@ export class JournalStore implements MessageStore {
     assertStorable(message, queues);
   }
 
-  /** Writes one record into the open commit, whole or not at all, and returns its position. */
+  /** Writes one record into the open commit, whole or not at all, and returns its position: in the open segment. */
   #append(write: (out: ByteWriter) => void): Position {
-    const { out } = this.#open;
+    const { out, start: commitStart, segment } = this.#open;
+    const opensSegment = commitStart === SEGMENT_HEADER_BYTES && this.#open.hasNoRecords;
     const start = out.end;
     try {
       write(out);
@@ -305,9 +459,8 @@ export class JournalStore implements MessageStore {
       out.end = start;
       throw error;
     }
-    const overflow = this.#open.start + out.end > this.#options.segmentBytesMax;
-    const opensSegment = this.#open.start === SEGMENT_HEADER_BYTES && isFirst(start);
-    if (!overflow || opensSegment) return positionOf(this.#open.segment, this.#open.start + start);
+    const overflow = commitStart + out.end > this.#options.segmentBytesMax;
+    if (!overflow || opensSegment) return positionOf(segment, commitStart + start);
     // The record opens the next segment instead.
     const record = Buffer.from(out.buffer.subarray(start, out.end));
     out.end = start;
@@ -317,334 +470,155 @@ export class JournalStore implements MessageStore {
     return positionOf(this.#open.segment, SEGMENT_HEADER_BYTES + at);
   }
 
-  #keep(position: Position, bodyPosition: Position, message: Message, queues: number): void {
+  /** Of the segment that is being filled. */
+  get #index(): SegmentIndex {
+    return this.#indexes.get(this.#open.segment) as SegmentIndex;
+  }
+
+  get #openSegment(): ReturnType<SegmentTable['get']> {
+    return this.#table.get(this.#open.segment);
+  }
+
+  #keep(position: Position, message: Message, queues: number): void {
     this.#cache.add(position, message, queues);
-    this.#hold(position, bodyPosition, queues);
-    this.#segment(position).messages += queues;
-  }
-
-  #segment(position: Position): SegmentState {
-    const segment = this.#segments.get(segmentOf(position));
-    if (segment === undefined)
-      throw new Error(`no segment ${segmentOf(position)} for a message that needs it`);
-    return segment;
-  }
-
-  /** Counts a message's record, and its body if that is elsewhere, as needed by so many queues. */
-  #hold(position: Position, bodyPosition: Position, queues: number): void {
-    this.#count(position, queues);
-    if (bodyPosition === position) return;
-    this.#count(bodyPosition, queues);
-    const body = this.#bodies.get(position);
-    if (body === undefined) this.#bodies.set(position, { bodyPosition, queues });
-    else body.queues += queues;
-  }
-
-  #release(position: Position): void {
-    this.#cache.release(position);
-    this.#count(position, -1);
-    const body = this.#bodies.get(position);
-    if (body === undefined) return;
-    this.#count(body.bodyPosition, -1);
-    if (--body.queues === 0) this.#bodies.delete(position);
-  }
-
-  #count(position: Position, queues: number): void {
-    this.#segment(position).live += queues;
+    const segment = this.#openSegment;
+    segment.live += queues;
+    segment.messages += queues;
   }
 
   // ---------------------------------------------------------------- committing
 
   #newCommit(segment: number, start: number): Commit {
-    if (!this.#segments.has(segment)) {
-      this.#segments.set(segment, {
-        number: segment,
-        live: 0,
-        messages: 0,
-        bytes: 0,
-        lastDefinitionSequence: 0,
-      });
+    if (!this.#table.has(segment)) {
+      this.#table.add({ number: segment, messages: 0, bytes: start, lastDefinitionSequence: 0 });
     }
-    const out = this.#spareBuffers.pop() ?? new ByteWriter(BUFFER_BYTES);
-    out.end = 0;
-    writeCommit(out, positionOf(segment, start));
-    return {
-      segment,
-      start,
-      out,
-      settledQueueIds: [],
-      settledSequences: [],
-      released: [],
-      waiting: [],
-    };
+    if (!this.#indexes.has(segment)) this.#indexes.set(segment, new SegmentIndex());
+    return new Commit(segment, start, this.#spareBuffers.pop());
   }
 
-  /**
-   * Settlements go last, so that they follow the records of the messages that they settle. A segment that they fill
-   * is closed: the offsets of the next commit must not outgrow a position.
-   */
-  #closeCommit(closesSegment: boolean = false): void {
+  /** A segment that its settlements fill is closed: the offsets of the next commit must not outgrow a position. */
+  #closeCommit(closesSegment = false): void {
     const commit = this.#open;
-    const { settledQueueIds: queueIds, settledSequences: sequences } = commit;
-    for (let from = 0; from < queueIds.length; from += SETTLEMENTS_PER_RECORD) {
-      const to = from + SETTLEMENTS_PER_RECORD;
-      writeSettlements(commit.out, queueIds.slice(from, to), sequences.slice(from, to));
+    const { segment } = commit;
+    const index = this.#index;
+    commit.seal();
+    this.#openSegment.bytes = commit.end;
+    const rolls = closesSegment || commit.end >= this.#options.segmentBytesMax;
+    this.#open = rolls
+      ? this.#newCommit(segment + 1, SEGMENT_HEADER_BYTES)
+      : this.#newCommit(segment, commit.end);
+    this.#open.takeOver(commit);
+    for (let i = 0; i < commit.settledQueueIds.length; i++) {
+      index.settle(commit.settledQueueIds[i] as number, commit.settledSequences[i] as number);
     }
-    this.#closed.push(commit);
-    const end = commit.start + commit.out.end;
-    (this.#segments.get(commit.segment) as SegmentState).bytes = end;
-    if (closesSegment || end >= this.#options.segmentBytesMax) {
-      this.#open = this.#newCommit(commit.segment + 1, SEGMENT_HEADER_BYTES);
-    } else {
-      this.#open = this.#newCommit(commit.segment, end);
-    }
+    this.#writer.add(commit);
   }
 
   #scheduleSettlements(): void {
-    if (this.#loop !== undefined || this.#loopScheduled !== undefined) return;
+    if (this.#failure !== undefined || this.#writeScheduled !== undefined || !this.#writer.isIdle) return;
     this.#settlementTimer ??= this.#options.clock.setTimer(this.#options.settlementDelayMs, () => {
       this.#settlementTimer = undefined;
-      this.#scheduleCommit();
+      this.#write();
     });
   }
 
   /** A small commit starts after all that is ready to run now has run, so that it takes all of it along. */
-  #scheduleCommit(): void {
+  #scheduleWrite(): void {
     if (this.#failure !== undefined) return;
     if (this.#open.out.end >= this.#commitBytesMax) this.#closeCommit();
-    if (this.#loop !== undefined) return;
-    if (this.#closed.length > 0 || this.#open.out.end >= WORTH_WRITING_BYTES) return this.#startLoop();
-    if (this.#loopScheduled !== undefined) return;
-    this.#loopScheduled = setImmediate(() => {
-      this.#loopScheduled = undefined;
-      this.#startLoop();
-    });
+    if (this.#writer.isFull) return;
+    if (this.#open.out.end >= WORTH_WRITING_BYTES) return this.#write();
+    if (this.#writeScheduled !== undefined) return;
+    this.#writeScheduled = setImmediate(() => this.#write());
   }
 
-  #startLoop(): void {
-    clearImmediate(this.#loopScheduled);
-    this.#loopScheduled = undefined;
+  #write(): void {
+    clearImmediate(this.#writeScheduled);
+    this.#writeScheduled = undefined;
     this.#settlementTimer?.cancel();
     this.#settlementTimer = undefined;
-    this.#loop ??= this.#commitAll()
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => {
-        this.#loop = undefined;
-        if (this.#failure === undefined && !isEmpty(this.#open)) this.#scheduleSettlements();
-        if (this.#open.waiting.length > 0) this.#scheduleCommit();
-      });
+    if (this.#failure !== undefined) return;
+    if (!this.#open.isEmpty && !this.#writer.isFull) this.#closeCommit();
+    this.#writer.pump();
   }
 
-  /**
-   * Until nobody waits any more; settlements alone do not keep it going, they have time. The disk gets the next commit
-   * before those who waited for the last one are told: what they do then, it does meanwhile.
-   */
-  async #commitAll(): Promise<void> {
-    if (!isEmpty(this.#open)) this.#closeCommit();
-    try {
-      for (;;) {
-        const commit = this.#nextCommit();
-        if (commit === undefined) {
-          if (this.#untold === undefined) return;
-          this.#tellDurable();
-        } else {
-          const writing = this.#writeCommit(commit);
-          this.#tellDurable();
-          await writing;
-          this.#untold = this.#closed.shift();
-        }
-        await this.#reclaim();
-        this.#compactIfWorthwhile();
-      }
-    } finally {
-      // Reclaiming may have failed: what is durable is durable, and nobody else would tell.
-      this.#tellDurable();
-    }
-  }
-
-  #tellDurable(): void {
-    const commit = this.#untold;
-    this.#untold = undefined;
-    if (commit !== undefined) this.#afterCommit(commit);
-  }
-
-  /**
-   * Commits are about half of all that is under way: if one took it all, disk and publishers would wait for each other
-   * in turn.
-   */
-  #nextCommit(): Commit | undefined {
-    if (this.#closed.length === 0 && this.#open.waiting.length > 0) this.#closeCommit();
-    const underWay = this.#closed.reduce((bytes, { out }) => bytes + out.end, this.#open.out.end);
-    this.#commitBytesMax = Math.min(COMMIT_BYTES_MAX, Math.max(WORTH_WRITING_BYTES, underWay / 2));
-    return this.#closed[0];
-  }
-
-  /** J1: resolves only when the commit, and the name of its segment, are on the disk. */
-  async #writeCommit(commit: Commit): Promise<void> {
-    if (commit.segment !== this.#fileSegment) await this.#makeSegment(commit.segment);
-    const file = this.#file as File;
-    await file.writeDurably(commit.out.buffer.subarray(0, commit.out.end), commit.start);
-    this.#durableUpTo = positionOf(commit.segment, commit.start + commit.out.end);
-    this.#mark?.write(this.#durableUpTo);
+  /** Settlements alone do not keep the disk going: they have time. */
+  #closeAwaited(): void {
+    const underWay = this.#writer.pendingBytes() + this.#open.out.end;
+    this.#commitBytesMax = Math.min(COMMIT_BYTES_MAX, Math.max(WORTH_WRITING_BYTES, underWay * COMMIT_SHARE));
+    if (this.#open.waiting.length > 0) this.#closeCommit();
   }
 
   #afterCommit(commit: Commit): void {
-    for (const position of commit.released) this.#release(position);
-    this.#cache.trim(this.#durableUpTo);
+    const { releasedSegments: segments, releasedCounts: counts } = commit;
+    for (let i = 0; i < segments.length; i++)
+      this.#table.count(segments[i] as number, -(counts[i] as number));
+    this.#cache.trim(this.#writer.durableUpTo);
+    this.#disk.written(commit.out.end);
     if (commit.out.buffer.length <= BUFFER_KEPT_BYTES_MAX) this.#spareBuffers.push(commit.out);
     for (const callback of commit.waiting) tell(callback);
+    this.#reclaimer.look();
+    if (!this.#open.isEmpty) this.#scheduleSettlements();
   }
 
-  /** The segment before is whole and synced: a segment exists only when all before it is durable. */
-  async #makeSegment(number: number): Promise<void> {
+  #writeIndex(number: number, of: { readonly id: number; readonly end: number }): void {
     const { fileSystem, directory } = this.#options;
-    const file = await fileSystem.open(`${directory}/${segmentFileName(number)}`, 'create');
-    try {
-      const previousEnd = offsetOf(this.#durableUpTo);
-      await file.write(encodeSegmentHeader({ number, firstSequence: this.#nextSequence, previousEnd }), 0);
-      await file.sync();
-      await fileSystem.syncDirectory(directory);
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
-    const previous = this.#file;
-    this.#file = file;
-    this.#fileSegment = number;
-    await previous?.close();
+    this.#indexing = this.#indexing
+      .then(async () => {
+        const index = this.#indexes.get(number);
+        if (index === undefined || !this.#table.has(number)) return;
+        await writeIndexFile(fileSystem, directory, { number, index, of });
+      })
+      .catch((error: unknown) => this.#trouble(`The index of segment ${number} can't be written`, error))
+      .finally(() => this.#indexes.delete(number));
   }
 
   // ---------------------------------------------------------------- reclaiming
-
-  /**
-   * Removes settled segments from the oldest on, and each removal is durable before the next. So a settlement's
-   * record outlives its message's: it lies in the same segment or a later one (J6).
-   */
-  async #reclaim(): Promise<void> {
-    const { fileSystem, directory } = this.#options;
-    for (const segment of this.#segments.values()) {
-      if (segment.live > 0 || segment.number >= this.#fileSegment) return;
-      if (segment.lastDefinitionSequence > this.#snapshotThrough) await this.#snapshot();
-      this.#markFrom(segment.number + 1);
-      await this.#mark?.sync();
-      await this.#reader.forget(segment.number);
-      await fileSystem.remove(`${directory}/${segmentFileName(segment.number)}`);
-      await fileSystem.syncDirectory(directory);
-      this.#segments.delete(segment.number);
-    }
-  }
-
-  #markFrom(firstSegment: number): void {
-    const mark = this.#mark as DurableMark;
-    mark.firstSegment = firstSegment;
-    mark.write(this.#durableUpTo);
-  }
 
   compactFor(residents: Residents): void {
     this.#residents = residents;
   }
 
-  /** How often a segment was emptied so that it could go. */
-  get compactions(): number {
-    return this.#compactions;
-  }
-
-  /**
-   * J7: the journal takes at most twice what is alive in it, and two segments. If it takes more, the oldest segment is
-   * emptied. Always the oldest: so settlements keep outliving their messages (J6), and what has stayed alive for long is
-   * brought behind the settled segments, which then go for nothing.
-   */
-  #compactIfWorthwhile(): void {
-    const [oldest] = this.#segments.values();
-    if (this.#residents === undefined || this.#compaction !== undefined || oldest === undefined) return;
-    if (oldest.number >= this.#fileSegment || oldest.number <= this.#compactedUpTo) return;
-    if (this.#closing !== undefined || this.#failure !== undefined) return;
-    let bytes = 0;
-    let liveBytes = 0;
-    for (const segment of this.#segments.values()) {
-      bytes += segment.bytes;
-      liveBytes += (segment.bytes * segment.live) / Math.max(1, segment.messages, segment.live);
-    }
-    if (bytes <= 2 * liveBytes + 2 * this.#options.segmentBytesMax) return;
-    this.#compactedUpTo = oldest.number;
+  #compactionInit(): CompactionInit | undefined {
     const { fileSystem, directory } = this.#options;
-    this.#compaction = this.#bringForward(
-      this.#residents,
-      oldest.number,
-      `${directory}/${segmentFileName(oldest.number)}`,
+    const residents = this.#residents;
+    if (residents === undefined) return undefined;
+    return {
       fileSystem,
-    )
-      .catch((error: unknown) => this.#fail(error))
-      .finally(() => {
-        this.#compaction = undefined;
-        this.#compactions++;
-        // What comes next may be worthwhile as well.
-        if (this.#failure === undefined) this.#scheduleCommit();
-      });
-  }
-
-  /** Part by part, each durable before the next is read: publishers share the disk with it, and memory is bounded. */
-  async #bringForward(
-    residents: Residents,
-    number: number,
-    path: string,
-    fileSystem: FileSystem,
-  ): Promise<void> {
-    for await (const { record, offset } of recordsOf(fileSystem, path)) {
-      if (this.#closing !== undefined) return;
-      const position = positionOf(number, offset);
-      if (record.type === RECORD_TYPE.publish || record.type === RECORD_TYPE.copy) {
-        const isCopy = record.type === RECORD_TYPE.copy;
-        const { sequence, queueIds, message } = (isCopy ? readCopy : readPublish)(record.payload);
-        this.#copy(residents, { sequence, queueIds, position }, message);
-      } else if (record.type === RECORD_TYPE.move) {
-        await this.#copyMoved(residents, position, readMove(record.payload));
-      }
-      if (this.#open.out.end >= WORTH_WRITING_BYTES) await this.#durable();
-    }
-    // Bodies in this segment of messages that were moved, and lie in later ones.
-    for (const [position, { bodyPosition }] of this.#bodies) {
-      if (this.#closing !== undefined) return;
-      if (segmentOf(bodyPosition) !== number) continue;
-      await this.#copyMoved(residents, position, await this.#reader.readMove(position));
-    }
-    await this.#durable();
-  }
-
-  async #copyMoved(residents: Residents, position: Position, move: MoveRecord): Promise<void> {
-    const { sequence, queueIds } = move;
-    if (!queueIds.some((queueId) => residents.find(queueId, sequence)?.position === position)) return;
-    const [message] = await this.read([position]);
-    this.#copy(residents, { sequence, queueIds, position }, message as Message);
+      directory,
+      residents,
+      openIndex: (segment) => this.#indexes.get(segment),
+      borrowersOf: (segment) => this.#table.borrowersOf(segment),
+      read: (positions) => this.read(positions),
+      copy: (resident, message) => this.#copy(residents, resident, message),
+      durable: () =>
+        new Promise((resolve, reject) => {
+          this.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
+        }),
+      stopped: () => this.#closing !== undefined,
+    };
   }
 
   /** In one go from the question to the append: a settlement comes before, and is seen, or after, and follows the copy. */
-  #copy(
-    residents: Residents,
-    from: { readonly sequence: number; readonly queueIds: readonly number[]; readonly position: Position },
-    message: Message,
-  ): void {
-    const { sequence, position } = from;
-    const queueIds = from.queueIds.filter(
-      (queueId) => residents.find(queueId, sequence)?.position === position,
-    );
-    if (queueIds.length === 0) return;
+  #copy(residents: Residents, { sequence, position, queueIds }: Resident, message: Message): void {
+    const still = PLANTED.settledAreCopied
+      ? queueIds
+      : queueIds.filter((queueId) => residents.find(queueId, sequence)?.position === position);
+    if (still.length === 0) return;
     this.#throwIfFailed();
     // Its own bytes: the part of the file that it was read from must not stay in memory for it.
     const kept = this.peek(position) ?? { ...message, body: Buffer.from(message.body) };
-    const deliveryCounts = queueIds.map((queueId) => residents.find(queueId, sequence)?.deliveryCount ?? 0);
-    const copy = this.#append((out) => writeCopy(out, { sequence, queueIds, deliveryCounts, message: kept }));
-    this.#keep(copy, copy, kept, queueIds.length);
-    for (const queueId of queueIds) {
+    const deliveryCounts = still.map((queueId) => residents.find(queueId, sequence)?.deliveryCount ?? 0);
+    const copy = this.#append((out) =>
+      writeCopy(out, { sequence, queueIds: still, deliveryCounts, message: kept }),
+    );
+    this.#index.copy(sequence, offsetOf(copy), still, deliveryCounts);
+    this.#keep(copy, kept, still.length);
+    for (const queueId of still) {
       residents.relocate(queueId, sequence, copy);
-      this.#open.released.push(position);
+      this.#cache.release(position);
     }
-  }
-
-  #durable(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
-    });
+    this.#open.release(position, still.length);
   }
 
   async #snapshot(): Promise<void> {
@@ -670,24 +644,63 @@ export class JournalStore implements MessageStore {
     return messages.map((message) => message ?? (read[next++] as Message));
   }
 
-  // ---------------------------------------------------------------- failing and closing
+  // ---------------------------------------------------------------- failing, healing, closing
 
   /**
-   * J5: after a failed write or sync nobody knows what is on the disk, so nothing is promised any more. Whoever
-   * waits gets the error; the next start reads what is really there.
+   * J5: after a failed write or sync nobody knows what is on the disk, so nothing is promised until the store has proved
+   * itself again. Whoever waits gets the error.
    */
   #fail(cause: unknown): void {
     if (this.#failure !== undefined) return;
-    const failure = new BrokerError(
+    this.#failure = new BrokerError(
       'STORE_FAILED',
-      `The journal in ${this.#options.directory} can't be written (${messageOf(cause)}), so nothing more is accepted.`,
-      { severity: 'broker', cure: 'Cure the disk, then start again: what was confirmed is kept.', cause },
+      `The journal in ${this.#options.directory} can't be written (${messageOf(cause)}), so nothing is accepted for now.`,
+      {
+        severity: 'broker',
+        cure: 'Cure the disk: it is tried again by itself, and what was confirmed is kept.',
+        cause,
+      },
     );
-    this.#failure = failure;
-    for (const commit of [...this.#closed, this.#open]) {
-      for (const callback of commit.waiting.splice(0)) tell(callback, failure);
+    for (const commit of [...this.#writer.pending(), this.#open]) {
+      for (const callback of commit.waiting.splice(0)) tell(callback, this.#failure);
     }
-    this.#options.onFailure(failure);
+    this.#options.onFailure(this.#failure);
+    this.#scheduleHealing();
+  }
+
+  #scheduleHealing(): void {
+    if (this.#closing !== undefined) return;
+    this.#healTimer = this.#options.clock.setTimer(this.#healDelayMs, () => {
+      this.#healDelayMs = Math.min(HEAL_DELAY_MS_MAX, this.#healDelayMs * 2);
+      this.#healing = this.#writer
+        .heal()
+        // The reason is the same as before, or as good: it is shown by `failure`, and each publisher gets it.
+        .catch(() => this.#scheduleHealing())
+        .finally(() => (this.#healing = undefined));
+    });
+  }
+
+  /** All that was under way is durable, in a segment that was read again. */
+  #healed(): void {
+    this.#failure = undefined;
+    this.#healDelayMs = HEAL_DELAY_MS;
+    void this.#reader.forget(this.#writer.segment);
+    for (const [queueId, sequence, count] of this.#countsWhileFailed.values()) {
+      this.requeue(queueId, sequence, 0, count);
+    }
+    this.#countsWhileFailed.clear();
+    if (!this.#open.isEmpty) this.#scheduleSettlements();
+    this.#options.onHealed?.();
+  }
+
+  #trouble(what: string, cause: unknown): void {
+    this.#options.onFailure(
+      new BrokerError('STORE_TROUBLE', `${what}, in ${this.#options.directory} (${messageOf(cause)}).`, {
+        severity: 'broker',
+        cure: 'Look after the disk. Nothing is lost, and messages are accepted; only disk space or time is wasted.',
+        cause,
+      }),
+    );
   }
 
   close(): Promise<void> {
@@ -697,17 +710,20 @@ export class JournalStore implements MessageStore {
 
   async #close(): Promise<void> {
     this.#settlementTimer?.cancel();
-    if (this.#loopScheduled !== undefined) clearImmediate(this.#loopScheduled);
-    this.#loopScheduled = undefined;
-    await this.#compaction;
-    await this.#loop;
-    if (this.#failure === undefined && !isEmpty(this.#open)) {
-      this.#startLoop();
-      await this.#loop;
+    this.#healTimer?.cancel();
+    await this.#healing;
+    await this.#disk.close();
+    await this.#reclaimer.close();
+    while (this.#failure === undefined && !(this.#open.isEmpty && this.#writer.isIdle)) {
+      if (!this.#open.isEmpty) this.#closeCommit();
+      this.#writer.pump();
+      await this.#writer.idle();
     }
+    clearImmediate(this.#writeScheduled);
+    await this.#indexing;
     await this.#reader.close();
-    await this.#file?.close();
-    await this.#mark?.close();
+    await this.#writer.close();
+    await this.#mark.close();
     if (this.#failure !== undefined) throw this.#failure;
   }
 }
@@ -723,25 +739,10 @@ function tell(callback: DurableCallback, failure?: Error): void {
   }
 }
 
-function isEmpty(commit: Commit): boolean {
-  return isFirst(commit.out.end) && commit.settledQueueIds.length === 0 && commit.released.length === 0;
-}
-
-const COMMIT_RECORD_BYTES = 20;
-
-/** Whether nothing but the commit's own record is before `at`. */
-function isFirst(at: number): boolean {
-  return at <= COMMIT_RECORD_BYTES;
-}
-
-function entriesOf(journal: RecoveredJournal): Map<number, StoredEntry[]> {
-  const sorted = new Map<number, StoredEntry[]>();
-  for (const [queueId, entries] of journal.entries) {
-    if (entries.size === 0) continue;
-    sorted.set(
-      queueId,
-      [...entries.values()].toSorted((a, b) => a.sequence - b.sequence),
-    );
-  }
-  return sorted;
+function tooLarge(bytes: number): BrokerError {
+  return new BrokerError(
+    'TRANSACTION_TOO_LARGE',
+    `The transaction has ${bytes} bytes; the limit is ${LIMITS.transactionBytesMax}.`,
+    { cure: 'Commit more often.' },
+  );
 }

@@ -1,6 +1,13 @@
 import { BrokerError } from '../errors.js';
 import type { Message } from '../message/message.js';
-import type { Appended, DurableCallback, MessageStore, Recovered } from './message-store.js';
+import type {
+  Appended,
+  DurableCallback,
+  Held,
+  MessageStore,
+  Publication,
+  Recovered,
+} from './message-store.js';
 import type { Position } from './record.js';
 import { assertStorable } from './storable.js';
 
@@ -30,6 +37,7 @@ export class MemoryStore implements MessageStore {
   readonly #messages = new TransientMessages();
   #sequence = 0;
   readonly failure: Error | undefined = undefined;
+  readonly blocked: string | undefined = undefined;
 
   async open(): Promise<Recovered> {
     return { entries: new Map(), definitions: new Map() };
@@ -38,7 +46,18 @@ export class MemoryStore implements MessageStore {
   publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
     assertStorable(message, journaledQueueIds.length + otherQueues);
     const position = this.#messages.add(message, journaledQueueIds.length + otherQueues);
-    return { sequence: ++this.#sequence, position };
+    return { sequence: ++this.#sequence, position, transientPosition: position };
+  }
+
+  transact(publications: readonly Publication[], settled: readonly Held[]): Appended[] {
+    for (const { message, journaledQueueIds, otherQueues } of publications) {
+      assertStorable(message, journaledQueueIds.length + otherQueues);
+    }
+    const appended = publications.map(({ message, journaledQueueIds, otherQueues }) =>
+      this.publish(message, journaledQueueIds, otherQueues),
+    );
+    for (const { position } of settled) this.#messages.release(position);
+    return appended;
   }
 
   settle(_queueId: number, _sequence: number, position: Position): void {
@@ -49,15 +68,14 @@ export class MemoryStore implements MessageStore {
     // The queue's own index has the count.
   }
 
-  move(
-    from: { position: Position },
-    message: Message,
-    journaledQueueIds: readonly number[],
-    otherQueues: number,
-  ): Appended {
+  move(from: Held, message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
     const moved = this.publish(message, journaledQueueIds, otherQueues);
     this.#messages.release(from.position);
     return moved;
+  }
+
+  discard(_queueId: number, _through: number, _kept: readonly number[], positions: Iterable<Position>): void {
+    for (const position of positions) this.#messages.release(position);
   }
 
   compactFor(): void {

@@ -60,12 +60,13 @@ describe.each<[string, () => MessageStore]>([
 
   it('keeps a message until each of its queues has settled it, durable or not', async () => {
     const store = await opened();
-    const { sequence, position } = store.publish(persistent('shared'), [1, 2], 1);
-    store.settle(1, sequence, position, true);
-    store.settle(3, sequence, position, false);
+    const { sequence, position, transientPosition } = store.publish(persistent('shared'), [1, 2], 1);
+    store.settle(1, sequence, position);
     await durable(store);
+    expect(await bodiesAt(store, [position, transientPosition])).toEqual(['shared', 'shared']);
+    store.settle(3, sequence, transientPosition);
     expect(await bodiesAt(store, [position])).toEqual(['shared']);
-    store.settle(2, sequence, position, true);
+    store.settle(2, sequence, position);
     await durable(store);
     await store.close();
   });
@@ -79,7 +80,7 @@ describe.each<[string, () => MessageStore]>([
       'transient queue',
     ]);
     expect(store.peek(one.position)?.body.toString()).toBe('transient message');
-    store.settle(1, one.sequence, one.position, true);
+    store.settle(1, one.sequence, one.position);
     expect(store.peek(one.position)).toBeUndefined();
     await store.close();
   });
@@ -112,15 +113,11 @@ describe.each<[string, () => MessageStore]>([
   ])('moves a message under a new envelope, with its body: %s', async (_case, message, durableQueue) => {
     const store = await opened();
     const from = store.publish(message, durableQueue ? [1] : [], durableQueue ? 0 : 1);
-    const moved = store.move(
-      { queueId: 1, ...from, durableQueue },
-      { ...message, routingKey: 'dead' },
-      [2],
-      0,
-    );
+    const dead = { ...message, routingKey: 'dead' };
+    const moved = store.move({ queueId: 1, ...from, message }, dead, [2], 0);
     expect(moved.sequence).toBeGreaterThan(from.sequence);
     const again = store.move(
-      { queueId: 2, ...moved, durableQueue: true },
+      { queueId: 2, ...moved, message: dead },
       { ...message, routingKey: 'again' },
       [3],
       1,
@@ -128,6 +125,60 @@ describe.each<[string, () => MessageStore]>([
     await durable(store);
     const [read] = await store.read([again.position]);
     expect([read?.routingKey, read?.body.toString()]).toEqual(['again', 'moved']);
+    await store.close();
+  });
+
+  it('discards what is in a queue, but what is kept, in one step', async () => {
+    const store = await opened();
+    const [a, b, c] = ['a', 'b', 'c'].map((body) => store.publish(persistent(body), [1], 0));
+    if (a === undefined || b === undefined || c === undefined) throw new Error('three were published');
+    store.discard(1, c.sequence, [b.sequence], [a.position, c.position]);
+    await durable(store);
+    expect(await bodiesAt(store, [b.position])).toEqual(['b']);
+    const { position } = store.publish(persistent('later'), [1], 0);
+    expect(await bodiesAt(store, [position])).toEqual(['later']);
+    await store.close();
+  });
+
+  it('publishes and settles in a transaction, each message with a sequence of its own, in order', async () => {
+    const store = await opened();
+    const before = store.publish(persistent('before'), [1], 0);
+    const to = (
+      message: Message,
+    ): { message: Message; journaledQueueIds: number[]; otherQueues: number } => ({
+      message,
+      journaledQueueIds: [1, 2],
+      otherQueues: 1,
+    });
+    const appended = store.transact(
+      [to(persistent('first')), to(transient('second')), to(persistent('third'))],
+      [{ queueId: 1, ...before }],
+    );
+    expect(appended.map(({ sequence }) => sequence - before.sequence)).toEqual([1, 2, 3]);
+    await durable(store);
+    const positions = appended.flatMap(({ position, transientPosition }) => [position, transientPosition]);
+    expect(await bodiesAt(store, positions)).toEqual([
+      'first',
+      'first',
+      'second',
+      'second',
+      'third',
+      'third',
+    ]);
+    expect(store.transact([], [])).toEqual([]);
+    await store.close();
+  });
+
+  it('refuses a transaction with a message that it can not store, and nothing has changed', async () => {
+    const store = await opened();
+    const one = store.publish(persistent('one'), [1], 0);
+    const publication = (message: Message) => ({ message, journaledQueueIds: [1], otherQueues: 0 });
+    const tooLarge = { ...persistent(''), body: Buffer.alloc(LIMITS.bodyBytesMax + 1) };
+    expect(() =>
+      store.transact([publication(persistent('two')), publication(tooLarge)], [{ queueId: 1, ...one }]),
+    ).toThrow(expect.objectContaining({ code: 'MESSAGE_TOO_LARGE' }));
+    expect(await bodiesAt(store, [one.position])).toEqual(['one']);
+    expect(store.publish(persistent('two'), [1], 0).sequence).toBe(one.sequence + 1);
     await store.close();
   });
 

@@ -1,18 +1,19 @@
 import type { Message } from '../message/message.js';
 import type { Position } from './record.js';
 
-/** One message in one queue, as it was found at opening. */
-export interface StoredEntry {
-  /** Grows with each publish and move: a queue's order is the order of its sequences. */
-  readonly sequence: number;
-  readonly position: Position;
-  /** How often it came back to its queue after a failed attempt. */
-  readonly deliveryCount: number;
+/** The messages of one queue as they were found at opening, in order of sequence: a row each, in columns. */
+export interface StoredEntries {
+  readonly length: number;
+  /** Grow with each publish and move: a queue's order is the order of its sequences. */
+  readonly sequences: Float64Array;
+  readonly positions: Float64Array;
+  /** How often each came back to its queue after a failed attempt. */
+  readonly deliveryCounts: Uint32Array;
 }
 
 export interface Recovered {
-  /** Messages by queue id, in order of sequence; also those of queues that no definition names any more. */
-  readonly entries: ReadonlyMap<number, readonly StoredEntry[]>;
+  /** Messages by queue id; also those of queues that no definition names any more. */
+  readonly entries: ReadonlyMap<number, StoredEntries>;
   readonly definitions: ReadonlyMap<string, unknown>;
 }
 
@@ -21,7 +22,26 @@ export type DurableCallback = (error?: Error) => void;
 
 export interface Appended {
   readonly sequence: number;
+  /** Where durable queues find it. */
   readonly position: Position;
+  /** Where queues that do not survive a crash find it: in memory. The same, if the message itself is transient. */
+  readonly transientPosition: Position;
+}
+
+/** A message in one queue, as that queue knows it. */
+export interface Held {
+  readonly queueId: number;
+  readonly sequence: number;
+  readonly position: Position;
+}
+
+/** What a message is published to. At least one queue. */
+export interface Publication {
+  readonly message: Message;
+  /** Durable queues: a persistent message in them survives a crash. */
+  readonly journaledQueueIds: readonly number[];
+  /** How many more queues get it that do not survive a crash. */
+  readonly otherQueues: number;
 }
 
 /** Who knows what is in the queues: how a store asks before it brings a message forward, and tells where it is now. */
@@ -38,33 +58,43 @@ export interface Residents {
 /**
  * Where messages are until they are settled. Everything but `open`, `read` and `close` is done at once in memory;
  * {@link whenDurable} says when it is on the disk. A message is kept until each queue that it went to has settled
- * or moved it.
+ * or moved it, or discarded it.
  *
- * Queue ids with `journaled` in their name are durable queues; a persistent message in such a queue survives a crash.
+ * Positions below 0 are in memory only: of transient messages, and of messages in queues that do not survive a crash.
  */
 export interface MessageStore {
   /** Reads what is there. Rejects, and changes nothing, when it is damaged, locked or of an unknown version. */
   open(): Promise<Recovered>;
   /**
    * Takes a message for `journaledQueueIds`, and for `otherQueues` more that do not survive a crash. At least one.
-   * Throws STORE_FAILED when the store can't promise anything any more, INVALID_MESSAGE or MESSAGE_TOO_LARGE when the
+   * Throws STORE_FAILED while the store can't promise anything, INVALID_MESSAGE or MESSAGE_TOO_LARGE when the
    * message can't be stored; then nothing has changed.
    */
   publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended;
-  /** The message left this queue for good. `durableQueue` as at publish. */
-  settle(queueId: number, sequence: number, position: Position, durableQueue: boolean): void;
+  /**
+   * Takes messages and settles others, all of it or, after a crash, none (J2; AMQP 0-9-1 `tx.commit`). In the order of
+   * `publications`. Throws as {@link publish}, and TRANSACTION_TOO_LARGE; then nothing has changed.
+   */
+  transact(publications: readonly Publication[], settled: readonly Held[]): Appended[];
+  /** The message left this queue for good. */
+  settle(queueId: number, sequence: number, position: Position): void;
   /** The message is back in this queue, with a new delivery count. */
   requeue(queueId: number, sequence: number, position: Position, deliveryCount: number): void;
   /**
    * Takes the message out of one queue and puts it into others, with a new envelope and the same body: one step
-   * that a crash can't split (J2). Throws as {@link publish}.
+   * that a crash can't split (J2). `from.message` is the message as this store gave it. Throws as {@link publish}.
    */
   move(
-    from: { queueId: number; sequence: number; position: Position; durableQueue: boolean },
+    from: Held & { readonly message: Message },
     message: Message,
     journaledQueueIds: readonly number[],
     otherQueues: number,
   ): Appended;
+  /**
+   * All messages of a durable queue up to a sequence left it for good, purged or expired, but those that are `kept`:
+   * one record, however many. `positions` are those that left.
+   */
+  discard(queueId: number, through: number, kept: readonly number[], positions: Iterable<Position>): void;
   /** From now on messages may be brought forward, so that mostly settled files can go (J7). */
   compactFor(residents: Residents): void;
   /** Keeps `value` (JSON) under `key`; `null` removes it. */
@@ -75,8 +105,10 @@ export interface MessageStore {
   peek(position: Position): Message | undefined;
   /** The messages at these positions, which must not be settled yet, in the same order. */
   read(positions: readonly Position[]): Promise<Message[]>;
-  /** Why nothing is accepted any more, if so. */
+  /** Why nothing is accepted now, if so: a write or sync failed. Gone when the store has proved itself again (J5). */
   readonly failure: Error | undefined;
+  /** Why publishers should wait now, if so: the disk is nearly full. Settlements, moves and reads go on. */
+  readonly blocked: string | undefined;
   /** Makes everything durable and lets go of the disk. Idempotent. */
   close(): Promise<void>;
 }

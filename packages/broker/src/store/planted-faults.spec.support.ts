@@ -13,6 +13,7 @@ function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSys
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
     syncDirectory: (path) => disk.syncDirectory(path),
+    freeBytes: () => disk.freeBytes(),
     ...over,
   };
 }
@@ -47,7 +48,9 @@ function storeWith(store: JournalStore, over: Partial<MessageStore>): MessageSto
   return {
     open: () => store.open(),
     publish: (message, journaled, others) => store.publish(message, journaled, others),
-    settle: (queueId, sequence, position, durable) => store.settle(queueId, sequence, position, durable),
+    transact: (publications, settled) => store.transact(publications, settled),
+    settle: (queueId, sequence, position) => store.settle(queueId, sequence, position),
+    discard: (queueId, through, kept, positions) => store.discard(queueId, through, kept, positions),
     requeue: (queueId, sequence, position, count) => store.requeue(queueId, sequence, position, count),
     move: (from, message, journaled, others) => store.move(from, message, journaled, others),
     compactFor: (residents) => store.compactFor(residents),
@@ -56,6 +59,7 @@ function storeWith(store: JournalStore, over: Partial<MessageStore>): MessageSto
     peek: (position) => store.peek(position),
     read: (positions) => store.read(positions),
     failure: undefined,
+    blocked: undefined,
     close: () => store.close(),
     ...over,
   };
@@ -125,9 +129,7 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
       storeWith(store, {
         move(from, message, journaled, others) {
           const moved = store.publish(message, journaled, others);
-          store.whenDurable(() =>
-            store.settle(from.queueId, from.sequence, from.position, from.durableQueue),
-          );
+          store.whenDurable(() => store.settle(from.queueId, from.sequence, from.position));
           return moved;
         },
       }),
@@ -138,7 +140,7 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     store: (store) =>
       storeWith(store, {
         move(from, message, journaled, others) {
-          store.settle(from.queueId, from.sequence, from.position, from.durableQueue);
+          store.settle(from.queueId, from.sequence, from.position);
           store.whenDurable(() => {});
           const moved = store.publish({ ...message, properties: {} }, journaled, others);
           return moved;
@@ -150,7 +152,7 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     withinSeeds: 20,
     store: (store) =>
       storeWith(store, {
-        settle: (queueId, sequence, position) => store.settle(queueId, sequence, position, false),
+        settle: (_queueId, _sequence, position) => store.settle(0, 0, position),
       }),
   },
   {
@@ -158,8 +160,7 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     withinSeeds: 20,
     store: (store) =>
       storeWith(store, {
-        settle: (queueId, sequence, position, durable) =>
-          store.settle(queueId, sequence + 1, position, durable),
+        settle: (queueId, sequence, position) => store.settle(queueId, sequence + 1, position),
       }),
   },
   {
@@ -172,8 +173,7 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     withinSeeds: 20,
     store: (store) =>
       storeWith(store, {
-        publish: (message, journaled, others) =>
-          store.publish(message, journaled.slice(0, 1), others + journaled.length - 1),
+        publish: (message, journaled, others) => store.publish(message, journaled.slice(0, 1), others),
       }),
   },
   {
@@ -194,7 +194,7 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
         // Counts each message as needed by one queue less.
         publish(message, journaled, others) {
           const appended = store.publish(message, journaled, others);
-          if (journaled.length > 1) store.settle(0, 0, appended.position, false);
+          if (journaled.length > 1) store.settle(0, 0, appended.position);
           return appended;
         },
       }),

@@ -26,6 +26,10 @@ export class RecordingFileSystem implements FileSystem {
     return this.inner.list(path);
   }
 
+  freeBytes(): Promise<number> {
+    return this.inner.freeBytes();
+  }
+
   rename(from: string, to: string): Promise<void> {
     return this.inner.rename(from, to);
   }

@@ -1,91 +1,178 @@
 import { BrokerError, messageOf } from '../errors.js';
 import { readSnapshot } from './definition-snapshot.js';
 import type { Marked } from './durable-mark.js';
-import type { FileSystem } from './file-system.js';
-import type { StoredEntry } from './message-store.js';
+import type { File, FileSystem } from './file-system.js';
+import { readIndexFile, writeIndexFile } from './index-file.js';
+import type { StoredEntries } from './message-store.js';
+import { PLANTED } from './planted.js';
 import {
+  COMMIT_RECORD_BYTES,
   type Position,
   positionOf,
-  type RawRecord,
-  readCopyIndex,
-  readDefinition,
-  readMove,
-  readPublishIndex,
+  readCommit,
   readRecord,
-  RECORD_HEADER_BYTES,
   RECORD_TYPE,
   segmentOf,
 } from './record.js';
+import { RecoveredQueues } from './recovered-queues.js';
 import {
   decodeSegmentHeader,
   FORMAT_VERSION,
   SEGMENT_HEADER_BYTES,
+  type ReadSegmentHeader,
   segmentFileName,
   segmentNumberOf,
 } from './segment.js';
-
-export interface RecoveredEntry extends StoredEntry {
-  deliveryCount: number;
-  /** Where the body is: the same as `position`, but for a moved message. */
-  readonly bodyPosition: Position;
-}
+import { SegmentIndex, UnknownRecordError } from './segment-index.js';
+import { scanSegment } from './segment-scan.js';
 
 export interface RecoveredSegment {
   readonly number: number;
   /** Bytes that read well, the header included. */
-  bytes: number;
+  readonly bytes: number;
   /** Bytes in the file; more than `bytes` when the tail is torn. */
   readonly fileBytes: number;
-  lastDefinitionSequence: number;
+  readonly lastDefinitionSequence: number;
   /** Messages that its records put into queues, settled or not. */
-  messages: number;
+  readonly messages: number;
+  /** Segments that hold bodies of messages which were moved, and whose records are here. */
+  readonly borrowedFrom: ReadonlySet<number>;
 }
 
 export interface RecoveredJournal {
   readonly segments: RecoveredSegment[];
-  readonly entries: Map<number, Map<number, RecoveredEntry>>;
+  /** Of the last segment, which is written on; undefined when there is none. */
+  readonly lastIndex: SegmentIndex | undefined;
+  readonly lastHeader: ReadSegmentHeader | undefined;
+  readonly entries: Map<number, StoredEntries>;
   readonly definitions: Map<string, unknown>;
   /** The snapshot of definitions reaches up to this sequence. */
   readonly snapshotThrough: number;
-  nextSequence: number;
+  readonly nextSequence: number;
+  /** Indexes that were missing or not to be used, and were made from the segment's records. */
+  readonly indexesRebuilt: number;
+}
+
+interface Source {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  /** Up to here everything was durable, as far as the mark tells. */
+  readonly durableUpTo: Position;
+}
+
+interface FoundSegment {
+  readonly number: number;
+  readonly path: string;
+  readonly fileBytes: number;
+  readonly header: ReadSegmentHeader;
 }
 
 /**
- * Reads a journal directory and changes nothing (J3, J4).
+ * Reads a journal directory and changes nothing in it but segment indexes that it has to make anew, and those only if
+ * `writesIndexes` (J3, J4, J9).
  *
- * The last segment may end in a torn tail, which is left out. A record that does not read is such a tail only if
- * nothing says that it was durable: not the mark, not a later commit record. Anywhere else it is damage, and the
- * promise rejects with JOURNAL_DAMAGED.
+ * Of sealed segments only the index is read. The last segment may end in a torn tail, which is left out. A record
+ * that does not read is such a tail only if nothing says that it was durable: not the mark, not a later commit record.
+ * Anywhere else it is damage, and the promise rejects with JOURNAL_DAMAGED.
  */
 export async function recoverJournal(
   fileSystem: FileSystem,
   directory: string,
   marked: Marked,
+  { writesIndexes }: { readonly writesIndexes: boolean } = { writesIndexes: false },
 ): Promise<RecoveredJournal> {
+  const source = { fileSystem, directory, durableUpTo: marked.position };
   const snapshot = await readSnapshot(fileSystem, directory);
-  const journal: RecoveredJournal = {
-    segments: [],
-    entries: new Map(),
-    definitions: new Map(snapshot.definitions),
-    snapshotThrough: snapshot.through,
-    nextSequence: snapshot.through + 1,
-  };
-  const { position: durableUpTo } = marked;
-  const numbers = await segmentNumbers(fileSystem, directory, marked);
-  for (const number of numbers) {
-    const path = `${directory}/${segmentFileName(number)}`;
-    const buffer = await readWhole(fileSystem, path);
-    const isLast = number === numbers.at(-1);
-    const segment = replaySegment(journal, buffer, { directory, path, number, isLast, durableUpTo });
-    if (segment !== undefined) journal.segments.push(segment);
+  const definitions = new Map(snapshot.definitions);
+  const queues = new RecoveredQueues();
+  const segments: RecoveredSegment[] = [];
+  const found = await findSegments(source, marked);
+  let nextSequence = snapshot.through + 1;
+  let lastIndex: SegmentIndex | undefined;
+  let indexesRebuilt = 0;
+  for (const [i, segment] of found.entries()) {
+    const next = found[i + 1];
+    let bytes = segment.fileBytes;
+    let index = next === undefined ? undefined : await sealedIndex(source, segment, next.header);
+    if (index === undefined) {
+      ({ index, bytes } = await scanned(source, segment, next === undefined));
+      if (next !== undefined) indexesRebuilt++;
+      if (next !== undefined && writesIndexes) {
+        const { number, header } = segment;
+        await writeIndexFile(fileSystem, directory, {
+          number,
+          index,
+          of: { id: header.checksum, end: bytes },
+        });
+      }
+    }
+    queues.add(segment.number, index);
+    define(definitions, snapshot.through, index);
+    nextSequence = Math.max(nextSequence, segment.header.firstSequence, index.lastSequence + 1);
+    segments.push(summaryOf(segment, bytes, index));
+    lastIndex = index;
   }
-  return journal;
+  return {
+    segments,
+    lastIndex,
+    lastHeader: found.at(-1)?.header,
+    entries: queues.finish(),
+    definitions,
+    snapshotThrough: snapshot.through,
+    nextSequence,
+    indexesRebuilt,
+  };
+}
+
+function summaryOf(segment: FoundSegment, bytes: number, index: SegmentIndex): RecoveredSegment {
+  return {
+    number: segment.number,
+    bytes,
+    fileBytes: segment.fileBytes,
+    lastDefinitionSequence: index.lastDefinitionSequence,
+    messages: index.messages,
+    borrowedFrom: new Set([...index.bodyPositions.values()].map(segmentOf)),
+  };
+}
+
+function define(definitions: Map<string, unknown>, snapshotThrough: number, index: SegmentIndex): void {
+  for (const { sequence, key, value } of index.definitions) {
+    if (sequence <= snapshotThrough) continue;
+    if (value === null) definitions.delete(key);
+    else definitions.set(key, value);
+  }
+}
+
+// ---------------------------------------------------------------- which segments there are
+
+async function findSegments(source: Source, marked: Marked): Promise<FoundSegment[]> {
+  const numbers = await segmentNumbers(source, marked);
+  const found: FoundSegment[] = [];
+  for (const number of numbers) {
+    const path = `${source.directory}/${segmentFileName(number)}`;
+    const segment = await withFile(source.fileSystem, path, async (file) => {
+      const fileBytes = await file.size();
+      const head = Buffer.alloc(Math.min(SEGMENT_HEADER_BYTES, fileBytes));
+      await file.read(head, 0);
+      return { head, fileBytes };
+    });
+    const header = decodeSegmentHeader(segment.head, path);
+    if (typeof header === 'string') {
+      // A last segment that was being made when the process ended holds nothing.
+      const isLast = number === numbers.at(-1);
+      if (!isLast || positionOf(number, 0) < source.durableUpTo) throw damaged(path, 0, header);
+      if (await holdsCommit(source, path, number)) throw damaged(path, 0, header);
+      continue;
+    }
+    if (header.number !== number) throw damaged(path, 0, `its header says it is segment ${header.number}`);
+    found.push({ number, path, fileBytes: segment.fileBytes, header });
+  }
+  return found;
 }
 
 async function segmentNumbers(
-  fileSystem: FileSystem,
-  directory: string,
-  { position: durableUpTo, firstSegment }: Marked,
+  { fileSystem, directory, durableUpTo }: Source,
+  { firstSegment }: Marked,
 ): Promise<number[]> {
   const numbers = (await fileSystem.list(directory))
     .map(segmentNumberOf)
@@ -95,213 +182,144 @@ async function segmentNumbers(
   const last = numbers.at(-1) ?? 0;
   if (first > firstSegment && firstSegment > 0) throw missing(directory, firstSegment);
   // Segments go from the oldest on, each removal durable before the next: a gap is a loss.
-  for (let number = first; number < last; number++) {
-    if (!numbers.includes(number)) throw missing(directory, number);
+  for (const [i, number] of numbers.entries()) {
+    if (number !== first + i) throw missing(directory, first + i);
   }
   if (durableUpTo > 0 && segmentOf(durableUpTo) > last) throw missing(directory, segmentOf(durableUpTo));
   return numbers;
 }
 
-function missing(directory: string, number: number): BrokerError {
-  return new BrokerError('JOURNAL_DAMAGED', `${directory}/${segmentFileName(number)} is missing.`, {
-    severity: 'broker',
-    cure: 'Nothing was changed. Put the file back, or restore the directory from a backup.',
-  });
-}
-
-async function readWhole(fileSystem: FileSystem, path: string): Promise<Buffer> {
+async function withFile<R>(
+  fileSystem: FileSystem,
+  path: string,
+  use: (file: File) => Promise<R>,
+): Promise<R> {
   const file = await fileSystem.open(path, 'read');
   try {
-    const buffer = Buffer.allocUnsafe(await file.size());
-    const count = await file.read(buffer, 0);
-    return buffer.subarray(0, count);
+    return await use(file);
   } finally {
     await file.close();
   }
 }
 
-interface SegmentSource {
-  readonly directory: string;
-  readonly path: string;
-  readonly number: number;
-  readonly isLast: boolean;
-  readonly durableUpTo: Position;
-}
+// ---------------------------------------------------------------- what is in a segment
 
-/** Returns undefined for a last segment that was being made when the process ended: it holds nothing. */
-function replaySegment(
-  journal: RecoveredJournal,
-  buffer: Buffer,
-  source: SegmentSource,
-): RecoveredSegment | undefined {
-  const header = decodeSegmentHeader(buffer, source.path);
-  if (typeof header === 'string') {
-    refuseIfDurable(buffer, 0, header, source);
-    return undefined;
-  }
-  if (header.number !== source.number) {
-    throw damaged(source.path, 0, `its header says it is segment ${header.number}`);
-  }
-  refuseIfPreviousIsShort(journal.segments.at(-1), header.previousEnd, source);
-  journal.nextSequence = Math.max(journal.nextSequence, header.firstSequence);
-  const segment = {
-    number: source.number,
-    bytes: 0,
-    fileBytes: buffer.length,
-    lastDefinitionSequence: 0,
-    messages: 0,
-  };
-  let at = SEGMENT_HEADER_BYTES;
-  while (at < buffer.length) {
-    const check = readRecord(buffer, at);
-    if (!check.ok) {
-      refuseIfDurable(buffer, at, check.why, source);
-      break;
-    }
-    replayRecord(journal, segment, check.record, positionOf(source.number, at), source.path);
-    at += check.record.length;
-  }
-  if (at >= buffer.length) refuseIfShort(at, source);
-  segment.bytes = at;
-  return segment;
-}
-
-/** The file before ended where a record ends, but had more when this one was made. */
-function refuseIfPreviousIsShort(
-  previous: RecoveredSegment | undefined,
-  end: number,
-  { directory }: SegmentSource,
-): void {
-  if (previous === undefined || previous.bytes === end) return;
-  throw damaged(
-    `${directory}/${segmentFileName(previous.number)}`,
-    previous.bytes,
-    `it ends here, but had ${end} bytes when the next segment was made`,
-  );
-}
-
-/** The file ends where a record ends, but the mark knows of more. */
-function refuseIfShort(at: number, source: SegmentSource): void {
-  if (source.isLast && positionOf(source.number, at) < source.durableUpTo) {
+/** The index of a sealed segment, from its file; undefined when that can't be used. */
+async function sealedIndex(
+  { fileSystem, directory }: Source,
+  { number, path, fileBytes, header }: FoundSegment,
+  next: ReadSegmentHeader,
+): Promise<SegmentIndex | undefined> {
+  if (fileBytes !== next.previousEnd) {
     throw damaged(
-      source.path,
-      at,
-      `it ends here, but was durable up to offset ${source.durableUpTo - positionOf(source.number, 0)}`,
+      path,
+      Math.min(fileBytes, next.previousEnd),
+      `it has ${fileBytes} bytes, but had ${next.previousEnd} when the next segment was made`,
+    );
+  }
+  return readIndexFile(fileSystem, directory, number, { id: header.checksum, end: fileBytes });
+}
+
+/** Reads all records of a segment; up to a torn tail, if it is the last. */
+async function scanned(
+  source: Source,
+  segment: FoundSegment,
+  isLast: boolean,
+): Promise<{ index: SegmentIndex; bytes: number }> {
+  const { path, number, fileBytes } = segment;
+  const index = new SegmentIndex();
+  let bytes = SEGMENT_HEADER_BYTES;
+  await withFile(source.fileSystem, path, async (file) => {
+    for await (const part of scanSegment(file, { to: fileBytes })) {
+      for (const one of part) {
+        if (!one.ok) {
+          await refuseUnlessTorn(source, segment, { ...one, isLast, file });
+          if (PLANTED.tornTailKept) bytes = fileBytes;
+          return;
+        }
+        addTo(index, one, path);
+        bytes = one.offset + one.record.length;
+      }
+    }
+  });
+  if (isLast && positionOf(number, bytes) < source.durableUpTo) {
+    const durable = source.durableUpTo - positionOf(number, 0);
+    throw damaged(path, bytes, `it ends here, but was durable up to offset ${durable}`);
+  }
+  return { index, bytes };
+}
+
+/** Adds a record to the index. Throws, as BrokerError, for one that this release does not know or can't read. */
+function addTo(
+  index: SegmentIndex,
+  { record, offset }: { readonly record: Parameters<SegmentIndex['add']>[0]; readonly offset: number },
+  path: string,
+): void {
+  try {
+    index.add(record, offset);
+  } catch (error) {
+    // The checksum was right, so the bytes are as written: what is wrong is the writer.
+    if (!(error instanceof UnknownRecordError)) {
+      throw damaged(path, offset, `a record can't be read (${messageOf(error)})`);
+    }
+    throw new BrokerError(
+      'JOURNAL_VERSION',
+      `${path} holds a record of the unknown type ${error.type} at offset ${offset}, which format version ${FORMAT_VERSION} does not have.`,
+      { severity: 'broker', cure: 'Use the release of nestmq that wrote it; nothing was changed.' },
     );
   }
 }
 
-function refuseIfDurable(buffer: Buffer, at: number, why: string, source: SegmentSource): void {
-  const position = positionOf(source.number, at);
-  const torn = source.isLast && source.durableUpTo <= position && !isBeforeCommit(buffer, at, source);
-  if (!torn) throw damaged(source.path, at, why);
+async function refuseUnlessTorn(
+  source: Source,
+  { path, number, fileBytes }: FoundSegment,
+  bad: { readonly offset: number; readonly why: string; readonly isLast: boolean; readonly file: File },
+): Promise<void> {
+  const position = positionOf(number, bad.offset);
+  if (bad.isLast && source.durableUpTo <= position) {
+    const rest = Buffer.allocUnsafe(fileBytes - bad.offset);
+    const count = await bad.file.read(rest, bad.offset);
+    if (!provesDurable(rest.subarray(0, count), number, bad.offset)) return;
+  }
+  throw damaged(path, bad.offset, bad.why);
 }
 
-/** Whether a commit starts after `at`: what is before a commit was durable when it was written. */
-function isBeforeCommit(buffer: Buffer, at: number, { number }: SegmentSource): boolean {
-  for (let from = at + 1; from + RECORD_HEADER_BYTES <= buffer.length; from++) {
-    if (buffer[from + 8] !== RECORD_TYPE.commit || buffer.readUInt32BE(from) !== RECORD_HEADER_BYTES + 8) {
-      continue;
-    }
-    const check = readRecord(buffer, from);
-    if (check.ok && check.record.payload.uint64() === positionOf(number, from)) return true;
+/** Whether a commit among these bytes was written when what starts at `offset` was durable. */
+function provesDurable(rest: Buffer, number: number, offset: number): boolean {
+  for (let at = 1; at + COMMIT_RECORD_BYTES <= rest.length; at++) {
+    if (rest[at + 8] !== RECORD_TYPE.commit || rest.readUInt32BE(at) !== COMMIT_RECORD_BYTES) continue;
+    const check = readRecord(rest, at);
+    if (!check.ok) continue;
+    const { position, durableUpTo } = readCommit(check.record.payload);
+    if (position === positionOf(number, offset + at) && durableUpTo > positionOf(number, offset)) return true;
   }
   return false;
+}
+
+/** Whether a segment without a readable header has a commit: then the header was there, and was durable. */
+function holdsCommit({ fileSystem }: Source, path: string, number: number): Promise<boolean> {
+  return withFile(fileSystem, path, async (file) => {
+    const bytes = Buffer.allocUnsafe(await file.size());
+    const count = await file.read(bytes, 0);
+    return provesDurable(bytes.subarray(0, count), number, 0);
+  });
+}
+
+// ---------------------------------------------------------------- refusing
+
+const CURE =
+  'Nothing was changed. `nestmq check` tells more, `nestmq repair` keeps what can be read; or restore the directory from a backup.';
+
+function missing(directory: string, number: number): BrokerError {
+  return new BrokerError('JOURNAL_DAMAGED', `${directory}/${segmentFileName(number)} is missing.`, {
+    severity: 'broker',
+    cure: `Put the file back. ${CURE}`,
+  });
 }
 
 function damaged(path: string, offset: number, why: string): BrokerError {
   return new BrokerError('JOURNAL_DAMAGED', `${path} is damaged at offset ${offset}: ${why}.`, {
     severity: 'broker',
-    cure: 'Nothing was changed. Restore the directory from a backup, or move it aside to start with an empty one.',
+    cure: CURE,
   });
-}
-
-function replayRecord(
-  journal: RecoveredJournal,
-  segment: RecoveredSegment,
-  record: RawRecord,
-  position: Position,
-  path: string,
-): void {
-  try {
-    applyRecord(journal, segment, record, position);
-  } catch (error) {
-    if (error instanceof BrokerError) throw error;
-    // The checksum was right, so the bytes are as written: what is wrong is the writer.
-    throw damaged(
-      path,
-      position - positionOf(segment.number, 0),
-      `a record can't be read (${messageOf(error)})`,
-    );
-  }
-}
-
-function applyRecord(
-  journal: RecoveredJournal,
-  segment: RecoveredSegment,
-  { type, payload }: RawRecord,
-  position: Position,
-): void {
-  switch (type) {
-    case RECORD_TYPE.commit:
-      return;
-    case RECORD_TYPE.publish: {
-      const { sequence, queueIds } = readPublishIndex(payload);
-      addEntry(journal, queueIds, { sequence, position, bodyPosition: position, deliveryCount: 0 });
-      segment.messages += queueIds.length;
-      return;
-    }
-    case RECORD_TYPE.copy: {
-      const { sequence, queueIds, deliveryCounts } = readCopyIndex(payload);
-      for (const [i, queueId] of queueIds.entries()) {
-        const deliveryCount = deliveryCounts[i] ?? 0;
-        addEntry(journal, [queueId], { sequence, position, bodyPosition: position, deliveryCount });
-      }
-      segment.messages += queueIds.length;
-      return;
-    }
-    case RECORD_TYPE.settle:
-      while (payload.at < payload.end) removeEntry(journal, payload.uint32(), payload.uint64());
-      return;
-    case RECORD_TYPE.requeue: {
-      const entry = journal.entries.get(payload.uint32())?.get(payload.uint64());
-      if (entry !== undefined) entry.deliveryCount = payload.uint32();
-      return;
-    }
-    case RECORD_TYPE.move: {
-      const { sequence, fromQueueId, fromSequence, bodyPosition, queueIds } = readMove(payload);
-      removeEntry(journal, fromQueueId, fromSequence);
-      addEntry(journal, queueIds, { sequence, position, bodyPosition, deliveryCount: 0 });
-      segment.messages += queueIds.length;
-      return;
-    }
-    case RECORD_TYPE.define: {
-      const { sequence, key, value } = readDefinition(payload);
-      segment.lastDefinitionSequence = sequence;
-      journal.nextSequence = Math.max(journal.nextSequence, sequence + 1);
-      if (sequence <= journal.snapshotThrough) return;
-      if (value === null) journal.definitions.delete(key);
-      else journal.definitions.set(key, value);
-      return;
-    }
-    default:
-      throw new BrokerError(
-        'JOURNAL_VERSION',
-        `Segment ${segment.number} holds a record of the unknown type ${type}, which format version ${FORMAT_VERSION} does not have.`,
-        { severity: 'broker', cure: 'Use the release of nestmq that wrote it; nothing was changed.' },
-      );
-  }
-}
-
-function addEntry(journal: RecoveredJournal, queueIds: readonly number[], entry: RecoveredEntry): void {
-  journal.nextSequence = Math.max(journal.nextSequence, entry.sequence + 1);
-  for (const queueId of queueIds) {
-    let entries = journal.entries.get(queueId);
-    if (entries === undefined) journal.entries.set(queueId, (entries = new Map()));
-    entries.set(entry.sequence, queueIds.length === 1 ? entry : { ...entry });
-  }
-}
-
-function removeEntry(journal: RecoveredJournal, queueId: number, sequence: number): void {
-  journal.entries.get(queueId)?.delete(sequence);
 }

@@ -3,7 +3,6 @@ import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import type { File, FileSystem } from './file-system.js';
 import {
-  type MoveRecord,
   offsetOf,
   type Position,
   type RawRecord,
@@ -14,7 +13,7 @@ import {
   RECORD_TYPE,
   segmentOf,
 } from './record.js';
-import { SEGMENT_HEADER_BYTES, segmentFileName } from './segment.js';
+import { segmentFileName } from './segment.js';
 
 /** The first read of a record whose length is not known yet. Bytes. */
 const GUESS_BYTES = 4096;
@@ -42,6 +41,8 @@ export class SegmentReader {
   constructor(
     private readonly fileSystem: FileSystem,
     private readonly directory: string,
+    /** Told where the body of a message lies that was moved and whose own record is at `position`. */
+    private readonly onMoved: (message: Message, position: Position, bodyPosition: Position) => void,
   ) {}
 
   async read(positions: readonly Position[]): Promise<Message[]> {
@@ -54,18 +55,13 @@ export class SegmentReader {
     }
   }
 
-  /** The move record at `position`, which must be one. */
-  async readMove(position: Position): Promise<MoveRecord> {
-    return readMove((await this.#record(await this.#windowOver([position], 0), position)).payload);
-  }
-
   async #read(positions: readonly Position[]): Promise<Message[]> {
     const messages: Message[] = [];
     let window: Window | undefined;
     for (let i = 0; i < positions.length; i++) {
       const position = positions[i] as Position;
       if (window === undefined || !covers(window, position)) window = await this.#windowOver(positions, i);
-      messages.push(await this.#message(await this.#record(window, position)));
+      messages.push(await this.#message(await this.#record(window, position), position));
     }
     return messages;
   }
@@ -113,16 +109,22 @@ export class SegmentReader {
     throw new BrokerError(
       'JOURNAL_DAMAGED',
       `${this.directory}/${segmentFileName(window.segment)} can't be read at offset ${offsetOf(position)}: ${check.why}.`,
-      { severity: 'broker', cure: 'Check the disk; restore the directory from a backup.' },
+      {
+        severity: 'broker',
+        cure: 'Check the disk. `nestmq check` tells more, `nestmq repair` keeps what can be read.',
+      },
     );
   }
 
-  async #message(record: RawRecord): Promise<Message> {
+  async #message(record: RawRecord, position: Position): Promise<Message> {
     if (record.type === RECORD_TYPE.publish) return readPublish(record.payload).message;
     if (record.type === RECORD_TYPE.copy) return readCopy(record.payload).message;
-    const move = readMove(record.payload);
-    const [original] = await this.#read([move.bodyPosition]);
-    return { ...move.message, body: (original as Message).body };
+    const { message: envelope, body, bodyPosition } = readMove(record.payload);
+    if (body !== undefined) return { ...envelope, body };
+    const [original] = await this.#read([bodyPosition]);
+    const message = { ...envelope, body: (original as Message).body };
+    this.onMoved(message, position, bodyPosition);
+    return message;
   }
 
   #segment(number: number): OpenSegment {
@@ -168,49 +170,4 @@ async function closeIfUnused({ file, users }: OpenSegment): Promise<void> {
 function covers(window: Window, position: Position): boolean {
   const at = offsetOf(position) - window.start;
   return segmentOf(position) === window.segment && at >= 0 && at < window.buffer.length;
-}
-
-/** One read of a scan. Bytes. */
-const SCAN_BYTES = 256 * 1024;
-
-/**
- * All records of a sealed segment, in order, read part by part. A record's payload is good until the next is asked for.
- * Throws JOURNAL_DAMAGED at one that does not read.
- */
-export async function* recordsOf(
-  fileSystem: FileSystem,
-  path: string,
-): AsyncGenerator<{ readonly record: RawRecord; readonly offset: number }> {
-  const file = await fileSystem.open(path, 'read');
-  try {
-    const size = await file.size();
-    let offset = SEGMENT_HEADER_BYTES;
-    let bytes = SCAN_BYTES;
-    while (offset < size) {
-      const buffer = Buffer.allocUnsafe(Math.min(bytes, size - offset));
-      await file.read(buffer, offset);
-      bytes = SCAN_BYTES;
-      let at = 0;
-      while (at < buffer.length) {
-        const check = readRecord(buffer, at);
-        if (check.ok) {
-          yield { record: check.record, offset: offset + at };
-          at += check.record.length;
-        } else if (check.needs !== undefined && offset + at + check.needs <= size) {
-          // Cut off by this part only: the next one starts with it.
-          bytes = Math.max(SCAN_BYTES, check.needs);
-          break;
-        } else {
-          throw new BrokerError(
-            'JOURNAL_DAMAGED',
-            `${path} can't be read at offset ${offset + at}: ${check.why}.`,
-            { severity: 'broker', cure: 'Check the disk; restore the directory from a backup.' },
-          );
-        }
-      }
-      offset += at;
-    }
-  } finally {
-    await file.close();
-  }
 }

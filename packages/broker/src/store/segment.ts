@@ -13,13 +13,19 @@ import { BrokerError } from '../errors.js';
  * `previous end`: how many bytes the segment before this one has, so that one that lost its end is noticed (J4).
  */
 export const SEGMENT_HEADER_BYTES = 32;
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 const MAGIC = 'NMQJ';
 
 export interface SegmentHeader {
   readonly number: number;
   readonly firstSequence: number;
   readonly previousEnd: number;
+}
+
+/** A header as it was read. */
+export interface ReadSegmentHeader extends SegmentHeader {
+  /** Of the header: an index says by it which segment it was made for. */
+  readonly checksum: number;
 }
 
 export function segmentFileName(number: number): string {
@@ -47,7 +53,7 @@ export function encodeSegmentHeader({ number, firstSequence, previousEnd }: Segm
  * Returns the header, or in words what is wrong with it. Throws JOURNAL_VERSION when it is whole but of a version
  * that this code does not know: never to be taken for damage.
  */
-export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader | string {
+export function decodeSegmentHeader(buffer: Buffer, file: string): ReadSegmentHeader | string {
   if (buffer.length < SEGMENT_HEADER_BYTES) return 'the file ends inside the segment header';
   if (buffer.toString('latin1', 0, 4) !== MAGIC) return `the file does not start with ${MAGIC}`;
   if (crc32(buffer.subarray(0, 28)) !== buffer.readUInt32BE(28)) {
@@ -65,5 +71,6 @@ export function decodeSegmentHeader(buffer: Buffer, file: string): SegmentHeader
     number: Number(buffer.readBigUInt64BE(8)),
     firstSequence: Number(buffer.readBigUInt64BE(16)),
     previousEnd: buffer.readUInt32BE(24),
+    checksum: buffer.readUInt32BE(28),
   };
 }

@@ -93,6 +93,10 @@ export class SimulatedFileSystem implements FileSystem {
     }
   }
 
+  async freeBytes(): Promise<number> {
+    return Number.MAX_SAFE_INTEGER;
+  }
+
   /** What `kill -9` leaves: every write and every name, synced or not. */
   afterKill(): SimulatedFileSystem {
     return this.#copy(this.#names, (node) => node.data);

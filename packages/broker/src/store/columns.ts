@@ -1,0 +1,54 @@
+/** Numbers in one typed array that grows by doubling: 8 bytes each, whole numbers up to 2^53 exactly. */
+export class NumberColumn {
+  array: Float64Array;
+  length = 0;
+
+  constructor(capacity = 16) {
+    this.array = new Float64Array(capacity);
+  }
+
+  push(value: number): void {
+    if (this.length === this.array.length) this.#grow(this.length + 1);
+    this.array[this.length++] = value;
+  }
+
+  pushAll(values: Float64Array): void {
+    if (this.length + values.length > this.array.length) this.#grow(this.length + values.length);
+    this.array.set(values, this.length);
+    this.length += values.length;
+  }
+
+  #grow(needed: number): void {
+    const grown = new Float64Array(Math.max(needed, this.array.length * 2));
+    grown.set(this.array.subarray(0, this.length));
+    this.array = grown;
+  }
+
+  /** What is in it, without a copy: good until the next push. */
+  values(): Float64Array {
+    return this.array.subarray(0, this.length);
+  }
+}
+
+/** The same for u32: 4 bytes each. */
+export class Uint32Column {
+  array: Uint32Array;
+  length = 0;
+
+  constructor(capacity = 16) {
+    this.array = new Uint32Array(capacity);
+  }
+
+  push(value: number): void {
+    if (this.length === this.array.length) {
+      const grown = new Uint32Array(this.length * 2);
+      grown.set(this.array);
+      this.array = grown;
+    }
+    this.array[this.length++] = value;
+  }
+
+  values(): Uint32Array {
+    return this.array.subarray(0, this.length);
+  }
+}

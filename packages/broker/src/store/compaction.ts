@@ -1,0 +1,157 @@
+import type { Message } from '../message/message.js';
+import { readIndexFile } from './index-file.js';
+import type { FileSystem } from './file-system.js';
+import type { Residents } from './message-store.js';
+import { type Position, positionOf, segmentOf } from './record.js';
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentFileName } from './segment.js';
+import { SegmentIndex } from './segment-index.js';
+import { scanSegment } from './segment-scan.js';
+
+/** A message that is still in queues, and where its record is. */
+export interface Resident {
+  readonly sequence: number;
+  readonly position: Position;
+  readonly queueIds: readonly number[];
+}
+
+export interface CompactionInit {
+  readonly fileSystem: FileSystem;
+  readonly directory: string;
+  readonly residents: Residents;
+  /** Of a segment that is not sealed yet, or whose index is not on the disk yet. */
+  readonly openIndex: (segment: number) => SegmentIndex | undefined;
+  readonly borrowersOf: (segment: number) => readonly number[];
+  readonly read: (positions: readonly Position[]) => Promise<Message[]>;
+  /** Appends the message again, for the queues that still have it at that position, and tells them. */
+  readonly copy: (resident: Resident, message: Message) => void;
+  /** Resolves when what was copied is durable. */
+  readonly durable: () => Promise<void>;
+  /** The store is closing: no more is to be begun. */
+  readonly stopped: () => boolean;
+}
+
+/** Rows looked at in one go: others have their turn after it. */
+const ROWS_PER_TURN = 16_384;
+/** Messages read and copied before what was copied is waited for: publishers share the disk with it. */
+const COPIES_PER_PART = 128;
+const PART_BYTES = 256 * 1024;
+
+/**
+ * Brings what is alive in a segment forward, so that it can go: its own messages, and the bodies in it of messages that
+ * were moved. Part by part, each durable before the next is read: so memory is bounded, and so is the share of the disk.
+ * Returns false when it was stopped before the end.
+ */
+export async function bringForward(init: CompactionInit, segment: number): Promise<boolean> {
+  const own = await indexOf(init, segment);
+  if (!(await copyAll(init, residentsOf(init, segment, own, allRows(own))))) return false;
+  for (const borrower of init.borrowersOf(segment)) {
+    const index = await indexOf(init, borrower);
+    const rows = borrowingRows(index, segment);
+    if (!(await copyAll(init, residentsOf(init, borrower, index, rows)))) return false;
+  }
+  await init.durable();
+  return true;
+}
+
+async function copyAll(init: CompactionInit, residents: AsyncIterable<Resident>): Promise<boolean> {
+  let part: Resident[] = [];
+  for await (const resident of residents) {
+    if (init.stopped()) return false;
+    part.push(resident);
+    if (part.length < COPIES_PER_PART) continue;
+    await copyPart(init, part);
+    part = [];
+  }
+  await copyPart(init, part);
+  return !init.stopped();
+}
+
+/** Large messages are waited for in smaller groups. */
+async function copyPart(init: CompactionInit, part: readonly Resident[]): Promise<void> {
+  // In one go with the question: what is only in memory yet is there as long as a queue has it.
+  const wanted = part.filter((one) => isResident(init.residents, one));
+  if (wanted.length === 0) return;
+  const messages = await init.read(wanted.map(({ position }) => position));
+  let bytes = 0;
+  for (const [i, resident] of wanted.entries()) {
+    const message = messages[i] as Message;
+    init.copy(resident, message);
+    bytes += message.body.length;
+    if (bytes < PART_BYTES) continue;
+    bytes = 0;
+    await init.durable();
+  }
+  await init.durable();
+}
+
+function isResident(residents: Residents, { sequence, position, queueIds }: Resident): boolean {
+  return queueIds.some((queueId) => residents.find(queueId, sequence)?.position === position);
+}
+
+function* allRows(index: SegmentIndex): Generator<number> {
+  for (let row = 0; row < index.sequences.length; row++) yield row;
+}
+
+/** Rows of messages in `index` whose bodies are in `segment`. Both columns of offsets grow. */
+function* borrowingRows(index: SegmentIndex, segment: number): Generator<number> {
+  let row = 0;
+  for (let i = 0; i < index.bodyPositions.length; i++) {
+    if (segmentOf(index.bodyPositions.array[i] as number) !== segment) continue;
+    const offset = index.borrowerOffsets.array[i] as number;
+    while (row < index.offsets.length && (index.offsets.array[row] as number) < offset) row++;
+    for (; index.offsets.array[row] === offset && row < index.offsets.length; row++) yield row;
+  }
+}
+
+/** The messages of these rows that are still in queues: neighbouring rows of one message make one. */
+async function* residentsOf(
+  { residents }: CompactionInit,
+  segment: number,
+  index: SegmentIndex,
+  rows: Iterable<number>,
+): AsyncGenerator<Resident> {
+  let looked = 0;
+  let current: { sequence: number; position: Position; queueIds: number[] } | undefined;
+  for (const row of rows) {
+    if (++looked % ROWS_PER_TURN === 0) await new Promise(setImmediate);
+    const sequence = index.sequences.array[row] as number;
+    const queueId = index.queueIds.array[row] as number;
+    const position = positionOf(segment, index.offsets.array[row] as number);
+    if (residents.find(queueId, sequence)?.position !== position) continue;
+    if (current?.position === position) {
+      current.queueIds.push(queueId);
+      continue;
+    }
+    if (current !== undefined) yield current;
+    current = { sequence, position, queueIds: [queueId] };
+  }
+  if (current !== undefined) yield current;
+}
+
+/** From memory, from its file, or from the records. Rejects with JOURNAL_DAMAGED's words when they do not read. */
+async function indexOf(init: CompactionInit, segment: number): Promise<SegmentIndex> {
+  const open = init.openIndex(segment);
+  if (open !== undefined) return open;
+  const { fileSystem, directory } = init;
+  const path = `${directory}/${segmentFileName(segment)}`;
+  const file = await fileSystem.open(path, 'read');
+  try {
+    const end = await file.size();
+    const head = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    await file.read(head, 0);
+    const header = decodeSegmentHeader(head, path);
+    if (typeof header === 'string') throw new Error(`${path}: ${header}`);
+    const stored = await readIndexFile(fileSystem, directory, segment, { id: header.checksum, end });
+    if (stored !== undefined) return stored;
+    const index = new SegmentIndex();
+    for await (const part of scanSegment(file, { to: end })) {
+      for (const one of part) {
+        if (!one.ok) throw new Error(`${path} can't be read at offset ${one.offset}: ${one.why}`);
+        index.add(one.record, one.offset);
+      }
+    }
+    return index;
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,183 @@
+import { NumberColumn, Uint32Column } from './columns.js';
+import type { StoredEntries } from './message-store.js';
+import { PLANTED } from './planted.js';
+import { positionOf } from './record.js';
+import type { SegmentIndex } from './segment-index.js';
+
+/** What the segments say about one queue, as it was found. */
+class Gathered {
+  readonly sequences: NumberColumn = new NumberColumn();
+  readonly positions: NumberColumn = new NumberColumn();
+  readonly settled: NumberColumn = new NumberColumn();
+  readonly countedSequences: NumberColumn = new NumberColumn();
+  readonly counts: Uint32Column = new Uint32Column();
+  readonly discards: { readonly through: number; readonly kept: readonly number[] }[] = [];
+}
+
+/** Puts together what is in the queues from the segments' indexes, given oldest first (J3). */
+export class RecoveredQueues {
+  readonly #gathered = new Map<number, Gathered>();
+
+  add(segment: number, index: SegmentIndex): void {
+    const base = positionOf(segment, 0);
+    const { sequences, offsets, queueIds, settledSequences, settledQueueIds } = index;
+    for (let i = 0; i < sequences.length; i++) {
+      const queue = this.#of(queueIds.array[i] as number);
+      queue.sequences.push(sequences.array[i] as number);
+      queue.positions.push(base + (offsets.array[i] as number));
+    }
+    for (let i = 0; i < settledSequences.length; i++) {
+      this.#of(settledQueueIds.array[i] as number).settled.push(settledSequences.array[i] as number);
+    }
+    for (let i = 0; i < index.counts.length; i++) {
+      const queue = this.#of(index.countedQueueIds.array[i] as number);
+      queue.countedSequences.push(index.countedSequences.array[i] as number);
+      queue.counts.push(index.counts.array[i] as number);
+    }
+    for (const discard of index.discards) this.#of(discard.queueId).discards.push(discard);
+  }
+
+  #last: { readonly id: number; readonly queue: Gathered } | undefined;
+
+  /** Neighbours are mostly of the same queue. */
+  #of(id: number): Gathered {
+    if (this.#last?.id === id) return this.#last.queue;
+    let queue = this.#gathered.get(id);
+    if (queue === undefined) this.#gathered.set(id, (queue = new Gathered()));
+    this.#last = { id, queue };
+    return queue;
+  }
+
+  /** What is left in each queue, in order of sequence. Queues with nothing are left out. Can be called once. */
+  finish(): Map<number, StoredEntries> {
+    const queues = new Map<number, StoredEntries>();
+    for (const [id, gathered] of this.#gathered) {
+      this.#gathered.delete(id);
+      const entries = entriesOf(gathered);
+      if (entries.length > 0) queues.set(id, entries);
+    }
+    this.#last = undefined;
+    return queues;
+  }
+}
+
+function entriesOf(gathered: Gathered): StoredEntries {
+  const [sequences, positions] = inOrder(gathered.sequences.values(), gathered.positions.values());
+  const settled = gathered.settled.values();
+  if (!isAscending(settled)) settled.sort();
+  let length = 0;
+  let nextSettled = 0;
+  for (let i = 0; i < sequences.length; i++) {
+    const sequence = sequences[i] as number;
+    // Of two places of a message the later one is its copy's.
+    if (sequences[i + 1] === sequence) continue;
+    while (nextSettled < settled.length && (settled[nextSettled] as number) < sequence) nextSettled++;
+    if (settled[nextSettled] === sequence) continue;
+    sequences[length] = sequence;
+    positions[length] = positions[i] as number;
+    length++;
+  }
+  length = discardFrom(sequences, positions, length, gathered.discards);
+  const entries = {
+    length,
+    sequences: sequences.subarray(0, length),
+    positions: positions.subarray(0, length),
+    deliveryCounts: new Uint32Array(length),
+  };
+  for (let i = 0; i < gathered.counts.length; i++) {
+    const at = indexOf(entries.sequences, gathered.countedSequences.array[i] as number);
+    if (at >= 0) entries.deliveryCounts[at] = gathered.counts.array[i] as number;
+  }
+  return entries;
+}
+
+/** Returns how many are left. */
+function discardFrom(
+  sequences: Float64Array,
+  positions: Float64Array,
+  count: number,
+  discards: Gathered['discards'],
+): number {
+  let length = count;
+  for (const { through, kept } of discards) {
+    const keeps = new Set(kept);
+    let left = 0;
+    for (let i = 0; i < length; i++) {
+      const sequence = sequences[i] as number;
+      if (sequence <= through && !keeps.has(sequence)) continue;
+      if (PLANTED.purgeTakesLater && !keeps.has(sequence)) continue;
+      sequences[left] = sequence;
+      positions[left] = positions[i] as number;
+      left++;
+    }
+    length = left;
+  }
+  return length;
+}
+
+function isAscending(values: Float64Array): boolean {
+  for (let i = 1; i < values.length; i++) if ((values[i - 1] as number) > (values[i] as number)) return false;
+  return true;
+}
+
+/** Where `sought` is in ascending values, or -1. */
+function indexOf(values: Float64Array, sought: number): number {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((values[middle] as number) < sought) low = middle + 1;
+    else high = middle;
+  }
+  return values[low] === sought ? low : -1;
+}
+
+/**
+ * Both columns in order of sequence, then of position. As found they are a few runs in order (what was published, and
+ * what each compaction brought forward), which are merged pair by pair: no row becomes an object.
+ */
+function inOrder(sequences: Float64Array, positions: Float64Array): [Float64Array, Float64Array] {
+  let runs = runsOf(sequences);
+  let from: [Float64Array, Float64Array] = [sequences, positions];
+  while (runs.length > 2) {
+    const to: typeof from = [new Float64Array(sequences.length), new Float64Array(sequences.length)];
+    const merged = [0];
+    for (let i = 0; i + 1 < runs.length; i += 2) {
+      const [start, middle, end] = [runs[i], runs[i + 1], runs[i + 2] ?? runs[i + 1]] as number[];
+      mergeRuns(from, to, start as number, middle as number, end as number);
+      merged.push(end as number);
+    }
+    runs = merged;
+    from = to;
+  }
+  return from;
+}
+
+/** Where runs in ascending order start, and the end of the last. */
+function runsOf(values: Float64Array): number[] {
+  const starts = [0];
+  for (let i = 1; i < values.length; i++) {
+    if ((values[i - 1] as number) > (values[i] as number)) starts.push(i);
+  }
+  starts.push(values.length);
+  return starts;
+}
+
+/** Equal sequences keep their order: positions grow from run to run. */
+function mergeRuns(
+  [fromSequences, fromPositions]: [Float64Array, Float64Array],
+  [toSequences, toPositions]: [Float64Array, Float64Array],
+  start: number,
+  middle: number,
+  end: number,
+): void {
+  let left = start;
+  let right = middle;
+  for (let at = start; at < end; at++) {
+    const takeLeft =
+      left < middle && (right >= end || (fromSequences[left] as number) <= (fromSequences[right] as number));
+    const source = takeLeft ? left++ : right++;
+    toSequences[at] = fromSequences[source] as number;
+    toPositions[at] = fromPositions[source] as number;
+  }
+}
