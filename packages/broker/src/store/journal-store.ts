@@ -431,7 +431,8 @@ export class JournalStore implements MessageStore {
       .finally(() => {
         this.#loop = undefined;
         if (this.#failure === undefined && !isEmpty(this.#open)) this.#scheduleSettlements();
-        if (this.#open.waiting.length > 0) this.#scheduleCommit();
+        // What came between its last look and now found it running, and left it to it.
+        if (this.#closed.length > 0 || this.#open.waiting.length > 0) this.#scheduleCommit();
       });
   }
 
@@ -701,7 +702,7 @@ export class JournalStore implements MessageStore {
     this.#loopScheduled = undefined;
     await this.#compaction;
     await this.#loop;
-    if (this.#failure === undefined && !isEmpty(this.#open)) {
+    while (this.#failure === undefined && this.#hasWork()) {
       this.#startLoop();
       await this.#loop;
     }
@@ -709,6 +710,11 @@ export class JournalStore implements MessageStore {
     await this.#file?.close();
     await this.#mark?.close();
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** One loop may have started as the one before ended. */
+  #hasWork(): boolean {
+    return this.#loop !== undefined || this.#closed.length > 0 || !isEmpty(this.#open);
   }
 }
 
