@@ -1,12 +1,14 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
 import { readCommandLine } from './command-line.js';
+import { engineLmdb } from './engine-lmdb.js';
 import type { BenchmarkRun } from './figure.js';
 import { journal } from './journal.js';
 import { nestEmit } from './nest-emit.js';
 
 const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   journal,
+  'engine-lmdb': engineLmdb,
   'nest-emit': nestEmit,
 };
 
