@@ -5,10 +5,12 @@ import { engineLmdb } from './engine-lmdb.js';
 import type { BenchmarkRun } from './figure.js';
 import { journal } from './journal.js';
 import { nestEmit } from './nest-emit.js';
+import { queues } from './queues.js';
 
 const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   journal,
   'engine-lmdb': engineLmdb,
+  queues,
   'nest-emit': nestEmit,
 };
 
