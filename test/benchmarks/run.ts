@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { cpus } from 'node:os';
 import { readCommandLine } from './command-line.js';
 import { engineLmdb } from './engine-lmdb.js';
+import { fanOut } from './fan-out.js';
 import type { BenchmarkRun } from './figure.js';
 import { journal } from './journal.js';
 import { nestEmit } from './nest-emit.js';
@@ -11,6 +12,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   journal,
   'engine-lmdb': engineLmdb,
   queues,
+  'fan-out': fanOut,
   'nest-emit': nestEmit,
 };
 
