@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
 import { readCommandLine } from './command-line.js';
+import { confirmLatency } from './confirm-latency.js';
 import { engineLmdb } from './engine-lmdb.js';
 import { fanOut } from './fan-out.js';
 import type { BenchmarkRun } from './figure.js';
@@ -13,6 +14,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   'engine-lmdb': engineLmdb,
   queues,
   'fan-out': fanOut,
+  'confirm-latency': confirmLatency,
   'nest-emit': nestEmit,
 };
 
