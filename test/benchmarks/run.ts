@@ -8,6 +8,7 @@ import type { BenchmarkRun } from './figure.js';
 import { journal } from './journal.js';
 import { nestEmit } from './nest-emit.js';
 import { queues } from './queues.js';
+import { stuck } from './stuck.js';
 
 const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   journal,
@@ -15,6 +16,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   queues,
   'fan-out': fanOut,
   'confirm-latency': confirmLatency,
+  stuck,
   'nest-emit': nestEmit,
 };
 
