@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
+import { backlog } from './backlog.js';
 import { readCommandLine } from './command-line.js';
 import { confirmLatency } from './confirm-latency.js';
 import { engineLmdb } from './engine-lmdb.js';
@@ -17,6 +18,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   'fan-out': fanOut,
   'confirm-latency': confirmLatency,
   stuck,
+  backlog,
   'nest-emit': nestEmit,
 };
 
