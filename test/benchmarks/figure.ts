@@ -4,9 +4,22 @@ export interface Figure {
   readonly [name: string]: string | number | boolean;
 }
 
+/** What the command line asks for beside the names of scenarios; each scenario has its own defaults. */
+export interface BenchmarkOptions {
+  /** Length of the backlog, in messages. */
+  readonly messages?: number;
+  /** Traffic that goes by a stuck message, in GiB. */
+  readonly gib?: number;
+  /** Body of a message of that traffic, in bytes. */
+  readonly bodyBytes?: number;
+  /** How long each contestant of the open loop is measured, in seconds. */
+  readonly seconds?: number;
+}
+
 export interface BenchmarkRun {
   /** Few, quick rounds: only to show that it still works. */
   readonly smoke: boolean;
+  readonly options: BenchmarkOptions;
   readonly print: (figure: Figure) => void;
 }
 
@@ -27,4 +40,8 @@ export async function secondsOf(work: () => Promise<void>): Promise<number> {
 
 export function rounded(value: number, digits = 0): number {
   return Number(value.toFixed(digits));
+}
+
+export function mib(bytes: number): number {
+  return rounded(bytes / 2 ** 20, 2);
 }

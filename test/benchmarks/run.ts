@@ -1,17 +1,28 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
+import { backlog } from './backlog.js';
+import { readCommandLine } from './command-line.js';
+import { confirmLatency } from './confirm-latency.js';
+import { engineLmdb } from './engine-lmdb.js';
+import { fanOut } from './fan-out.js';
 import type { BenchmarkRun } from './figure.js';
 import { journal } from './journal.js';
 import { nestEmit } from './nest-emit.js';
+import { queues } from './queues.js';
+import { stuck } from './stuck.js';
 
-const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = { journal, 'nest-emit': nestEmit };
+const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
+  journal,
+  'engine-lmdb': engineLmdb,
+  queues,
+  'fan-out': fanOut,
+  'confirm-latency': confirmLatency,
+  stuck,
+  backlog,
+  'nest-emit': nestEmit,
+};
 
-const { values, positionals } = parseArgs({
-  options: { smoke: { type: 'boolean', default: false } },
-  allowPositionals: true,
-});
-const names = positionals.length === 0 ? Object.keys(SCENARIOS) : positionals;
+const { names, smoke, options } = readCommandLine();
 const print: BenchmarkRun['print'] = (figure) => console.log(JSON.stringify(figure));
 
 print({
@@ -19,11 +30,11 @@ print({
   node: process.version,
   cpus: cpus().length,
   cpu: cpus()[0]?.model ?? '',
-  smoke: values.smoke,
+  smoke,
 });
-for (const name of names) {
+for (const name of names.length === 0 ? Object.keys(SCENARIOS) : names) {
   const scenario = SCENARIOS[name];
   if (scenario === undefined)
     throw new Error(`There is no scenario '${name}'. Scenarios are: ${Object.keys(SCENARIOS).join(', ')}.`);
-  await scenario({ smoke: values.smoke, print });
+  await scenario({ smoke, options, print });
 }

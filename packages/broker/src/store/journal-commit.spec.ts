@@ -146,6 +146,35 @@ describe('a commit', () => {
     expect(files.count('sync', '.segment')).toBe(before + 1);
   });
 
+  it('that is full as the loop ends is written, though nothing comes after it', async () => {
+    const { store, disk } = await open({ segmentBytesMax: 1024 * 1024 });
+    const moments = 12;
+    for (let moment = 0; moment < moments; moment++) {
+      store.publish(persistent('before'), [1], 0);
+      await durable(store);
+      for (let tick = 0; tick < moment; tick++) await Promise.resolve();
+      const confirms = Array.from({ length: 4 }, () => {
+        store.publish(persistent(Buffer.alloc(16 * 1024)), [1], 0);
+        return durable(store);
+      });
+      await Promise.all(confirms);
+    }
+    expect(await messagesAfterTheWorst(disk)).toBe(5 * moments);
+    await store.close();
+  });
+
+  it('that is full as the loop ends is written by closing', async () => {
+    for (let moment = 0; moment < 12; moment++) {
+      const { store, disk } = await open({ segmentBytesMax: 1024 * 1024 });
+      store.publish(persistent('before'), [1], 0);
+      await durable(store);
+      for (let tick = 0; tick < moment; tick++) await Promise.resolve();
+      for (let i = 0; i < 4; i++) store.publish(persistent(Buffer.alloc(16 * 1024)), [1], 0);
+      await store.close();
+      expect(await messagesAfterTheWorst(disk)).toBe(5);
+    }
+  });
+
   it('that is not written yet is written by closing', async () => {
     const { store, disk } = await open();
     const { sequence, position } = store.publish(persistent('1'), [1], 0);

@@ -11,7 +11,7 @@ import { writeSnapshot } from './definition-snapshot.js';
 import { DiskWatch } from './disk-watch.js';
 import { DurableMark } from './durable-mark.js';
 import type { FileSystem } from './file-system.js';
-import { indexNumberOf, writeIndexFile } from './index-file.js';
+import { type IndexedSegment, indexNumberOf, writeIndexFile } from './index-file.js';
 import { TransientMessages } from './memory-store.js';
 import type {
   Appended,
@@ -561,16 +561,21 @@ export class JournalStore implements MessageStore {
     if (!this.#open.isEmpty) this.#scheduleSettlements();
   }
 
-  #writeIndex(number: number, of: { readonly id: number; readonly end: number }): void {
-    const { fileSystem, directory } = this.#options;
-    this.#indexing = this.#indexing
-      .then(async () => {
-        const index = this.#indexes.get(number);
-        if (index === undefined || !this.#table.has(number)) return;
-        await writeIndexFile(fileSystem, directory, { number, index, of });
-      })
-      .catch((error: unknown) => this.#trouble(`The index of segment ${number} can't be written`, error))
-      .finally(() => this.#indexes.delete(number));
+  #writeIndex(number: number, of: IndexedSegment): void {
+    const before = this.#indexing;
+    this.#indexing = (async () => {
+      await before;
+      const { fileSystem, directory } = this.#options;
+      const index = this.#indexes.get(number);
+      try {
+        if (index !== undefined && this.#table.has(number)) {
+          await writeIndexFile(fileSystem, directory, { number, index, of });
+        }
+      } catch (error) {
+        this.#trouble(`The index of segment ${number} can't be written`, error);
+      }
+      this.#indexes.delete(number);
+    })();
   }
 
   // ---------------------------------------------------------------- reclaiming

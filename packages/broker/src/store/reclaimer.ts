@@ -124,8 +124,8 @@ export class Reclaimer {
   // ---------------------------------------------------------------- compacting
 
   /**
-   * J7: the journal takes at most twice what is alive in it, and two segments. If it takes more, the oldest segment is
-   * emptied. Always the oldest: so settlements keep outliving their messages (J6), and what has stayed alive for long is
+   * J7: the journal takes at most twice what is alive in it, and two segments. When it takes one segment less than that, the
+   * oldest segment is emptied, while the other fills. Always the oldest: so settlements keep outliving their messages (J6), and what has stayed alive for long is
    * brought behind the settled segments, which then go for nothing.
    */
   #compactIfWorthwhile(): void {
@@ -137,7 +137,7 @@ export class Reclaimer {
     if (oldest.number <= this.#compactedUpTo) return;
     if (this.#compacting !== undefined || this.#compactionRefused || failed() || table.canGo(oldest)) return;
     const { bytes, liveBytes } = table.usage();
-    if (bytes <= 2 * liveBytes + 2 * segmentBytesMax) return;
+    if (bytes <= 2 * liveBytes + segmentBytesMax) return;
     this.#compactingSegment = oldest.number;
     this.#compacting = this.#compact(init, oldest.number)
       .catch((error: unknown) => this.#refuseCompaction(error))
