@@ -12,7 +12,7 @@ import { Exchange, isExchangeType } from './exchange.js';
 import { LIMITS } from './limits.js';
 import type { Message } from './message/message.js';
 import type { Delivery } from './queue/delivery.js';
-import { Queue, type QueueEnvironment } from './queue/queue.js';
+import { Queue, type QueueEnvironment, type RouteByDurability } from './queue/queue.js';
 import type { Appended, Publication, Recovered, Residents } from './store/message-store.js';
 
 /** Where a message went. Not an error: the caller decides what unroutable means. */
@@ -365,7 +365,8 @@ export class Vhost implements Residents {
   }
 }
 
-function byDurability(queues: ReadonlySet<Queue>): { journaled: number[]; others: number } {
+function byDurability(queues: ReadonlySet<Queue>): RouteByDurability {
+  if (queues.size === 1) for (const { alone } of queues) return alone;
   const journaled: number[] = [];
   for (const { init } of queues) if (init.durable) journaled.push(init.id);
   return { journaled, others: queues.size - journaled.length };

@@ -283,6 +283,29 @@ export class ByteReader {
     return this.buffer.toString('utf8', at, at + length);
   }
 
+  /** {@link shortString}; when its bytes are those of `likely`, which costs less to see than to decode, it is that. */
+  likelyShortString(likely: string): string {
+    const { buffer, at } = this;
+    const length = this.uint8();
+    if (length !== likely.length) {
+      this.at = at;
+      return this.shortString();
+    }
+    for (let i = 0; i < length; i++) {
+      const octet = buffer[at + 1 + i] as number;
+      if (octet > 0x7f || octet !== likely.charCodeAt(i)) {
+        this.at = at;
+        return this.shortString();
+      }
+    }
+    this.#take(length);
+    return likely;
+  }
+
+  skip(bytes: number): void {
+    this.#take(bytes);
+  }
+
   longString(): string {
     const length = this.uint32();
     const at = this.#take(length);

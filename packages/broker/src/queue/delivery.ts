@@ -33,7 +33,9 @@ export class Delivery {
 
   /** The message is done with. Durable with the next commit; after a crash before that it comes again. */
   ack(): boolean {
-    return this.#settle(() => this.queue.settle(this.entry));
+    if (!this.#settleOnce()) return false;
+    this.queue.settle(this.entry);
+    return true;
   }
 
   /** Gives the message up, as `basic.reject` without requeue does where there is no dead-letter exchange. */
@@ -43,21 +45,24 @@ export class Delivery {
 
   /** Back to its original place, redelivered. `failed` counts it as an attempt, and that count survives a crash. */
   requeue({ failed }: { readonly failed: boolean }): boolean {
-    return this.#settle(() => this.queue.putBack(this.entry, failed));
+    if (!this.#settleOnce()) return false;
+    this.queue.putBack(this.entry, failed);
+    return true;
   }
 
   /** For moves: settles the delivery if `take`, which takes the message out of the queue, does not throw. */
   settleBy(take: (queue: Queue, entry: ReadyEntry) => void): boolean {
     if (this.#settled) return false;
     take(this.queue, this.entry);
-    return this.#settle(() => this.queue.taken(this.entry));
+    this.#settleOnce();
+    this.queue.taken(this.entry);
+    return true;
   }
 
-  #settle(effect: () => void): boolean {
+  #settleOnce(): boolean {
     if (this.#settled) return false;
     this.#settled = true;
     this.consumer.onSettled(this);
-    effect();
     return true;
   }
 }

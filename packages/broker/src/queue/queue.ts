@@ -26,6 +26,14 @@ export interface QueueEnvironment {
   readonly onReadFailure: (queue: Queue, error: unknown) => void;
 }
 
+/** The queues that a message goes to, as a store wants to know them. */
+export interface RouteByDurability {
+  /** Ids of the durable ones. */
+  readonly journaled: readonly number[];
+  /** How many the others are. */
+  readonly others: number;
+}
+
 interface Loaded {
   readonly entry: ReadyEntry;
   readonly message: Message;
@@ -37,7 +45,7 @@ export class Queue {
   readonly #ready = new ReadyIndex();
   /** Read ahead from the disk: ready, and before everything in the index but what was put back. */
   #loaded: Loaded[] = [];
-  /** Ready, and on their way from the disk; while there are any, nothing is delivered, so that the order holds. */
+  /** Ready, and on their way from the disk; nothing that comes after them is delivered before, so that the order holds. */
   #loading: readonly ReadyEntry[] = [];
   readonly #consumers: Consumer[] = [];
   #nextConsumer = 0;
@@ -46,12 +54,15 @@ export class Queue {
   readonly #unsettled = new Map<number, ReadyEntry>();
   #deleted = false;
   readonly #turn = (): void => this.#deliver();
+  /** How a message is stored that goes to this queue alone. */
+  readonly alone: RouteByDurability;
 
   constructor(
     readonly init: QueueInit,
     environment: QueueEnvironment,
   ) {
     this.#environment = environment;
+    this.alone = init.durable ? { journaled: [init.id], others: 0 } : { journaled: [], others: 1 };
   }
 
   get name(): string {
@@ -208,25 +219,39 @@ export class Queue {
 
   /** The next message, or undefined when there is none or it has yet to come from the disk. */
   #takeMessage(): Loaded | undefined {
-    if (this.#loading.length > 0) return undefined;
+    const coming = this.#loading[0]?.sequence ?? Infinity;
     const first = this.#loaded[0];
-    if (first !== undefined && first.entry.sequence < this.#ready.nextSequence()) return this.#loaded.shift();
+    const next = this.#ready.nextSequence();
+    if (first !== undefined && first.entry.sequence < Math.min(next, coming)) {
+      this.#loaded.shift();
+      this.#readAhead();
+      return first;
+    }
+    if (next >= coming) return undefined;
     const entry = this.#ready.shift();
     if (entry === undefined) return undefined;
     const message = this.#environment.store.peek(entry.position);
     if (message !== undefined) return { entry, message };
-    void this.#load(entry);
+    // One read at a time: what came back and is not in memory waits for the one that is under way.
+    if (this.#loading.length > 0) this.#ready.putBack(entry);
+    else this.#load([entry], first === undefined ? LIMITS.readAheadMessagesMax : 1);
     return undefined;
   }
 
-  /** Reads a batch that starts with `first`. */
-  async #load(first: ReadyEntry): Promise<void> {
-    const entries = [first];
-    const countMax = this.#loaded.length > 0 ? 1 : LIMITS.readAheadMessagesMax;
+  /** While what was read is handed over, the next is read, if it has to be. */
+  #readAhead(): void {
+    if (this.#loading.length > 0 || this.#loaded.length > LIMITS.readAheadMessagesMax / 2) return;
+    const next = this.#ready.nextPosition();
+    if (next === undefined || this.#environment.store.peek(next) !== undefined) return;
+    this.#load([], LIMITS.readAheadMessagesMax);
+  }
+
+  /** Reads what is next, after `entries` and with them up to so many. */
+  #load(entries: ReadyEntry[], countMax: number): void {
     while (entries.length < countMax && this.#ready.length > 0)
       entries.push(this.#ready.shift() as ReadyEntry);
     this.#loading = entries;
-    await this.#read(entries);
+    void this.#read(entries);
   }
 
   async #read(entries: readonly ReadyEntry[]): Promise<void> {

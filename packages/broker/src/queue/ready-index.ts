@@ -78,6 +78,14 @@ export class ReadyIndex {
     return Math.min(this.#returned[0]?.sequence ?? Infinity, this.#headSequence());
   }
 
+  /** Where the next message lies, or undefined. */
+  nextPosition(): Position | undefined {
+    const returned = this.#returned[0];
+    if (returned !== undefined && returned.sequence < this.#headSequence()) return returned.position;
+    const chunk = this.#chunks[this.#firstChunk];
+    return chunk === undefined || chunk.head === chunk.tail ? undefined : chunk.positions[chunk.head];
+  }
+
   shift(): ReadyEntry | undefined {
     if (this.#length === 0) return undefined;
     this.#length--;

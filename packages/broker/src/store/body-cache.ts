@@ -1,53 +1,139 @@
 import type { Message } from '../message/message.js';
 import type { Position } from './record.js';
 
-interface Cached {
-  readonly message: Message;
-  readonly bytes: number;
-  /** Queues that have not settled it yet. */
-  queues: number;
+/** Neighbours in the journal, in order of position. An entry without a message was settled. */
+interface Page {
+  readonly positions: number[];
+  readonly messages: (Message | undefined)[];
+  /** Queues that have not settled each yet. */
+  readonly queues: number[];
+  /** Entries with a message. */
+  held: number;
+  /** Entries up to this one have no message any more. */
+  trimmed: number;
 }
 
+const PAGE_ENTRIES = 256;
 /** What a message costs in memory beside its body. Bytes, estimated. */
 const OVERHEAD_BYTES = 256;
+/** Pages that hold nothing are swept out when there are more of them than this, and than others. */
+const EMPTY_PAGES_MAX = 64;
 
 /**
  * Recently published messages, up to a byte budget, so that consumers who keep up never read the disk (J8). The
  * oldest go first; those not yet written can't go, since they are nowhere else.
+ *
+ * Positions only grow, so pages are found by halving, and nothing is hashed.
  */
 export class BodyCache {
-  readonly #cached = new Map<Position, Cached>();
+  /** In order of position. */
+  #pages: Page[] = [];
+  /** The first position of each page, beside it. */
+  #firsts: number[] = [];
+  #emptyPages = 0;
   #bytes = 0;
 
   constructor(private readonly bytesMax: number) {}
 
+  get pages(): number {
+    return this.#pages.length;
+  }
+
+  /** Positions must grow. */
   add(position: Position, message: Message, queues: number): void {
-    const bytes = message.body.length + OVERHEAD_BYTES;
-    this.#cached.set(position, { message, bytes, queues });
-    this.#bytes += bytes;
+    let page = this.#pages.at(-1);
+    if (page === undefined || page.positions.length === PAGE_ENTRIES) {
+      page = { positions: [], messages: [], queues: [], held: 0, trimmed: 0 };
+      this.#pages.push(page);
+      this.#firsts.push(position);
+    }
+    page.positions.push(position);
+    page.messages.push(message);
+    page.queues.push(queues);
+    page.held++;
+    this.#bytes += message.body.length + OVERHEAD_BYTES;
   }
 
   get(position: Position): Message | undefined {
-    return this.#cached.get(position)?.message;
+    const page = this.#pageOf(position);
+    return page?.messages[placeOf(page.positions, position)];
   }
 
   /** One queue has settled the message at `position`. */
   release(position: Position): void {
-    const cached = this.#cached.get(position);
-    if (cached !== undefined && --cached.queues === 0) this.#drop(position, cached);
+    const page = this.#pageOf(position);
+    if (page === undefined) return;
+    const at = placeOf(page.positions, position);
+    if (at < 0) return;
+    const left = (page.queues[at] as number) - 1;
+    page.queues[at] = left;
+    if (left === 0) this.#remove(page, at);
   }
 
   /** Brings the cache back into its budget. Messages at `writtenUpTo` and above stay. */
   trim(writtenUpTo: Position): void {
-    if (this.#bytes <= this.bytesMax) return;
-    for (const [position, cached] of this.#cached) {
-      if (this.#bytes <= this.bytesMax || position >= writtenUpTo) break;
-      this.#drop(position, cached);
+    let gone = 0;
+    while (gone < this.#pages.length && this.#trimPage(this.#pages[gone] as Page, writtenUpTo)) gone++;
+    if (gone > 0) {
+      this.#pages.splice(0, gone);
+      this.#firsts.splice(0, gone);
+      this.#emptyPages -= gone;
     }
+    if (this.#emptyPages > EMPTY_PAGES_MAX && this.#emptyPages * 2 > this.#pages.length) this.#sweep();
   }
 
-  #drop(position: Position, cached: Cached): void {
-    this.#cached.delete(position);
-    this.#bytes -= cached.bytes;
+  /** Lets messages go from the page's start, as far as the budget wants it; returns whether the page is done with. */
+  #trimPage(page: Page, writtenUpTo: Position): boolean {
+    while (this.#bytes > this.bytesMax && page.trimmed < page.positions.length) {
+      if ((page.positions[page.trimmed] as number) >= writtenUpTo) return false;
+      this.#remove(page, page.trimmed++);
+    }
+    return isDone(page);
   }
+
+  #remove(page: Page, at: number): void {
+    const message = page.messages[at];
+    if (message === undefined) return;
+    page.messages[at] = undefined;
+    page.held--;
+    this.#bytes -= message.body.length + OVERHEAD_BYTES;
+    if (isDone(page)) this.#emptyPages++;
+  }
+
+  #sweep(): void {
+    this.#pages = this.#pages.filter((page) => !isDone(page));
+    this.#firsts = this.#pages.map(({ positions }) => positions[0] as number);
+    this.#emptyPages = 0;
+  }
+
+  #pageOf(position: Position): Page | undefined {
+    const firsts = this.#firsts;
+    let low = 0;
+    let high = firsts.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((firsts[middle] as number) <= position) low = middle + 1;
+      else high = middle;
+    }
+    return this.#pages[low - 1];
+  }
+}
+
+/** Nothing is in it, and nothing more comes into it. */
+function isDone({ held, positions }: Page): boolean {
+  return held === 0 && positions.length === PAGE_ENTRIES;
+}
+
+/** Where `position` is in ascending positions, or -1. */
+function placeOf(positions: readonly number[], position: Position): number {
+  let low = 0;
+  let high = positions.length - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const found = positions[middle] as number;
+    if (found === position) return middle;
+    if (found < position) low = middle + 1;
+    else high = middle - 1;
+  }
+  return -1;
 }

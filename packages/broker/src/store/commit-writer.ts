@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '../clock.js';
 import { systemCodeOf } from '../errors.js';
 import type { Commit } from './commit.js';
 import type { DurableMark } from './durable-mark.js';
@@ -10,6 +11,7 @@ import { rewriteSegment } from './segment-rewrite.js';
 
 export interface CommitWriterInit {
   readonly fileSystem: FileSystem;
+  readonly clock: Clock;
   readonly directory: string;
   readonly mark: DurableMark;
   /** Sequences given from now on are not lower: for the header of a new segment. */
@@ -30,6 +32,11 @@ export interface CommitWriterInit {
 
 /** Writes under way at once: while one is synced the next is written, so that the disk never waits for the loop. */
 const WRITES_AT_ONCE = 2;
+/**
+ * The mark follows so much later. It is a hint, and the commits themselves say nearly as much; writing it waits for the
+ * disk when the disk is busy with the page. Milliseconds.
+ */
+const MARK_DELAY_MS = 50;
 
 /**
  * Writes commits to segment files, in order, and says when each is durable (J1). Two are under way at once; one that is
@@ -51,6 +58,7 @@ export class CommitWriter {
   /** The next segment is being made; nothing is written meanwhile. */
   #rolling = false;
   #failed = false;
+  #markTimer: Timer | undefined;
   #idle: (() => void)[] = [];
 
   constructor(init: CommitWriterInit) {
@@ -157,12 +165,14 @@ export class CommitWriter {
     const last = durable.at(-1);
     if (last === undefined) return;
     this.#durableUpTo = positionOf(last.segment, last.end);
-    this.#writeMark();
     this.pump();
+    this.#markTimer ??= this.#init.clock.setTimer(MARK_DELAY_MS, () => this.#writeMark());
     for (const commit of durable) this.#init.onDurable(commit);
   }
 
   #writeMark(): void {
+    this.#markTimer?.cancel();
+    this.#markTimer = undefined;
     try {
       this.#init.mark.write(this.#durableUpTo);
     } catch (error) {
@@ -259,6 +269,7 @@ export class CommitWriter {
 
   async close(): Promise<void> {
     await Promise.all(this.#underWay);
+    if (this.#markTimer !== undefined) this.#writeMark();
     await this.#file?.close();
   }
 }

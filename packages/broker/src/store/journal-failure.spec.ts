@@ -220,11 +220,13 @@ describe('J5 when the disk fails', () => {
   it('the mark that can not be written costs nothing but a word', async () => {
     const disk = new SimulatedFileSystem();
     const told: Error[] = [];
-    const store = journalOn(disk, { onFailure: (error) => told.push(error) });
+    const clock = new ManualClock();
+    const store = journalOn(disk, { clock, onFailure: (error) => told.push(error) });
     await store.open();
     disk.fault = failing('write', 'EIO', 'durable');
     store.publish(persistent('1'), [1], 0);
     await durable(store);
+    clock.advance(50);
     expect(store.failure).toBeUndefined();
     expect(told.map(({ message }) => message)).toEqual([
       expect.stringContaining("The mark 'durable' can't be"),

@@ -46,7 +46,7 @@ import { recoverJournal, type RecoveredJournal } from './recovery.js';
 import { SEGMENT_HEADER_BYTES, segmentFileName, segmentNumberOf } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
 import { SegmentReader } from './segment-reader.js';
-import { SegmentTable } from './segment-table.js';
+import { type SegmentState, SegmentTable } from './segment-table.js';
 import { assertStorable } from './storable.js';
 
 export interface JournalOptions {
@@ -108,6 +108,9 @@ export class JournalStore implements MessageStore {
   #writer!: CommitWriter;
   #reclaimer!: Reclaimer;
   #open!: Commit;
+  /** Of the open commit's segment. */
+  #index!: SegmentIndex;
+  #openSegment!: SegmentState;
   readonly #spareBuffers: ByteWriter[] = [];
   #writeScheduled: NodeJS.Immediate | undefined;
   #settlementTimer: Timer | undefined;
@@ -182,6 +185,7 @@ export class JournalStore implements MessageStore {
     const { fileSystem, clock, directory, segmentBytesMax } = this.#options;
     const writer = new CommitWriter({
       fileSystem,
+      clock,
       directory,
       mark,
       nextSequence: () => this.#nextSequence,
@@ -470,15 +474,6 @@ export class JournalStore implements MessageStore {
     return positionOf(this.#open.segment, SEGMENT_HEADER_BYTES + at);
   }
 
-  /** Of the segment that is being filled. */
-  get #index(): SegmentIndex {
-    return this.#indexes.get(this.#open.segment) as SegmentIndex;
-  }
-
-  get #openSegment(): ReturnType<SegmentTable['get']> {
-    return this.#table.get(this.#open.segment);
-  }
-
   #keep(position: Position, message: Message, queues: number): void {
     this.#cache.add(position, message, queues);
     const segment = this.#openSegment;
@@ -493,6 +488,8 @@ export class JournalStore implements MessageStore {
       this.#table.add({ number: segment, messages: 0, bytes: start, lastDefinitionSequence: 0 });
     }
     if (!this.#indexes.has(segment)) this.#indexes.set(segment, new SegmentIndex());
+    this.#index = this.#indexes.get(segment) as SegmentIndex;
+    this.#openSegment = this.#table.get(segment);
     return new Commit(segment, start, this.#spareBuffers.pop());
   }
 

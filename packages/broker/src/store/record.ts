@@ -139,6 +139,26 @@ function readEnvelope(from: ByteReader): { queueIds: number[]; message: Omit<Mes
   return { queueIds, message: { exchange, routingKey, properties } };
 }
 
+/** What was decoded last: neighbours in a journal mostly went the same way. */
+let lastExchange = '';
+let lastRoutingKey = '';
+
+/** The message of a publish record, without its sequence and queues. */
+export function readMessage(payload: ByteReader): Message {
+  payload.skip(8);
+  payload.skip(payload.uint16() * 4);
+  const exchange = (lastExchange = payload.likelyShortString(lastExchange));
+  const routingKey = (lastRoutingKey = payload.likelyShortString(lastRoutingKey));
+  const properties = readProperties(payload.slice(payload.uint32()));
+  return { exchange, routingKey, properties, body: payload.bytes(payload.end - payload.at) };
+}
+
+/** The message of a copy record. */
+export function readCopiedMessage(payload: ByteReader): Message {
+  payload.skip(payload.uint16() * 4);
+  return readMessage(payload);
+}
+
 export function readPublish(payload: ByteReader): PublishRecord {
   const sequence = payload.uint64();
   const { queueIds, message } = readEnvelope(payload);

@@ -6,9 +6,9 @@ import {
   offsetOf,
   type Position,
   type RawRecord,
-  readCopy,
+  readCopiedMessage,
+  readMessage,
   readMove,
-  readPublish,
   readRecord,
   RECORD_TYPE,
   segmentOf,
@@ -61,7 +61,9 @@ export class SegmentReader {
     for (let i = 0; i < positions.length; i++) {
       const position = positions[i] as Position;
       if (window === undefined || !covers(window, position)) window = await this.#windowOver(positions, i);
-      messages.push(await this.#message(await this.#record(window, position), position));
+      const check = readRecord(window.buffer, offsetOf(position) - window.start);
+      const record = check.ok ? check.record : await this.#record(window, position);
+      messages.push(messageIn(record) ?? (await this.#moved(record, position)));
     }
     return messages;
   }
@@ -116,9 +118,7 @@ export class SegmentReader {
     );
   }
 
-  async #message(record: RawRecord, position: Position): Promise<Message> {
-    if (record.type === RECORD_TYPE.publish) return readPublish(record.payload).message;
-    if (record.type === RECORD_TYPE.copy) return readCopy(record.payload).message;
+  async #moved(record: RawRecord, position: Position): Promise<Message> {
     const { message: envelope, body, bodyPosition } = readMove(record.payload);
     if (body !== undefined) return { ...envelope, body };
     const [original] = await this.#read([bodyPosition]);
@@ -156,6 +156,12 @@ export class SegmentReader {
     await Promise.allSettled(this.#reading);
     for (const number of this.#open.keys()) await this.forget(number);
   }
+}
+
+/** The message, if it lies in the record as a whole. */
+function messageIn({ type, payload }: RawRecord): Message | undefined {
+  if (type === RECORD_TYPE.publish) return readMessage(payload);
+  return type === RECORD_TYPE.copy ? readCopiedMessage(payload) : undefined;
 }
 
 /** A file that could not be opened needs no closing: whoever wanted to read it has the error. */
