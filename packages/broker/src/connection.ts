@@ -120,11 +120,16 @@ export class Connection {
    * Routes and stores the message. `onDurable` is called once, later: without an error when the message is in all
    * its durable queues on the disk (J1), or there is nothing to store; that is RabbitMQ's publisher confirm.
    *
-   * Throws BLOCKED while the disk is nearly full (see {@link unblocked}), STORE_FAILED while it does not work.
+   * Throws BLOCKED while the disk is nearly full (see {@link unblocked}), unless `settles`: it is a part of settling
+   * a delivery, which goes on. Throws STORE_FAILED while the disk does not work.
    */
-  publish(message: Message, onDurable?: DurableCallback): PublishOutcome {
+  publish(
+    message: Message,
+    onDurable?: DurableCallback,
+    { settles = false }: { readonly settles?: boolean } = {},
+  ): PublishOutcome {
     this.#assertOpen();
-    this.#gate.assertOpen();
+    if (!settles) this.#gate.assertOpen();
     const outcome = this.#vhost.publish(message);
     if (onDurable !== undefined) this.#store.whenDurable(onDurable);
     return outcome;

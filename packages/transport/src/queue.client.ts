@@ -13,7 +13,7 @@ import {
 } from './envelope.js';
 import type { Link, LinkDelivery, PublishCallback } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { NoHandlerException, QueueClosedException } from './queue.exceptions.js';
+import { QueueClosedException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 
 type PacketWithMetadata = ReadPacket & { readonly metadata?: unknown };
@@ -165,12 +165,12 @@ export class QueueClient extends ClientProxy {
         metadata: packet.metadata,
       });
       this.routingMap.set(correlationId, callback);
-      const outcome = link.publish(message, (error) => {
+      const onPublished = (error?: Error): void => {
         if (error === undefined) return;
         forget();
         callback({ err: error });
-      });
-      if (outcome === 'unroutable') throw new NoHandlerException(pattern);
+      };
+      link.publish(message, onPublished, { mandatory: true });
     } catch (error) {
       forget();
       callback({ err: error });

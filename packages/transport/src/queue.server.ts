@@ -369,7 +369,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       body: delivery.message.body,
     };
     await new Promise<void>((resolve, reject) => {
-      this.#requireLink().publish(letter, (failure) => (failure === undefined ? resolve() : reject(failure)));
+      const onDurable = (failure?: Error): void => (failure === undefined ? resolve() : reject(failure));
+      this.#requireLink().publish(letter, onDurable, { settles: true });
     });
   }
 
@@ -453,9 +454,10 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     if (replyTo === undefined) return;
     const link = this.#requireLink();
     const publish = (as: string, value: unknown): void => {
-      link.publish(replyMessage(replyTo, correlationId, as, value), (error) => {
+      const onDurable = (error?: Error): void => {
         if (error !== undefined) this.#report(error);
-      });
+      };
+      link.publish(replyMessage(replyTo, correlationId, as, value), onDurable, { settles: true });
     };
     try {
       publish(type, data);

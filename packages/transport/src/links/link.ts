@@ -31,6 +31,13 @@ export interface Subscription {
 /** Called once. `error` is NoHandlerException when a mandatory message had nowhere to go. */
 export type PublishCallback = (error?: Error) => void;
 
+export interface PublishOptions {
+  /** A message that goes nowhere is an error: `done` is called with NoHandlerException. @default false */
+  readonly mandatory?: boolean;
+  /** It is a part of settling a delivery (a reply, a dead letter): it goes on while publishers wait. @default false */
+  readonly settles?: boolean;
+}
+
 /** The transport's way to a broker. The same contract, whatever the URL. */
 export interface Link {
   /** A durable topic exchange. Resolves when it is durable. */
@@ -42,9 +49,14 @@ export interface Link {
   bindQueue(queue: string, exchange: string, key: string): Promise<void>;
   /**
    * `done` is called when the message is on the disk in every durable queue that it went to. A message that goes
-   * nowhere is done at once, with `'unroutable'` returned.
+   * nowhere is done at once, with `'unroutable'` returned. While the broker blocks publishers the message waits, in
+   * order, with `'waiting'` returned; when too many wait already, it throws BLOCKED.
    */
-  publish(message: Message, done: PublishCallback): 'routed' | 'unroutable';
+  publish(
+    message: Message,
+    done: PublishCallback,
+    options?: PublishOptions,
+  ): 'routed' | 'unroutable' | 'waiting';
   consume(queue: string, options: ConsumeOptions): Promise<Subscription>;
   /**
    * Settles a delivery by publishing its body elsewhere: never lost, never in both places. Rejects, with the delivery
