@@ -1,0 +1,6 @@
+import { applicationPhase } from './application-phase.js';
+import type { Phase } from './phase.js';
+
+export const PHASES: Readonly<Record<string, Phase>> = {
+  application: applicationPhase,
+};
