@@ -1,8 +1,10 @@
 import { applicationPhase } from './application-phase.js';
+import { compactionPhase } from './compaction-phase.js';
 import type { Phase } from './phase.js';
 import { rollPhase } from './roll-phase.js';
 
 export const PHASES: Readonly<Record<string, Phase>> = {
   application: applicationPhase,
   roll: rollPhase,
+  compaction: compactionPhase,
 };
