@@ -1,5 +1,6 @@
 import { applicationPhase } from './application-phase.js';
 import { compactionPhase } from './compaction-phase.js';
+import { fullDiskPhase } from './full-disk-phase.js';
 import type { Phase } from './phase.js';
 import { recoveryPhase } from './recovery-phase.js';
 import { rollPhase } from './roll-phase.js';
@@ -9,4 +10,5 @@ export const PHASES: Readonly<Record<string, Phase>> = {
   roll: rollPhase,
   compaction: compactionPhase,
   recovery: recoveryPhase,
+  'full-disk': fullDiskPhase,
 };
