@@ -1,4 +1,5 @@
-// `npm run crash -- --kills N --seed S`: sets up, then kills a working application again and again.
+// `npm run crash -- --kills N --seed S [--phase NAME]`: sets up, then kills a working application, and the engine in
+// every phase of its store's life, again and again.
 import { node, setUp } from './setup.mjs';
 
 setUp();

@@ -14,9 +14,9 @@ afterEach(() => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** The application of the crash loop, in a process of its own. */
+/** The application of the phase `application`, in a process of its own. */
 function start(mode: string): ChildProcess {
-  return spawn(process.execPath, [resolve('test/dist/crash/worker.js'), directory, mode], {
+  return spawn(process.execPath, [resolve('test/dist/crash/application-worker.js'), directory, mode], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }

@@ -32,56 +32,68 @@ export interface CompactionInit {
 
 /** Rows looked at in one go: others have their turn after it. */
 const ROWS_PER_TURN = 16_384;
-/** Messages read and copied before what was copied is waited for: publishers share the disk with it. */
+/** Messages read in one go. */
 const COPIES_PER_PART = 128;
-const PART_BYTES = 256 * 1024;
+/** What was copied is waited for after so much: publishers share the disk with it, and memory is bounded. Bytes. */
+const COPIED_BYTES_MAX = 256 * 1024;
 
 /**
- * Brings what is alive in a segment forward, so that it can go: its own messages, and the bodies in it of messages that
- * were moved. Part by part, each durable before the next is read: so memory is bounded, and so is the share of the disk.
- * Returns false when it was stopped before the end.
+ * Brings what is alive in the oldest segments forward, so that they can go: their own messages, and the bodies in them of
+ * messages that were moved. Part by part: so memory is bounded, and so is the share of the disk. Resolves when all
+ * of it is durable; with false when it was stopped before the end.
  */
-export async function bringForward(init: CompactionInit, segment: number): Promise<boolean> {
-  const own = await indexOf(init, segment);
-  if (!(await copyAll(init, residentsOf(init, segment, own, allRows(own))))) return false;
-  for (const borrower of init.borrowersOf(segment)) {
+export async function bringForward(init: CompactionInit, segments: readonly number[]): Promise<boolean> {
+  const copying = new Copying(init);
+  const leaving = new Set(segments);
+  for (const segment of segments) {
+    const own = await indexOf(init, segment);
+    if (!(await copying.all(residentsOf(init, segment, own, allRows(own))))) return false;
+  }
+  const borrowers = new Set(segments.flatMap((segment) => init.borrowersOf(segment)));
+  for (const borrower of borrowers) {
+    if (leaving.has(borrower)) continue;
     const index = await indexOf(init, borrower);
-    const rows = borrowingRows(index, segment);
-    if (!(await copyAll(init, residentsOf(init, borrower, index, rows)))) return false;
+    const rows = borrowingRows(index, leaving);
+    if (!(await copying.all(residentsOf(init, borrower, index, rows)))) return false;
   }
   await init.durable();
   return true;
 }
 
-async function copyAll(init: CompactionInit, residents: AsyncIterable<Resident>): Promise<boolean> {
-  let part: Resident[] = [];
-  for await (const resident of residents) {
-    if (init.stopped()) return false;
-    part.push(resident);
-    if (part.length < COPIES_PER_PART) continue;
-    await copyPart(init, part);
-    part = [];
-  }
-  await copyPart(init, part);
-  return !init.stopped();
-}
+class Copying {
+  #bytesSinceDurable = 0;
 
-/** Large messages are waited for in smaller groups. */
-async function copyPart(init: CompactionInit, part: readonly Resident[]): Promise<void> {
-  // In one go with the question: what is only in memory yet is there as long as a queue has it.
-  const wanted = part.filter((one) => isResident(init.residents, one));
-  if (wanted.length === 0) return;
-  const messages = await init.read(wanted.map(({ position }) => position));
-  let bytes = 0;
-  for (const [i, resident] of wanted.entries()) {
-    const message = messages[i] as Message;
-    init.copy(resident, message);
-    bytes += message.body.length;
-    if (bytes < PART_BYTES) continue;
-    bytes = 0;
-    await init.durable();
+  constructor(private readonly init: CompactionInit) {}
+
+  /** Returns whether it was not stopped. */
+  async all(residents: AsyncIterable<Resident>): Promise<boolean> {
+    let part: Resident[] = [];
+    for await (const resident of residents) {
+      if (this.init.stopped()) return false;
+      part.push(resident);
+      if (part.length < COPIES_PER_PART) continue;
+      await this.#part(part);
+      part = [];
+    }
+    await this.#part(part);
+    return !this.init.stopped();
   }
-  await init.durable();
+
+  async #part(part: readonly Resident[]): Promise<void> {
+    const { residents, read, copy, durable } = this.init;
+    // In one go with the question: what is only in memory yet is there as long as a queue has it.
+    const wanted = part.filter((one) => isResident(residents, one));
+    if (wanted.length === 0) return;
+    const messages = await read(wanted.map(({ position }) => position));
+    for (const [i, resident] of wanted.entries()) {
+      const message = messages[i] as Message;
+      copy(resident, message);
+      this.#bytesSinceDurable += message.body.length;
+      if (this.#bytesSinceDurable < COPIED_BYTES_MAX) continue;
+      this.#bytesSinceDurable = 0;
+      await durable();
+    }
+  }
 }
 
 function isResident(residents: Residents, { sequence, position, queueIds }: Resident): boolean {
@@ -92,11 +104,11 @@ function* allRows(index: SegmentIndex): Generator<number> {
   for (let row = 0; row < index.sequences.length; row++) yield row;
 }
 
-/** Rows of messages in `index` whose bodies are in `segment`. Both columns of offsets grow. */
-function* borrowingRows(index: SegmentIndex, segment: number): Generator<number> {
+/** Rows of messages in `index` whose bodies are in one of `segments`. Both columns of offsets grow. */
+function* borrowingRows(index: SegmentIndex, segments: ReadonlySet<number>): Generator<number> {
   let row = 0;
   for (let i = 0; i < index.bodyPositions.length; i++) {
-    if (segmentOf(index.bodyPositions.array[i] as number) !== segment) continue;
+    if (!segments.has(segmentOf(index.bodyPositions.array[i] as number))) continue;
     const offset = index.borrowerOffsets.array[i] as number;
     while (row < index.offsets.length && (index.offsets.array[row] as number) < offset) row++;
     for (; index.offsets.array[row] === offset && row < index.offsets.length; row++) yield row;

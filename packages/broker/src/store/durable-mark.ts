@@ -3,52 +3,86 @@ import { systemCodeOf } from '../errors.js';
 import type { File, FileSystem } from './file-system.js';
 import type { Position } from './record.js';
 
-const MARK_BYTES = 20;
+const SLOT_BYTES = 20;
+/** Two slots, each in a sector of its own: a write that is torn spoils one of them. */
+const SLOT_OFFSETS = [0, 512] as const;
+const MARK_BYTES = 532;
 
 export interface Marked {
   readonly position: Position;
-  /** Segments from this one on are there, unless something was lost. */
+  /** Segments from this one on are there, unless something was lost; those before it are done with. */
   readonly firstSegment: number;
 }
 
+const NOTHING_MARKED: Marked = { position: 0, firstSegment: 0 };
+
+/** What a mark file says: the better of its two slots. A file that is cut or spoilt says less, or nothing. */
+export function decodeMark(bytes: Buffer): Marked {
+  let best = NOTHING_MARKED;
+  for (const at of SLOT_OFFSETS) {
+    const slot = bytes.subarray(at, at + SLOT_BYTES);
+    if (slot.length < SLOT_BYTES || crc32(slot.subarray(0, 16)) !== slot.readUInt32BE(16)) continue;
+    const marked = {
+      position: Number(slot.readBigUInt64BE(0)),
+      firstSegment: Number(slot.readBigUInt64BE(8)),
+    };
+    if (marked.position > best.position || marked.firstSegment > best.firstSegment) best = marked;
+  }
+  return best;
+}
+
 /**
- * How far the journal is durable, written after each fdatasync and never waited for: position u64, number of the
- * oldest segment u64, CRC-32 u32.
+ * How far the journal is durable, and which segment is the oldest that is needed: in each slot a position u64, a
+ * segment's number u64, the CRC-32 of these 16 bytes u32.
  *
- * It tells a torn tail from damage: bytes above the mark may be anything after a crash, bytes below it were on the
- * disk, so if they do not read, something was lost and must be said (J4). The mark may be behind the truth (a power
- * cut may lose it), never ahead of it. The oldest segment is the one thing that is waited for, before one is removed:
- * so that a segment that was removed by somebody else is missed.
+ * The position is a hint, written when there is time and never waited for. It tells a torn tail from damage: bytes above it
+ * may be anything after a crash, bytes below it were on the disk, so if they do not read, something was lost and must be
+ * said (J4). It may be behind the truth (a power cut may lose it), never ahead of it. The oldest segment is waited
+ * for, in both slots, before older ones are removed: so it does not matter which of their names a power cut brings back, and
+ * a segment that was removed by somebody else is missed.
  */
 export class DurableMark {
-  readonly #bytes = Buffer.alloc(MARK_BYTES);
-  firstSegment: number = 0;
+  readonly #bytes = Buffer.alloc(SLOT_BYTES);
+  #slot = 0;
 
-  private constructor(private readonly file: File) {}
+  private constructor(
+    private readonly file: File,
+    private marked: Marked,
+  ) {}
 
   static async open(fileSystem: FileSystem, path: string): Promise<{ mark: DurableMark; marked: Marked }> {
     const file = await openOrCreate(fileSystem, path);
     const bytes = Buffer.alloc(MARK_BYTES);
-    const count = await file.read(bytes, 0);
-    const valid = count === MARK_BYTES && crc32(bytes.subarray(0, 16)) === bytes.readUInt32BE(16);
-    const marked = {
-      position: valid ? Number(bytes.readBigUInt64BE(0)) : 0,
-      firstSegment: valid ? Number(bytes.readBigUInt64BE(8)) : 0,
-    };
-    return { mark: new DurableMark(file), marked };
+    const marked = decodeMark(bytes.subarray(0, await file.read(bytes, 0)));
+    return { mark: new DurableMark(file, marked), marked };
   }
 
+  get firstSegment(): number {
+    return this.marked.firstSegment;
+  }
+
+  /** Notes how far the journal is durable, in one of the slots. Throws what the system throws. */
   write(position: Position): void {
-    this.#bytes.writeUInt32BE(Math.floor(position / 2 ** 32), 0);
-    this.#bytes.writeUInt32BE(position % 2 ** 32, 4);
-    this.#bytes.writeUInt32BE(Math.floor(this.firstSegment / 2 ** 32), 8);
-    this.#bytes.writeUInt32BE(this.firstSegment % 2 ** 32, 12);
-    this.#bytes.writeUInt32BE(crc32(this.#bytes.subarray(0, 16)), 16);
-    this.file.writeNow(this.#bytes, 0);
+    this.marked = { ...this.marked, position };
+    this.#writeSlot();
   }
 
-  sync(): Promise<void> {
-    return this.file.sync();
+  /** Resolves when both slots say, on the disk, that segments before `number` are done with. */
+  async forgetBefore(number: number): Promise<void> {
+    this.marked = { ...this.marked, firstSegment: number };
+    this.#writeSlot();
+    this.#writeSlot();
+    await this.file.sync();
+  }
+
+  #writeSlot(): void {
+    const { position, firstSegment } = this.marked;
+    const bytes = this.#bytes;
+    bytes.writeBigUInt64BE(BigInt(position), 0);
+    bytes.writeBigUInt64BE(BigInt(firstSegment), 8);
+    bytes.writeUInt32BE(crc32(bytes.subarray(0, 16)), 16);
+    this.file.writeNow(bytes, SLOT_OFFSETS[this.#slot as 0 | 1]);
+    this.#slot = 1 - this.#slot;
   }
 
   async close(): Promise<void> {

@@ -168,7 +168,9 @@ export class JournalStore implements MessageStore {
     const { mark, marked } = await DurableMark.open(fileSystem, `${directory}/durable`);
     this.#mark = mark;
     try {
-      const journal = await recoverJournal(fileSystem, directory, marked, { writesIndexes: true });
+      const journal = await recoverJournal(fileSystem, directory, marked, (number, index, of) =>
+        this.#writeIndexOf(number, index, of),
+      );
       this.#makeParts(mark);
       this.#adopt(journal);
       await this.#openLastSegment(journal);
@@ -205,7 +207,6 @@ export class JournalStore implements MessageStore {
       table: this.#table,
       reader: this.#reader,
       mark,
-      durableUpTo: () => writer.durableUpTo,
       writtenSegment: () => writer.segment,
       snapshotThrough: () => this.#snapshotThrough,
       snapshot: () => this.#snapshot(),
@@ -229,7 +230,7 @@ export class JournalStore implements MessageStore {
   async #openLastSegment({ segments, lastIndex, lastHeader }: RecoveredJournal): Promise<void> {
     const { fileSystem, directory } = this.#options;
     const last = segments.at(-1);
-    await this.#removeUnfinished(last?.number ?? 0);
+    await this.#removeUnfinished();
     if (last === undefined || lastHeader === undefined) {
       await this.#writer.begin(1);
     } else {
@@ -240,20 +241,22 @@ export class JournalStore implements MessageStore {
       await file.sync();
     }
     const { segment, durableUpTo } = this.#writer;
-    this.#mark.firstSegment = segments[0]?.number ?? segment;
+    if (this.#mark.firstSegment === 0) await this.#mark.forgetBefore(segments[0]?.number ?? segment);
     this.#mark.write(durableUpTo);
     if (lastIndex !== undefined) this.#indexes.set(segment, lastIndex);
     this.#open = this.#newCommit(segment, offsetOf(durableUpTo));
   }
 
   /** Files that belong to no segment hold nothing: the process ended while they were made, or removed. */
-  async #removeUnfinished(lastNumber: number): Promise<void> {
+  async #removeUnfinished(): Promise<void> {
     const { fileSystem, directory } = this.#options;
     for (const name of await fileSystem.list(directory)) {
       const indexed = indexNumberOf(name);
       const orphaned = indexed !== undefined && !this.#table.has(indexed);
-      const unfinished = (segmentNumberOf(name) ?? 0) > lastNumber || name.endsWith('.segment.new');
-      if (orphaned || unfinished) await fileSystem.remove(`${directory}/${name}`);
+      const number = segmentNumberOf(name);
+      const unfinished = number !== undefined && !this.#table.has(number);
+      if (orphaned || unfinished || name.endsWith('.segment.new'))
+        await fileSystem.remove(`${directory}/${name}`);
     }
     await fileSystem.syncDirectory(directory);
   }
@@ -562,17 +565,20 @@ export class JournalStore implements MessageStore {
     const before = this.#indexing;
     this.#indexing = (async () => {
       await before;
-      const { fileSystem, directory } = this.#options;
       const index = this.#indexes.get(number);
-      try {
-        if (index !== undefined && this.#table.has(number)) {
-          await writeIndexFile(fileSystem, directory, { number, index, of });
-        }
-      } catch (error) {
-        this.#trouble(`The index of segment ${number} can't be written`, error);
-      }
+      if (index !== undefined && this.#table.has(number)) await this.#writeIndexOf(number, index, of);
       this.#indexes.delete(number);
     })();
+  }
+
+  /** An index that can't be written is made anew at the next opening. */
+  async #writeIndexOf(number: number, index: SegmentIndex, of: IndexedSegment): Promise<void> {
+    const { fileSystem, directory } = this.#options;
+    try {
+      await writeIndexFile(fileSystem, directory, { number, index, of });
+    } catch (error) {
+      this.#trouble(`The index of segment ${number} can't be written`, error);
+    }
   }
 
   // ---------------------------------------------------------------- reclaiming

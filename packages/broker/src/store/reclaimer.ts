@@ -4,7 +4,6 @@ import type { DurableMark } from './durable-mark.js';
 import type { FileSystem } from './file-system.js';
 import { indexFileName, removeIfThere } from './index-file.js';
 import { PLANTED } from './planted.js';
-import type { Position } from './record.js';
 import { segmentFileName } from './segment.js';
 import type { SegmentReader } from './segment-reader.js';
 import type { SegmentState, SegmentTable } from './segment-table.js';
@@ -17,7 +16,6 @@ export interface ReclaimerInit {
   readonly table: SegmentTable;
   readonly reader: SegmentReader;
   readonly mark: DurableMark;
-  readonly durableUpTo: () => Position;
   /** The segment that is written to; it and later ones stay. */
   readonly writtenSegment: () => number;
   /** Definitions are in the snapshot up to this sequence. */
@@ -34,13 +32,16 @@ export interface ReclaimerInit {
 /** After trouble with the disk, removing is tried again this much later. Milliseconds. */
 const PAUSE_MS = 30_000;
 
+/** Small segments are emptied together, up to so much: each time some commits are waited for. Bytes. */
+const COMPACTED_BYTES_MAX = 4 * 1024 * 1024;
+
 /** Gives disk back: removes settled segments from the oldest on, and empties mostly settled ones (J6, J7). */
 export class Reclaimer {
   readonly #init: ReclaimerInit;
   #removing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
-  /** The segment that is being emptied: not removed before that has ended. */
-  #compactingSegment = 0;
+  /** The last of the segments that are being emptied: they are not removed before that has ended. */
+  #compactingUpTo = 0;
   /** Segments up to this number were emptied: what is counted in them still is settled, but not durably yet. */
   #compactedUpTo = 0;
   #compactions = 0;
@@ -60,13 +61,13 @@ export class Reclaimer {
 
   /** A body in this segment may not be referred to by new records: it is about to go. */
   isLeaving(segment: number): boolean {
-    return segment === this.#compactingSegment;
+    return segment <= this.#compactingUpTo;
   }
 
   /** Looks whether something can be given back, and does it in the background. Never throws. */
   look(): void {
     if (this.#closed || this.#paused !== undefined) return;
-    if (this.#removing === undefined && this.#removable() !== undefined) {
+    if (this.#removing === undefined && this.#canRemove()) {
       this.#removing = this.#removeAll()
         .catch((error: unknown) => this.#pause('Settled segments', error))
         .finally(() => (this.#removing = undefined));
@@ -86,38 +87,45 @@ export class Reclaimer {
 
   // ---------------------------------------------------------------- removing
 
-  #removable(): SegmentState | undefined {
+  #canRemove(): boolean {
+    const { oldest } = this.#init.table;
+    return PLANTED.settlementDroppedEarly || (oldest !== undefined && this.#removable().length > 0);
+  }
+
+  /** Segments that can go now: the oldest, and those after it without a gap. */
+  #removable(): SegmentState[] {
     const { table, writtenSegment } = this.#init;
+    const removable: SegmentState[] = [];
     for (const segment of table.all()) {
-      if (segment.number >= writtenSegment() || this.isLeaving(segment.number)) return undefined;
-      if (table.canGo(segment)) return segment;
-      if (!PLANTED.settlementDroppedEarly) return undefined;
+      if (segment.number >= writtenSegment() || this.isLeaving(segment.number)) break;
+      if (table.canGo(segment)) removable.push(segment);
+      else if (!PLANTED.settlementDroppedEarly) break;
     }
-    return undefined;
+    return removable;
   }
 
   /**
-   * From the oldest on, each removal durable before the next. So a settlement's record outlives its message's: it lies
-   * in the same segment or a later one (J6).
+   * From the oldest on; which one is the oldest that is needed is on the disk before any older one goes. So a settlement's
+   * record outlives its message's, which lies in the same segment or an older one (J6).
    */
   async #removeAll(): Promise<void> {
     for (;;) {
-      const segment = this.#removable();
-      if (segment === undefined || this.#closed) return;
-      await this.#remove(segment);
+      const segments = this.#removable();
+      const last = segments.at(-1);
+      if (last === undefined || this.#closed) return;
+      const { mark, snapshot, snapshotThrough } = this.#init;
+      if (segments.some((one) => one.lastDefinitionSequence > snapshotThrough())) await snapshot();
+      await mark.forgetBefore(last.number + 1);
+      for (const { number } of segments) await this.#remove(number);
+      await this.#init.fileSystem.syncDirectory(this.#init.directory);
     }
   }
 
-  async #remove({ number, lastDefinitionSequence }: SegmentState): Promise<void> {
-    const { fileSystem, directory, table, reader, mark, durableUpTo, snapshot, snapshotThrough } = this.#init;
-    if (lastDefinitionSequence > snapshotThrough()) await snapshot();
-    mark.firstSegment = number + 1;
-    mark.write(durableUpTo());
-    await mark.sync();
+  async #remove(number: number): Promise<void> {
+    const { fileSystem, directory, table, reader } = this.#init;
     await reader.forget(number);
     await removeIfThere(fileSystem, `${directory}/${indexFileName(number)}`);
     await removeIfThere(fileSystem, `${directory}/${segmentFileName(number)}`);
-    await fileSystem.syncDirectory(directory);
     table.remove(number);
   }
 
@@ -137,22 +145,40 @@ export class Reclaimer {
     if (oldest.number <= this.#compactedUpTo) return;
     if (this.#compacting !== undefined || this.#compactionRefused || failed() || table.canGo(oldest)) return;
     const { bytes, liveBytes } = table.usage();
-    if (bytes <= 2 * liveBytes + segmentBytesMax) return;
-    this.#compactingSegment = oldest.number;
-    this.#compacting = this.#compact(init, oldest.number)
+    const excess = bytes - 2 * liveBytes - segmentBytesMax;
+    if (excess <= 0) return;
+    const segments = this.#worthEmptying(excess);
+    this.#compactingUpTo = segments.at(-1) ?? 0;
+    this.#compacting = this.#compact(init, segments)
       .catch((error: unknown) => this.#refuseCompaction(error))
       .finally(() => {
         this.#compacting = undefined;
-        this.#compactingSegment = 0;
+        this.#compactingUpTo = 0;
         this.look();
       });
   }
 
-  async #compact(init: CompactionInit, segment: number): Promise<void> {
-    if (!(await bringForward(init, segment))) return;
-    this.#init.table.returned(segment);
-    this.#compactedUpTo = segment;
-    this.#compactions++;
+  /** So many of the oldest segments that emptying them gives back the excess, but not more than is done in one go. */
+  #worthEmptying(excess: number): number[] {
+    const { table, segmentBytesMax, writtenSegment } = this.#init;
+    const bytesMax = Math.max(segmentBytesMax, COMPACTED_BYTES_MAX);
+    const numbers: number[] = [];
+    let [bytes, given] = [0, 0];
+    for (const segment of table.all()) {
+      bytes += segment.bytes;
+      const isFirst = numbers.length === 0;
+      if (segment.number >= writtenSegment() || (!isFirst && (bytes > bytesMax || given >= excess))) break;
+      numbers.push(segment.number);
+      given += segment.bytes - (segment.bytes * segment.live) / Math.max(1, segment.messages, segment.live);
+    }
+    return numbers;
+  }
+
+  async #compact(init: CompactionInit, segments: readonly number[]): Promise<void> {
+    if (!(await bringForward(init, segments))) return;
+    for (const segment of segments) this.#init.table.returned(segment);
+    this.#compactedUpTo = segments.at(-1) ?? 0;
+    this.#compactions += segments.length;
   }
 
   /** A failed store is cured by itself; a segment that can't be read is not. */

@@ -2,7 +2,7 @@ import { BrokerError, messageOf } from '../errors.js';
 import { readSnapshot } from './definition-snapshot.js';
 import type { Marked } from './durable-mark.js';
 import type { File, FileSystem } from './file-system.js';
-import { readIndexFile, writeIndexFile } from './index-file.js';
+import { type IndexedSegment, readIndexFile } from './index-file.js';
 import type { StoredEntries } from './message-store.js';
 import { PLANTED } from './planted.js';
 import {
@@ -68,8 +68,8 @@ interface FoundSegment {
 }
 
 /**
- * Reads a journal directory and changes nothing in it but segment indexes that it has to make anew, and those only if
- * `writesIndexes` (J3, J4, J9).
+ * Reads a journal directory and changes nothing in it (J3, J4, J9). Who wants to keep an index that had to be made anew
+ * is given it.
  *
  * Of sealed segments only the index is read. The last segment may end in a torn tail, which is left out. A record
  * that does not read is such a tail only if nothing says that it was durable: not the mark, not a later commit record.
@@ -79,7 +79,7 @@ export async function recoverJournal(
   fileSystem: FileSystem,
   directory: string,
   marked: Marked,
-  { writesIndexes }: { readonly writesIndexes: boolean } = { writesIndexes: false },
+  onIndexMade?: (number: number, index: SegmentIndex, of: IndexedSegment) => Promise<void>,
 ): Promise<RecoveredJournal> {
   const source = { fileSystem, directory, durableUpTo: marked.position };
   const snapshot = await readSnapshot(fileSystem, directory);
@@ -97,14 +97,8 @@ export async function recoverJournal(
     if (index === undefined) {
       ({ index, bytes } = await scanned(source, segment, next === undefined));
       if (next !== undefined) indexesRebuilt++;
-      if (next !== undefined && writesIndexes) {
-        const { number, header } = segment;
-        await writeIndexFile(fileSystem, directory, {
-          number,
-          index,
-          of: { id: header.checksum, end: bytes },
-        });
-      }
+      const of = { id: segment.header.checksum, end: bytes };
+      if (next !== undefined) await onIndexMade?.(segment.number, index, of);
     }
     queues.add(segment.number, index);
     define(definitions, snapshot.through, index);
@@ -176,12 +170,12 @@ async function segmentNumbers(
 ): Promise<number[]> {
   const numbers = (await fileSystem.list(directory))
     .map(segmentNumberOf)
-    .filter((number) => number !== undefined)
+    // What is done with may still have its name, in part: it was being removed.
+    .filter((number): number is number => number !== undefined && number >= firstSegment)
     .toSorted((a, b) => a - b);
   const first = numbers[0] ?? 0;
   const last = numbers.at(-1) ?? 0;
   if (first > firstSegment && firstSegment > 0) throw missing(directory, firstSegment);
-  // Segments go from the oldest on, each removal durable before the next: a gap is a loss.
   for (const [i, number] of numbers.entries()) {
     if (number !== first + i) throw missing(directory, first + i);
   }

@@ -9,8 +9,8 @@ import { leaseBroker, QueueClient, QueueContext, QueueModule, QueueServer } from
  * The application that is killed. It emits numbers, 200 at a time, and handles them in two services; what was confirmed
  * and what was handled is written to two files with blocking writes, which survive a SIGKILL.
  *
- *     node worker.js DIRECTORY FIRST-NUMBER       publishes for ever
- *     node worker.js DIRECTORY drain              handles what is left, then ends
+ *     node application-worker.js DIRECTORY FIRST-NUMBER       publishes for ever
+ *     node application-worker.js DIRECTORY drain              handles what is left, then ends
  */
 const [directory = '', mode = ''] = process.argv.slice(2);
 const confirmed = openSync(`${directory}/confirmed.txt`, 'a');
