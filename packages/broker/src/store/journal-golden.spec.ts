@@ -70,13 +70,12 @@ async function compacted(
   store: JournalStore,
   { sequence, position }: { readonly sequence: number; readonly position: number },
 ): Promise<void> {
-  let at = position;
+  const second = { position, deliveryCount: 2 };
   store.compactFor({
-    find: (queueId, one) =>
-      queueId === 1 && one === sequence ? { position: at, deliveryCount: 2 } : undefined,
-    relocate: (_queueId, _sequence, to) => (at = to),
+    find: (queueId, one) => (queueId === 1 && one === sequence ? second : undefined),
+    relocate: (_queueId, _sequence, to) => (second.position = to),
   });
-  while (at === position) {
+  while (store.compactions === 0) {
     const large = store.publish(persistent(Buffer.alloc(700, 'x'), 'k'), [5], 0);
     store.settle(5, large.sequence, large.position);
     await durable(store);

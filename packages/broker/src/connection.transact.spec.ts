@@ -1,0 +1,94 @@
+import { describe, expect, it } from '@jest/globals';
+import { openBroker } from './broker.js';
+import { consumeInto, engine, idle, to } from './engine.spec.support.js';
+import { SimulatedFileSystem } from './store/simulated-file-system.js';
+
+describe('J2 a transaction', () => {
+  it('publishes in order and acks, and passes over what is unroutable or settled', async () => {
+    const { broker, connection } = await engine();
+    await connection.declareQueue('q');
+    await connection.declareQueue('r');
+    connection.publish(to('q', 'first'));
+    connection.publish(to('q', 'second'));
+    const { inbox } = consumeInto(connection, 'q', { prefetchCount: 2 });
+    const [first, second] = [await inbox.nth(1), await inbox.nth(2)];
+    first.ack();
+    const outcomes = connection.transact(
+      [to('r', 'a'), to('nowhere', 'b'), to('r', 'c', { properties: {} })],
+      [first, second, second],
+    );
+    expect(outcomes).toEqual(['routed', 'unroutable', 'routed']);
+    expect([first.settled, second.settled]).toEqual([true, true]);
+    expect(connection.checkQueue('q')).toMatchObject({ messageCount: 0, unsettledCount: 0 });
+    const after = consumeInto(connection, 'r').inbox;
+    await after.nth(2);
+    expect(after.bodies).toEqual(['a', 'c']);
+    await broker.close();
+  });
+
+  it('of which a part is refused does nothing', async () => {
+    const { broker, connection } = await engine();
+    await connection.declareQueue('q');
+    connection.publish(to('q', 'first'));
+    const { inbox } = consumeInto(connection, 'q', { prefetchCount: 1 });
+    const delivery = await inbox.nth(1);
+    const wrong = [to('q', 'a'), { ...to('q', 'b'), exchange: 'missing' }];
+    expect(() => connection.transact(wrong, [delivery])).toThrow(
+      expect.objectContaining({ code: 'NOT_FOUND' }),
+    );
+    const tooLarge = [to('q', 'a'), { ...to('q', ''), body: Buffer.alloc(16 * 1024 * 1024 + 1) }];
+    expect(() => connection.transact(tooLarge, [delivery])).toThrow(
+      expect.objectContaining({ code: 'MESSAGE_TOO_LARGE' }),
+    );
+    expect(delivery.settled).toBe(false);
+    expect(connection.checkQueue('q')).toMatchObject({ messageCount: 0, unsettledCount: 1 });
+    await broker.close();
+  });
+
+  it('that is too large for one record is refused, and nothing has changed', async () => {
+    const disk = new SimulatedFileSystem();
+    const broker = await openBroker({ directory: '/data', fileSystem: disk });
+    const connection = broker.connect();
+    await connection.declareQueue('q');
+    const large = Array.from({ length: 5 }, () => ({ ...to('q', ''), body: Buffer.alloc(15 * 1024 * 1024) }));
+    expect(() => connection.transact(large, [])).toThrow(
+      expect.objectContaining({
+        code: 'TRANSACTION_TOO_LARGE',
+        message: expect.stringContaining('Commit more often'),
+      }),
+    );
+    expect(connection.checkQueue('q').messageCount).toBe(0);
+    await broker.close();
+  });
+
+  it('is there as a whole after a power cut, or not at all, wherever it comes', async () => {
+    const disk = new SimulatedFileSystem();
+    const open = (files: SimulatedFileSystem) =>
+      openBroker({ directory: '/data', fileSystem: files, settlementDelayMs: 0 });
+    const broker = await open(disk);
+    const connection = broker.connect();
+    await connection.declareQueue('q');
+    await connection.declareQueue('r');
+    connection.publish(to('q', 'taken'));
+    const { inbox } = consumeInto(connection, 'q');
+    const delivery = await inbox.nth(1);
+    await connection.durable();
+    const before = disk.readNow('/data/journal/0000000001.segment').length;
+    connection.transact([to('r', 'a'), to('r', 'b'), to('r', 'c')], [delivery]);
+    await connection.durable();
+    await idle();
+    const bytes = disk.readNow('/data/journal/0000000001.segment');
+    const seen = new Set<string>();
+    for (let end = before; end <= bytes.length; end++) {
+      const left = disk.afterKill();
+      left.replaceNow('/data/journal/0000000001.segment', bytes.subarray(0, end));
+      await left.remove('/data/journal/durable');
+      const again = await open(left);
+      const other = again.connect();
+      seen.add(`${other.checkQueue('q').messageCount} ${other.checkQueue('r').messageCount}`);
+      await again.close();
+    }
+    expect([...seen]).toEqual(['1 0', '0 3']);
+    await broker.close();
+  });
+});
