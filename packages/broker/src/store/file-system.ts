@@ -13,6 +13,8 @@ export interface FileSystem {
   remove(path: string): Promise<void>;
   /** Resolves when names made, renamed and removed in this directory before the call survive a power cut. */
   syncDirectory(path: string): Promise<void>;
+  /** Bytes that this user may still write on the disk of `path`. */
+  freeBytes(path: string): Promise<number>;
 }
 
 export interface File {
@@ -27,6 +29,7 @@ export interface File {
   /** fdatasync: resolves when every byte written before the call survives a power cut. */
   sync(): Promise<void>;
   size(): Promise<number>;
+  /** Survives a power cut after the next {@link sync}. */
   truncate(size: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -53,6 +53,10 @@ export class GatedFileSystem implements FileSystem {
     await this.inner.syncDirectory(path);
   }
 
+  freeBytes(path: string): Promise<number> {
+    return this.inner.freeBytes(path);
+  }
+
   async open(path: string, mode: 'create' | 'write' | 'read'): Promise<File> {
     if (mode === 'create') await this.#pass('create', path);
     const file = await this.inner.open(path, mode);

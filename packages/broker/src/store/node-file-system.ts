@@ -28,6 +28,10 @@ export const nodeFileSystem: FileSystem = {
       await handle.close();
     }
   },
+  async freeBytes(file) {
+    const { bavail, bsize } = await fs.promises.statfs(file);
+    return bavail * bsize;
+  },
 };
 
 /**

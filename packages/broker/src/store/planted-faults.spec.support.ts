@@ -13,6 +13,7 @@ function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSys
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
     syncDirectory: (path) => disk.syncDirectory(path),
+    freeBytes: (path) => disk.freeBytes(path),
     ...over,
   };
 }

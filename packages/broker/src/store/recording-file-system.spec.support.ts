@@ -38,6 +38,10 @@ export class RecordingFileSystem implements FileSystem {
     return this.inner.syncDirectory(path);
   }
 
+  freeBytes(path: string): Promise<number> {
+    return this.inner.freeBytes(path);
+  }
+
   async open(path: string, mode: 'create' | 'write' | 'read'): Promise<File> {
     const file = await this.inner.open(path, mode);
     const record = (bytes: Uint8Array, position: number): void => {

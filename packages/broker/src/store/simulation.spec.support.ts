@@ -1,11 +1,19 @@
-import { messageOf } from '../errors.js';
 import { pick, seededRandom } from '../random.spec.support.js';
+import {
+  type Count,
+  crash,
+  failSoon,
+  type HistoryOptions,
+  type Simulated,
+  type Simulation,
+  slowDown,
+} from '../simulating.spec.support.js';
 import type { FileSystem } from './file-system.js';
 import { act, type Habits, ORDERLY, STUCK } from './journal-history.spec.support.js';
 import { durable, JournalModel, journalOn } from './journal-model.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import type { MessageStore } from './message-store.js';
-import { SimulatedFileSystem, systemError } from './simulated-file-system.js';
+import { SimulatedFileSystem } from './simulated-file-system.js';
 
 /** A bug that is put in on purpose, to see that the simulation finds it. */
 export interface PlantedFault {
@@ -16,22 +24,13 @@ export interface PlantedFault {
   readonly store?: (store: JournalStore) => MessageStore;
 }
 
-export interface SimulationOptions {
+export interface SimulationOptions extends HistoryOptions {
   readonly fault?: PlantedFault;
-  /** The history ends after so many operations: how a failure is shrunk. */
-  readonly operationsMax?: number;
-  /** Told of each operation and each crash, in words. */
-  readonly trace?: (line: string) => void;
 }
 
-export interface Simulated {
-  readonly operations: number;
-  /** Power cuts and kills, those in the middle of an opening included. */
-  readonly crashes: number;
-  /** Writes, syncs and the like that were made to fail. */
-  readonly diskErrors: number;
-  /** Segments that were emptied so that they could go. */
-  readonly compactions: number;
+/** The simulation of a store, or of its disk, that has the bug. */
+export function withFault(fault: PlantedFault): Simulation {
+  return (seed, options) => simulate(seed, { ...options, fault });
 }
 
 const LIVES = 4;
@@ -44,8 +43,9 @@ const LIVES = 4;
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Simulated> {
   const random = seededRandom(seed);
   const { fault, operationsMax = Infinity, trace } = options;
-  const count = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
+  const count: Count = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
   let disk = new SimulatedFileSystem();
+  disk.random = seededRandom(seed + 0x5eed);
   const habits = random() < 0.5 ? ORDERLY : STUCK;
   const segmentBytesMax = habits === STUCK ? 2048 : 4096;
   const open = (): JournalStore => journalOn(fault?.disk?.(disk) ?? disk, { segmentBytesMax });
@@ -65,6 +65,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   };
   letCompact(store);
   for (let life = 0; life < LIVES && count.operations < operationsMax; life++) {
+    if (disk.random() < 0.5) slowDown(disk, disk.random);
     if (random() < 0.2) failSoon(disk, random, count);
     count.operations += await live(model, store, random, {
       habits,
@@ -72,8 +73,9 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     });
     count.compactions += store.compactions;
     const { moment } = model;
-    trace?.(`crash, with ${moment.durable} of ${moment.begun} operations reported durable`);
-    disk = crash(disk, random);
+    const { how, left } = crash(disk, random);
+    trace?.(`crash (${how}), with ${moment.durable} of ${moment.begun} operations reported durable`);
+    disk = left;
     count.crashes++;
     if (random() < 0.3) {
       disk = await crashWhileOpening(open(), disk, random);
@@ -88,23 +90,6 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   await durable(store);
   await store.close();
   return count;
-}
-
-function crash(disk: SimulatedFileSystem, random: () => number): SimulatedFileSystem {
-  return random() < 0.2 ? disk.afterKill() : disk.afterPowerCut(random);
-}
-
-/** After some more operations of the disk, each write, sync or new file fails. */
-function failSoon(disk: SimulatedFileSystem, random: () => number, count: { diskErrors: number }): void {
-  let left = pick(random, 60);
-  const code = random() < 0.5 ? 'EIO' : 'ENOSPC';
-  disk.fault = (operation, path) => {
-    if (operation !== 'write' && operation !== 'sync' && operation !== 'open') return undefined;
-    // The mark is only a hint, and is written without waiting: it does not fail here.
-    if (path.endsWith('/durable') || left-- > 0) return undefined;
-    count.diskErrors++;
-    return systemError(code, path);
-  };
 }
 
 /** Random operations until it is enough, or the disk has failed; returns how many. */
@@ -137,53 +122,8 @@ async function crashWhileOpening(
 ): Promise<SimulatedFileSystem> {
   const opening = store.open();
   for (let turns = pick(random, 60); turns > 0; turns--) await Promise.resolve();
-  const left = disk.afterPowerCut(random);
+  const { left } = crash(disk, random);
   await opening;
   await store.close();
   return left;
-}
-
-/** The shortest history of a seed that still fails, found by halving, and how it fails. */
-export async function shrink(
-  seed: number,
-  fault?: PlantedFault,
-): Promise<{ readonly history: readonly string[]; readonly failure: string }> {
-  const attempt = async (
-    operationsMax: number,
-  ): Promise<{ history: string[]; failure: string } | undefined> => {
-    const history: string[] = [];
-    const options = { operationsMax, trace: (line: string) => void history.push(line) };
-    try {
-      await simulate(seed, fault === undefined ? options : { ...options, fault });
-      return undefined;
-    } catch (error) {
-      return { history, failure: messageOf(error) };
-    }
-  };
-  let shortest = await attempt(Infinity);
-  if (shortest === undefined) throw new Error(`seed ${seed} does not fail`);
-  let passes = 0;
-  let fails = shortest.history.length;
-  while (fails - passes > 1) {
-    const middle = Math.floor((passes + fails) / 2);
-    const found = await attempt(middle);
-    if (found === undefined) passes = middle;
-    else {
-      fails = middle;
-      shortest = found;
-    }
-  }
-  return shortest;
-}
-
-/** The first seed that finds the fault, or undefined. */
-export async function seedThatFinds(fault: PlantedFault, seedsMax: number): Promise<number | undefined> {
-  for (let seed = 1; seed <= seedsMax; seed++) {
-    try {
-      await simulate(seed, { fault });
-    } catch {
-      return seed;
-    }
-  }
-  return undefined;
 }
