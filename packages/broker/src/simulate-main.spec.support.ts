@@ -3,9 +3,15 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import {
+  PLANTED_FAULTS as ENGINE_FAULTS,
+  withFault as withEngineFault,
+} from './broker-planted-faults.spec.support.js';
+import { simulateBroker } from './broker-simulation.spec.support.js';
+import {
   type Count,
   seedThatFinds,
   shorten,
+  shrink,
   type Shrunk,
   type Simulation,
 } from './simulating.spec.support.js';
@@ -33,7 +39,21 @@ const KINDS: readonly Kind[] = [
     name: 'store',
     simulation: simulate,
     shrink: shorten,
-    faults: PLANTED_FAULTS.map((fault) => ({ ...fault, simulation: withFault(fault) })),
+    faults: PLANTED_FAULTS.map((fault) => ({
+      name: fault.name,
+      withinSeeds: fault.withinSeeds,
+      simulation: withFault(fault),
+    })),
+  },
+  {
+    name: 'engine',
+    simulation: simulateBroker,
+    shrink,
+    faults: ENGINE_FAULTS.map((fault) => ({
+      name: fault.name,
+      withinSeeds: fault.withinSeeds,
+      simulation: withEngineFault(fault),
+    })),
   },
 ];
 
@@ -117,13 +137,13 @@ function inProcess(share: Share): Promise<Sum> {
 async function work({ kinds, from, to, step }: Share): Promise<void> {
   const sum = { ...NOTHING };
   for (let seed = from; seed < to; seed += step) {
-    for (const { name: kind, simulation, shrink } of kindsNamed(kinds)) {
+    for (const { name: kind, simulation, shrink: shrunk } of kindsNamed(kinds)) {
       sum.histories++;
       try {
         addTo(sum, await simulation(seed));
       } catch {
         sum.violations++;
-        process.send?.({ violation: { kind, seed, ...(await shrink(simulation, seed)) } });
+        process.send?.({ violation: { kind, seed, ...(await shrunk(simulation, seed)) } });
       }
     }
   }
@@ -131,11 +151,11 @@ async function work({ kinds, from, to, step }: Share): Promise<void> {
 }
 
 async function findFaults(kinds: readonly Kind[]): Promise<void> {
-  for (const { name: kind, shrink, faults } of kinds) {
+  for (const { name: kind, shrink: shrunk, faults } of kinds) {
     for (const { name: fault, withinSeeds, simulation } of faults) {
       const foundBy = await seedThatFinds(simulation, withinSeeds);
       if (foundBy === undefined) process.exitCode = 1;
-      const found = foundBy === undefined ? undefined : await shrink(simulation, foundBy);
+      const found = foundBy === undefined ? undefined : await shrunk(simulation, foundBy);
       print({
         kind,
         fault,

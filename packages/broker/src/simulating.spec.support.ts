@@ -1,6 +1,10 @@
 import { messageOf } from './errors.js';
 import { pick } from './random.spec.support.js';
-import { type SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
+import {
+  type SimulatedFileSystem,
+  type SimulatedOperation,
+  systemError,
+} from './store/simulated-file-system.js';
 
 /** What random histories did. */
 export interface Simulated {
@@ -111,20 +115,26 @@ export function crash(
   return { how, left };
 }
 
-/** After some more operations of the disk, each write, sync or new file fails; `times`, then it is well again. */
+export interface Failing {
+  /** So often; then the disk is well again. @default for ever */
+  readonly times?: number;
+  /** @default what changes the bytes in files */
+  readonly operations?: readonly SimulatedOperation[];
+}
+
+/** After some more operations of the disk, each such one fails. */
 export function failSoon(
   disk: SimulatedFileSystem,
   random: () => number,
   count: Count,
-  times: number = Infinity,
+  { times = Infinity, operations = ['write', 'sync', 'open'] }: Failing = {},
 ): void {
   let before = pick(random, 60);
   let left = times;
   const code = random() < 0.5 ? 'EIO' : 'ENOSPC';
   disk.fault = (operation, path) => {
-    if (operation !== 'write' && operation !== 'sync' && operation !== 'open') return undefined;
     // The mark is only a hint, and is written without waiting: it does not fail here.
-    if (path.endsWith('/durable') || before-- > 0) return undefined;
+    if (!operations.includes(operation) || path.endsWith('/durable') || before-- > 0) return undefined;
     if (left-- <= 0) return undefined;
     count.diskErrors++;
     return systemError(code, path);
@@ -145,4 +155,20 @@ export function switchOff(disk: SimulatedFileSystem): void {
 export async function turns(microtasks: number, rounds: number): Promise<void> {
   for (let left = microtasks; left > 0; left--) await Promise.resolve();
   for (let left = rounds; left > 0; left--) await new Promise(setImmediate);
+}
+
+const ROUNDS_MAX = 5000;
+
+/** What the promise gives; or an error when it does not come, though all others had all the time that they need. */
+export async function soon<T>(promise: Promise<T>, what: string): Promise<T> {
+  const state = { isSettled: false };
+  const settled = (): void => {
+    state.isSettled = true;
+  };
+  promise.then(settled, settled);
+  for (let rounds = 0; !state.isSettled; rounds++) {
+    if (rounds === ROUNDS_MAX) throw new Error(`${what} does not end`);
+    await turns(0, 1);
+  }
+  return promise;
 }
