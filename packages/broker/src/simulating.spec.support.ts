@@ -108,7 +108,8 @@ export function crash(
   disk: SimulatedFileSystem,
   random: () => number,
 ): { readonly how: 'kill' | 'power cut'; readonly left: SimulatedFileSystem } {
-  // No kill after a failed sync: what is read after it is in the page cache only, and no sync brings it to the disk.
+  // No kill after a failed sync: the next process would read what no sync brings to the disk any more, and the journal
+  // can't know that yet.
   const how = random() < 0.2 && !disk.hasDropped ? 'kill' : 'power cut';
   const left = how === 'kill' ? disk.afterKill(random) : disk.afterPowerCut(random);
   left.random = disk.random;
