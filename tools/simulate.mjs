@@ -1,5 +1,5 @@
-// `npm run simulate -- --seeds N --from S`: sets up, then runs random histories of the store on a simulated disk.
+// `npm run simulate -- --seeds N --from S`: sets up, then runs random histories of store and engine on a simulated disk.
 import { node, setUp } from './setup.mjs';
 
 setUp('packages/broker');
-node('packages/broker/dist/store/simulate-main.spec.support.js', ...process.argv.slice(2));
+node('packages/broker/dist/simulate-main.spec.support.js', ...process.argv.slice(2));

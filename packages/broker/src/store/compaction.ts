@@ -2,6 +2,7 @@ import type { Message } from '../message/message.js';
 import { readIndexFile } from './index-file.js';
 import type { FileSystem } from './file-system.js';
 import type { Residents } from './message-store.js';
+import { PLANTED } from './planted.js';
 import { type Position, positionOf, segmentOf } from './record.js';
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, segmentFileName } from './segment.js';
 import { SegmentIndex } from './segment-index.js';
@@ -97,7 +98,10 @@ class Copying {
 }
 
 function isResident(residents: Residents, { sequence, position, queueIds }: Resident): boolean {
-  return queueIds.some((queueId) => residents.find(queueId, sequence)?.position === position);
+  return (
+    PLANTED.settledAreCopied ||
+    queueIds.some((queueId) => residents.find(queueId, sequence)?.position === position)
+  );
 }
 
 function* allRows(index: SegmentIndex): Generator<number> {
@@ -129,7 +133,7 @@ async function* residentsOf(
     const sequence = index.sequences.array[row] as number;
     const queueId = index.queueIds.array[row] as number;
     const position = positionOf(segment, index.offsets.array[row] as number);
-    if (residents.find(queueId, sequence)?.position !== position) continue;
+    if (residents.find(queueId, sequence)?.position !== position && !PLANTED.settledAreCopied) continue;
     if (current?.position === position) {
       current.queueIds.push(queueId);
       continue;

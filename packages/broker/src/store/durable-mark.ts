@@ -57,10 +57,6 @@ export class DurableMark {
     return { mark: new DurableMark(file, marked), marked };
   }
 
-  get firstSegment(): number {
-    return this.marked.firstSegment;
-  }
-
   /** Notes how far the journal is durable, in one of the slots. Throws what the system throws. */
   write(position: Position): void {
     this.marked = { ...this.marked, position };

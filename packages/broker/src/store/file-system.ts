@@ -29,6 +29,7 @@ export interface File {
   /** fdatasync: resolves when every byte written before the call survives a power cut. */
   sync(): Promise<void>;
   size(): Promise<number>;
+  /** Survives a power cut after the next {@link sync}. */
   truncate(size: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -39,10 +39,6 @@ export class GatedFileSystem implements FileSystem {
     return this.inner.list(path);
   }
 
-  freeBytes(path: string): Promise<number> {
-    return this.inner.freeBytes(path);
-  }
-
   rename(from: string, to: string): Promise<void> {
     return this.inner.rename(from, to);
   }
@@ -55,6 +51,10 @@ export class GatedFileSystem implements FileSystem {
   async syncDirectory(path: string): Promise<void> {
     await this.#pass('syncDirectory', path);
     await this.inner.syncDirectory(path);
+  }
+
+  freeBytes(path: string): Promise<number> {
+    return this.inner.freeBytes(path);
   }
 
   async open(path: string, mode: 'create' | 'write' | 'read'): Promise<File> {

@@ -57,6 +57,14 @@ export function act(
   }
 }
 
+/** What consumers do also while the disk has failed. */
+export function settleOrRequeue(model: JournalModel, random: () => number): void {
+  const live = model.live();
+  if (live.length === 0) return;
+  if (random() < 0.5) model.settle(pickOne(random, live));
+  else model.requeue(pickOne(random, live));
+}
+
 function newish(live: readonly ModelEntry[], random: () => number, habits: Habits): ModelEntry {
   return habits === ORDERLY ? pickOne(random, live) : pickOne(random, live.slice(-6));
 }

@@ -10,7 +10,7 @@ import type { CompactionInit, Resident } from './compaction.js';
 import { writeSnapshot } from './definition-snapshot.js';
 import { DiskWatch } from './disk-watch.js';
 import { DurableMark } from './durable-mark.js';
-import type { FileSystem } from './file-system.js';
+import type { File, FileSystem } from './file-system.js';
 import { type IndexedSegment, indexNumberOf, writeIndexFile } from './index-file.js';
 import { TransientMessages } from './memory-store.js';
 import type {
@@ -227,9 +227,12 @@ export class JournalStore implements MessageStore {
   }
 
   /** Cuts the torn tail, and makes the first segment of a new journal. */
-  async #openLastSegment({ segments, lastIndex, lastHeader }: RecoveredJournal): Promise<void> {
+  async #openLastSegment(journal: RecoveredJournal): Promise<void> {
+    const { segments, lastIndex, lastHeader } = journal;
     const { fileSystem, directory } = this.#options;
     const last = segments.at(-1);
+    // What was read of the mark may not be on the disk either, and what it calls done with goes now.
+    await this.#mark.forgetBefore(segments[0]?.number ?? 1);
     await this.#removeUnfinished();
     if (last === undefined || lastHeader === undefined) {
       await this.#writer.begin(1);
@@ -237,14 +240,24 @@ export class JournalStore implements MessageStore {
       const file = await fileSystem.open(`${directory}/${segmentFileName(last.number)}`, 'write');
       this.#writer.resume({ number: last.number, id: lastHeader.checksum, file, end: last.bytes });
       if (last.fileBytes > last.bytes) await file.truncate(last.bytes);
-      // What was read may have been in the page cache only: from here on it is relied upon.
-      await file.sync();
+      await this.#prove(file, Math.max(0, journal.provenUpTo - positionOf(last.number, 0)), last.bytes);
     }
     const { segment, durableUpTo } = this.#writer;
-    if (this.#mark.firstSegment === 0) await this.#mark.forgetBefore(segments[0]?.number ?? segment);
     this.#mark.write(durableUpTo);
     if (lastIndex !== undefined) this.#indexes.set(segment, lastIndex);
     this.#open = this.#newCommit(segment, offsetOf(durableUpTo));
+  }
+
+  /**
+   * What was read may have been in the page cache only, and, after a sync that failed in another life, in pages that no
+   * sync brings to the disk any more. From here on it is relied upon: so what nothing proves to be there is written again.
+   */
+  async #prove(file: File, from: number, to: number): Promise<void> {
+    if (to > from && !PLANTED.tailNotProven) {
+      const tail = Buffer.allocUnsafe(to - from);
+      await file.write(tail.subarray(0, await file.read(tail, from)), from);
+    }
+    await file.sync();
   }
 
   /** Files that belong to no segment hold nothing: the process ended while they were made, or removed. */
@@ -609,9 +622,8 @@ export class JournalStore implements MessageStore {
 
   /** In one go from the question to the append: a settlement comes before, and is seen, or after, and follows the copy. */
   #copy(residents: Residents, { sequence, position, queueIds }: Resident, message: Message): void {
-    const still = PLANTED.settledAreCopied
-      ? queueIds
-      : queueIds.filter((queueId) => residents.find(queueId, sequence)?.position === position);
+    const resident = queueIds.filter((queueId) => residents.find(queueId, sequence)?.position === position);
+    const still = PLANTED.settledAreCopied ? queueIds : resident;
     if (still.length === 0) return;
     this.#throwIfFailed();
     // Its own bytes: the part of the file that it was read from must not stay in memory for it.
@@ -621,12 +633,12 @@ export class JournalStore implements MessageStore {
       writeCopy(out, { sequence, queueIds: still, deliveryCounts, message: kept }),
     );
     this.#index.copy(sequence, offsetOf(copy), still, deliveryCounts);
-    this.#keep(copy, kept, still.length);
-    for (const queueId of still) {
+    this.#keep(copy, kept, resident.length);
+    for (const queueId of resident) {
       residents.relocate(queueId, sequence, copy);
       this.#cache.release(position);
     }
-    this.#open.release(position, still.length);
+    this.#open.release(position, resident.length);
   }
 
   async #snapshot(): Promise<void> {

@@ -13,7 +13,7 @@ function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSys
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
     syncDirectory: (path) => disk.syncDirectory(path),
-    freeBytes: () => disk.freeBytes(),
+    freeBytes: (path) => disk.freeBytes(path),
     ...over,
   };
 }
@@ -63,6 +63,18 @@ function storeWith(store: JournalStore, over: Partial<MessageStore>): MessageSto
     close: () => store.close(),
     ...over,
   };
+}
+
+/** Each index file gets what the one before it should have had. */
+function staleIndexes(disk: SimulatedFileSystem): FileSystem {
+  let previous: Uint8Array | undefined;
+  return filesWith(disk, '.index', (file) => ({
+    async write(bytes, position) {
+      const stale = previous ?? bytes;
+      previous = bytes;
+      await file.write(stale, position);
+    },
+  }));
 }
 
 /** Bugs that people make, and how many seeds the simulation may need to find each. */
@@ -226,4 +238,37 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
           }),
       }),
   },
+  { name: "a record's checksum is not compared", withinSeeds: 200, flag: 'checksumIgnored' },
+  { name: 'a torn tail is kept', withinSeeds: 50, flag: 'tornTailKept' },
+  {
+    name: 'what was read from the page cache is believed to be on the disk',
+    withinSeeds: 500,
+    flag: 'tailNotProven',
+  },
+  { name: 'the checksum of an index is not compared', withinSeeds: 200, flag: 'indexChecksumIgnored' },
+  {
+    name: 'an index is believed that is stale',
+    withinSeeds: 100,
+    flag: 'staleIndexTrusted',
+    disk: staleIndexes,
+  },
+  {
+    name: "a settlement goes before its message's segment",
+    withinSeeds: 100,
+    flag: 'settlementDroppedEarly',
+  },
+  {
+    name: 'a segment goes that has the bodies of moved messages',
+    withinSeeds: 200,
+    flag: 'borrowedBodyDropped',
+  },
+  { name: 'commits are confirmed out of order', withinSeeds: 500, flag: 'confirmedOutOfOrder' },
+  { name: 'a failed write is ignored', withinSeeds: 100, flag: 'failedWriteIgnored' },
+  {
+    name: 'compaction forgets a settlement',
+    withinSeeds: 200,
+    flag: 'settledAreCopied',
+  },
+  { name: 'a transaction is written record by record', withinSeeds: 100, flag: 'transactionSplit' },
+  { name: 'a purge takes what came after it', withinSeeds: 50, flag: 'purgeTakesLater' },
 ];

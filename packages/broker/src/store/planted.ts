@@ -9,6 +9,8 @@ export const PLANTED = {
   indexChecksumIgnored: false,
   /** A torn tail is not cut off when the journal is opened (J3). */
   tornTailKept: false,
+  /** What was read from the page cache is believed to be on the disk (J3). */
+  tailNotProven: false,
   /** A segment index is believed whichever segment it was made for (J9). */
   staleIndexTrusted: false,
   /** A segment goes as soon as its own messages are settled, also before an older one: settlements go first (J6). */
@@ -19,7 +21,7 @@ export const PLANTED = {
   confirmedOutOfOrder: false,
   /** After a failed write what comes next is written as if nothing had happened (J5). */
   failedWriteIgnored: false,
-  /** Compaction copies what it has read, also when it was settled meanwhile (J6). */
+  /** Compaction copies what it finds, settled or not: the settlement goes, the copy stays (J6). */
   settledAreCopied: false,
   /** A transaction is written record by record, in commits of their own (J2). */
   transactionSplit: false,

@@ -26,10 +26,6 @@ export class RecordingFileSystem implements FileSystem {
     return this.inner.list(path);
   }
 
-  freeBytes(): Promise<number> {
-    return this.inner.freeBytes();
-  }
-
   rename(from: string, to: string): Promise<void> {
     return this.inner.rename(from, to);
   }
@@ -40,6 +36,10 @@ export class RecordingFileSystem implements FileSystem {
 
   syncDirectory(path: string): Promise<void> {
     return this.inner.syncDirectory(path);
+  }
+
+  freeBytes(path: string): Promise<number> {
+    return this.inner.freeBytes(path);
   }
 
   async open(path: string, mode: 'create' | 'write' | 'read'): Promise<File> {

@@ -44,6 +44,8 @@ export interface RecoveredJournal {
   /** Of the last segment, which is written on; undefined when there is none. */
   readonly lastIndex: SegmentIndex | undefined;
   readonly lastHeader: ReadSegmentHeader | undefined;
+  /** Up to here the last segment says of itself, or the mark says, that it was on the disk. */
+  readonly provenUpTo: Position;
   readonly entries: Map<number, StoredEntries>;
   readonly definitions: Map<string, unknown>;
   /** The snapshot of definitions reaches up to this sequence. */
@@ -89,13 +91,16 @@ export async function recoverJournal(
   const found = await findSegments(source, marked);
   let nextSequence = snapshot.through + 1;
   let lastIndex: SegmentIndex | undefined;
+  let provenUpTo = marked.position;
   let indexesRebuilt = 0;
   for (const [i, segment] of found.entries()) {
     const next = found[i + 1];
     let bytes = segment.fileBytes;
     let index = next === undefined ? undefined : await sealedIndex(source, segment, next.header);
     if (index === undefined) {
-      ({ index, bytes } = await scanned(source, segment, next === undefined));
+      const read = await scanned(source, segment, next === undefined);
+      ({ index, bytes } = read);
+      provenUpTo = Math.max(provenUpTo, read.provenUpTo);
       if (next !== undefined) indexesRebuilt++;
       const of = { id: segment.header.checksum, end: bytes };
       if (next !== undefined) await onIndexMade?.(segment.number, index, of);
@@ -110,6 +115,7 @@ export async function recoverJournal(
     segments,
     lastIndex,
     lastHeader: found.at(-1)?.header,
+    provenUpTo,
     entries: queues.finish(),
     definitions,
     snapshotThrough: snapshot.through,
@@ -219,9 +225,10 @@ async function scanned(
   source: Source,
   segment: FoundSegment,
   isLast: boolean,
-): Promise<{ index: SegmentIndex; bytes: number }> {
+): Promise<{ index: SegmentIndex; bytes: number; provenUpTo: Position }> {
   const { path, number, fileBytes } = segment;
   const index = new SegmentIndex();
+  let provenUpTo = 0;
   let bytes = SEGMENT_HEADER_BYTES;
   await withFile(source.fileSystem, path, async (file) => {
     for await (const part of scanSegment(file, { to: fileBytes })) {
@@ -231,7 +238,9 @@ async function scanned(
           if (PLANTED.tornTailKept) bytes = fileBytes;
           return;
         }
-        addTo(index, one, path);
+        const { type, payload } = one.record;
+        if (type === RECORD_TYPE.commit) provenUpTo = readCommit(payload).durableUpTo;
+        else addTo(index, one, path);
         bytes = one.offset + one.record.length;
       }
     }
@@ -240,7 +249,7 @@ async function scanned(
     const durable = source.durableUpTo - positionOf(number, 0);
     throw damaged(path, bytes, `it ends here, but was durable up to offset ${durable}`);
   }
-  return { index, bytes };
+  return { index, bytes, provenUpTo };
 }
 
 /** Adds a record to the index. Throws, as BrokerError, for one that this release does not know or can't read. */

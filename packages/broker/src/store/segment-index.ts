@@ -44,7 +44,7 @@ export class SegmentIndex {
   readonly borrowerOffsets: Uint32Column = new Uint32Column();
   readonly discards: DiscardRecord[] = [];
   readonly definitions: DefinitionRecord[] = [];
-  /** The highest sequence that was given in it, or 0. */
+  /** The highest sequence that is known of in it, or 0. */
   lastSequence = 0;
 
   /** Messages that its records put into queues, settled or not. */
@@ -101,8 +101,10 @@ export class SegmentIndex {
     this.counts.push(count);
   }
 
+  /** `through` may be the sequence of a message that no record has: none below it may be given again. */
   discard(discard: DiscardRecord): void {
     this.discards.push(discard);
+    if (discard.through > this.lastSequence) this.lastSequence = discard.through;
   }
 
   define(definition: DefinitionRecord): void {

@@ -1,41 +1,33 @@
 import type { File, FileSystem } from './file-system.js';
+import { SimulatedFile, systemError } from './simulated-file.js';
+import { SimulatedInode } from './simulated-inode.js';
+
+export { systemError } from './simulated-file.js';
+
+export type SimulatedOperation =
+  'makeDirectory' | 'list' | 'open' | 'rename' | 'remove' | 'syncDirectory' | 'write' | 'read' | 'sync';
 
 /** What may be made to fail, and how: return the error to throw, or nothing. Called before each operation. */
-export type FaultInjector = (
-  operation:
-    'makeDirectory' | 'list' | 'open' | 'rename' | 'remove' | 'syncDirectory' | 'write' | 'read' | 'sync',
-  path: string,
-) => Error | undefined;
-
-interface Node {
-  /** What a reader sees now. */
-  data: Buffer;
-  /** What a power cut certainly leaves. */
-  synced: Buffer;
-  /** Writes since the last sync, in order: each may survive a power cut whole, in part, or not at all. */
-  unsynced: { position: number; bytes: Buffer }[];
-  path: string;
-}
-
-/** A system error as Node would throw it. */
-export function systemError(code: string, path: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${code}: simulated, '${path}'`), { code, path });
-}
-
-const SECTOR_BYTES = 512;
+export type FaultInjector = (operation: SimulatedOperation, path: string) => Error | undefined;
 
 /**
  * A file system in memory that knows what a crash would leave. For tests and for the testing package: names are
- * durable only after `syncDirectory`, bytes only after `sync`.
+ * durable only after `syncDirectory`, bytes and sizes only after `sync`, the bytes of a durable write when it resolves.
  */
 export class SimulatedFileSystem implements FileSystem {
   #directories = new Set<string>(['/', '.']);
-  #names = new Map<string, Node>();
+  #names = new Map<string, SimulatedInode>();
   /** The names a power cut certainly leaves. */
-  #durableNames = new Map<string, Node>();
+  #durableNames = new Map<string, SimulatedInode>();
   fault: FaultInjector | undefined;
+  /** What a write or a sync waits for before it takes effect, so that several are under way. @default nothing */
+  wait: ((operation: 'write' | 'sync', path: string) => Promise<void> | undefined) | undefined;
+  /** How much of a failed write is stored all the same, in [0, 1). @default nothing of it */
+  random: () => number = () => 0;
+  /** What all files together may have; writes beyond it store what fits and fail with ENOSPC. Bytes. */
+  capacityBytes: number = Infinity;
 
-  #check(operation: Parameters<FaultInjector>[0], path: string): void {
+  #check(operation: SimulatedOperation, path: string): void {
     const error = this.fault?.(operation, path);
     if (error !== undefined) throw error;
   }
@@ -58,24 +50,23 @@ export class SimulatedFileSystem implements FileSystem {
 
   async open(path: string, mode: 'create' | 'write' | 'read'): Promise<File> {
     this.#check('open', path);
-    let node = this.#names.get(path);
+    let inode = this.#names.get(path);
     if (mode === 'create') {
-      if (node !== undefined) throw systemError('EEXIST', path);
+      if (inode !== undefined) throw systemError('EEXIST', path);
       if (!this.#directories.has(parentOf(path))) throw systemError('ENOENT', path);
-      node = { data: Buffer.alloc(0), synced: Buffer.alloc(0), unsynced: [], path };
-      this.#names.set(path, node);
+      this.#names.set(path, (inode = new SimulatedInode(path)));
     }
-    if (node === undefined) throw systemError('ENOENT', path);
-    return new SimulatedFile(node, (operation) => this.#check(operation, path));
+    if (inode === undefined) throw systemError('ENOENT', path);
+    return new SimulatedFile(inode, this, (operation) => this.#check(operation, path));
   }
 
   async rename(from: string, to: string): Promise<void> {
     this.#check('rename', from);
-    const node = this.#names.get(from);
-    if (node === undefined) throw systemError('ENOENT', from);
+    const inode = this.#names.get(from);
+    if (inode === undefined) throw systemError('ENOENT', from);
     this.#names.delete(from);
-    node.path = to;
-    this.#names.set(to, node);
+    inode.path = to;
+    this.#names.set(to, inode);
   }
 
   async remove(path: string): Promise<void> {
@@ -85,21 +76,54 @@ export class SimulatedFileSystem implements FileSystem {
 
   async syncDirectory(path: string): Promise<void> {
     this.#check('syncDirectory', path);
-    for (const name of new Set([...this.#durableNames.keys(), ...this.#names.keys()])) {
+    for (const name of this.#namesEver()) {
       if (parentOf(name) !== path) continue;
-      const node = this.#names.get(name);
-      if (node === undefined) this.#durableNames.delete(name);
-      else this.#durableNames.set(name, node);
+      const inode = this.#names.get(name);
+      if (inode === undefined) this.#durableNames.delete(name);
+      else this.#durableNames.set(name, inode);
     }
   }
 
-  async freeBytes(): Promise<number> {
-    return Number.MAX_SAFE_INTEGER;
+  async freeBytes(_path: string): Promise<number> {
+    return this.freeBytesNow;
   }
 
-  /** What `kill -9` leaves: every write and every name, synced or not. */
-  afterKill(): SimulatedFileSystem {
-    return this.#copy(this.#names, (node) => node.data);
+  get freeBytesNow(): number {
+    if (this.capacityBytes === Infinity) return Infinity;
+    return Math.max(0, this.capacityBytes - this.usedBytes);
+  }
+
+  /** What all files together have. Bytes. */
+  get usedBytes(): number {
+    let bytes = 0;
+    for (const inode of this.#names.values()) bytes += inode.size;
+    return bytes;
+  }
+
+  /** Whether a sync has failed, so that readers may see what no later sync makes durable. */
+  get hasDropped(): boolean {
+    return [...this.#names.values()].some((inode) => inode.hasDropped);
+  }
+
+  #namesEver(): Set<string> {
+    return new Set([...this.#durableNames.keys(), ...this.#names.keys()]);
+  }
+
+  /**
+   * What `kill -9` leaves: every write and every name. They are as durable as they were: a power cut after it may
+   * still take them. Of writes under way, so much is there as `random` says; nothing by default.
+   */
+  afterKill(random: () => number = () => 0): SimulatedFileSystem {
+    const inodes = new Map<SimulatedInode, SimulatedInode>();
+    const copied = (inode: SimulatedInode): SimulatedInode => {
+      const copy = inodes.get(inode) ?? inode.afterKill(random);
+      inodes.set(inode, copy);
+      return copy;
+    };
+    const left = this.#withDirectories();
+    for (const [path, inode] of this.#names) left.#names.set(path, copied(inode));
+    for (const [path, inode] of this.#durableNames) left.#durableNames.set(path, copied(inode));
+    return left;
   }
 
   /**
@@ -108,147 +132,48 @@ export class SimulatedFileSystem implements FileSystem {
    */
   afterPowerCut(random: () => number): SimulatedFileSystem {
     const names = new Map(this.#durableNames);
-    for (const name of new Set([...this.#durableNames.keys(), ...this.#names.keys()])) {
-      const node = this.#names.get(name);
-      if (node === this.#durableNames.get(name) || random() < 0.5) continue;
-      if (node === undefined) names.delete(name);
-      else names.set(name, node);
+    for (const name of this.#namesEver()) {
+      const inode = this.#names.get(name);
+      if (inode === this.#durableNames.get(name) || random() < 0.5) continue;
+      if (inode === undefined) names.delete(name);
+      else names.set(name, inode);
     }
-    return this.#copy(names, (node) => tear(node, random));
+    const left = this.#withDirectories();
+    for (const [path, inode] of names) {
+      const torn = inode.afterPowerCut(random);
+      torn.path = path;
+      left.#names.set(path, torn);
+      left.#durableNames.set(path, torn);
+    }
+    return left;
   }
 
-  #copy(names: Map<string, Node>, content: (node: Node) => Buffer): SimulatedFileSystem {
+  #withDirectories(): SimulatedFileSystem {
     const copy = new SimulatedFileSystem();
     copy.#directories = new Set(this.#directories);
-    for (const [path, node] of names) {
-      const data = Buffer.from(content(node));
-      const fresh = { data, synced: Buffer.from(data), unsynced: [], path };
-      copy.#names.set(path, fresh);
-      copy.#durableNames.set(path, fresh);
-    }
     return copy;
   }
 
   /** The bytes of a file, as a reader sees them now. */
   readNow(path: string): Buffer {
-    const node = this.#names.get(path);
-    if (node === undefined) throw systemError('ENOENT', path);
-    return Buffer.from(node.data);
+    return Buffer.from(this.#inode(path).bytes);
   }
 
   /** Puts bytes in place of a file's, as a bad disk or a stranger would. */
   replaceNow(path: string, bytes: Uint8Array): void {
-    const node = this.#names.get(path);
-    if (node === undefined) throw systemError('ENOENT', path);
-    node.data = Buffer.from(bytes);
-    node.synced = Buffer.from(bytes);
-    node.unsynced = [];
+    this.#inode(path).replace(bytes);
+  }
+
+  #inode(path: string): SimulatedInode {
+    const inode = this.#names.get(path);
+    if (inode === undefined) throw systemError('ENOENT', path);
+    return inode;
   }
 
   /** All files, sorted by path. */
   paths(): string[] {
     return [...this.#names.keys()].toSorted();
   }
-}
-
-class SimulatedFile implements File {
-  #closed = false;
-
-  constructor(
-    private readonly node: Node,
-    private readonly fault: (operation: 'write' | 'read' | 'sync') => void,
-  ) {}
-
-  #check(operation?: 'write' | 'read' | 'sync'): void {
-    if (this.#closed) throw systemError('EBADF', this.node.path);
-    if (operation !== undefined) this.fault(operation);
-  }
-
-  async write(bytes: Uint8Array, position: number): Promise<void> {
-    this.writeNow(bytes, position);
-  }
-
-  async writeDurably(bytes: Uint8Array, position: number): Promise<void> {
-    await this.write(bytes, position);
-    await this.sync();
-  }
-
-  writeNow(bytes: Uint8Array, position: number): void {
-    this.#check('write');
-    const copy = Buffer.from(bytes);
-    this.node.data = overlay(this.node.data, copy, position);
-    this.node.unsynced.push({ position, bytes: copy });
-  }
-
-  async read(into: Uint8Array, position: number): Promise<number> {
-    this.#check('read');
-    const part = this.node.data.subarray(position, position + into.length);
-    into.set(part);
-    return part.length;
-  }
-
-  async sync(): Promise<void> {
-    this.#check();
-    // What was written after the call began is not promised, so the picture is taken before waiting.
-    const written = this.node.data;
-    const count = this.node.unsynced.length;
-    await Promise.resolve();
-    this.#check('sync');
-    this.node.synced = Buffer.from(written);
-    this.node.unsynced.splice(0, count);
-  }
-
-  async size(): Promise<number> {
-    this.#check();
-    return this.node.data.length;
-  }
-
-  async truncate(size: number): Promise<void> {
-    this.#check();
-    this.node.data = Buffer.from(this.node.data.subarray(0, size));
-    this.node.synced = Buffer.from(this.node.synced.subarray(0, size));
-    this.node.unsynced = this.node.unsynced
-      .filter((write) => write.position < size)
-      .map((write) => ({ position: write.position, bytes: write.bytes.subarray(0, size - write.position) }));
-  }
-
-  async close(): Promise<void> {
-    this.#check();
-    this.#closed = true;
-  }
-}
-
-function overlay(data: Buffer, bytes: Buffer, position: number): Buffer {
-  const size = Math.max(data.length, position + bytes.length);
-  const result = Buffer.alloc(size);
-  data.copy(result);
-  bytes.copy(result, position);
-  return result;
-}
-
-function tear(node: Node, random: () => number): Buffer {
-  let data: Buffer = Buffer.from(node.synced);
-  for (const write of node.unsynced) {
-    // A write is kept, lost, cut at any byte, or any of its sectors are there.
-    const fate = random();
-    if (fate < 0.25) continue;
-    if (fate < 0.5) data = overlay(data, write.bytes, write.position);
-    else if (fate < 0.75) {
-      data = overlay(
-        data,
-        write.bytes.subarray(0, Math.floor(random() * write.bytes.length)),
-        write.position,
-      );
-    } else {
-      for (let at = 0; at < write.bytes.length;) {
-        const sectorEnd = SECTOR_BYTES - ((write.position + at) % SECTOR_BYTES);
-        const part = write.bytes.subarray(at, at + sectorEnd);
-        if (random() < 0.5) data = overlay(data, part, write.position + at);
-        at += part.length;
-      }
-    }
-  }
-  return data;
 }
 
 function parentOf(path: string): string {

@@ -1,11 +1,22 @@
-import { messageOf } from '../errors.js';
+import { ManualClock } from '../clock.js';
 import { pick, seededRandom } from '../random.spec.support.js';
+import {
+  type Count,
+  crash,
+  failSoon,
+  type HistoryOptions,
+  type Simulated,
+  type Simulation,
+  slowDown,
+  turns,
+} from '../simulating.spec.support.js';
 import type { FileSystem } from './file-system.js';
-import { act, type Habits, ORDERLY, STUCK } from './journal-history.spec.support.js';
+import { act, type Habits, ORDERLY, settleOrRequeue, STUCK } from './journal-history.spec.support.js';
 import { durable, JournalModel, journalOn } from './journal-model.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import type { MessageStore } from './message-store.js';
-import { SimulatedFileSystem, systemError } from './simulated-file-system.js';
+import { PLANTED } from './planted.js';
+import { SimulatedFileSystem } from './simulated-file-system.js';
 
 /** A bug that is put in on purpose, to see that the simulation finds it. */
 export interface PlantedFault {
@@ -14,24 +25,25 @@ export interface PlantedFault {
   readonly disk?: (disk: SimulatedFileSystem) => FileSystem;
   /** Stands between the model and the journal. */
   readonly store?: (store: JournalStore) => MessageStore;
+  /** Breaks a rule inside the store. */
+  readonly flag?: keyof typeof PLANTED;
 }
 
-export interface SimulationOptions {
+export interface SimulationOptions extends HistoryOptions {
   readonly fault?: PlantedFault;
-  /** The history ends after so many operations: how a failure is shrunk. */
-  readonly operationsMax?: number;
-  /** Told of each operation and each crash, in words. */
-  readonly trace?: (line: string) => void;
 }
 
-export interface Simulated {
-  readonly operations: number;
-  /** Power cuts and kills, those in the middle of an opening included. */
-  readonly crashes: number;
-  /** Writes, syncs and the like that were made to fail. */
-  readonly diskErrors: number;
-  /** Segments that were emptied so that they could go. */
-  readonly compactions: number;
+/** The simulation of a store, or of its disk, that has the bug. */
+export function withFault(fault: PlantedFault): Simulation {
+  return async (seed, options) => {
+    const { flag } = fault;
+    if (flag !== undefined) PLANTED[flag] = true;
+    try {
+      return await simulate(seed, { ...options, fault });
+    } finally {
+      if (flag !== undefined) PLANTED[flag] = false;
+    }
+  };
 }
 
 const LIVES = 4;
@@ -44,11 +56,16 @@ const LIVES = 4;
 export async function simulate(seed: number, options: SimulationOptions = {}): Promise<Simulated> {
   const random = seededRandom(seed);
   const { fault, operationsMax = Infinity, trace } = options;
-  const count = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
+  const count: Count = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
   let disk = new SimulatedFileSystem();
+  disk.random = seededRandom(seed + 0x5eed);
   const habits = random() < 0.5 ? ORDERLY : STUCK;
   const segmentBytesMax = habits === STUCK ? 2048 : 4096;
-  const open = (): JournalStore => journalOn(fault?.disk?.(disk) ?? disk, { segmentBytesMax });
+  const clock = new ManualClock();
+  // Without a cache, messages come from the disk, and things happen while they are read.
+  const cacheBytesMax = seed % 2 === 0 ? 0 : 1024 * 1024;
+  const settings = { segmentBytesMax, cacheBytesMax, clock };
+  const open = (): JournalStore => journalOn(fault?.disk?.(disk) ?? disk, settings);
   const seenBy = (store: JournalStore): MessageStore => fault?.store?.(store) ?? store;
   let store = open();
   await store.open();
@@ -65,15 +82,18 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   };
   letCompact(store);
   for (let life = 0; life < LIVES && count.operations < operationsMax; life++) {
+    if (disk.random() < 0.5) slowDown(disk, disk.random);
     if (random() < 0.2) failSoon(disk, random, count);
     count.operations += await live(model, store, random, {
       habits,
       operationsMax: operationsMax - count.operations,
+      heal: random() < 0.5 ? () => healed(store, disk, clock) : undefined,
     });
     count.compactions += store.compactions;
     const { moment } = model;
-    trace?.(`crash, with ${moment.durable} of ${moment.begun} operations reported durable`);
-    disk = crash(disk, random);
+    const { how, left } = crash(disk, random);
+    trace?.(`crash (${how}), with ${moment.durable} of ${moment.begun} operations reported durable`);
+    disk = left;
     count.crashes++;
     if (random() < 0.3) {
       disk = await crashWhileOpening(open(), disk, random);
@@ -90,29 +110,21 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   return count;
 }
 
-function crash(disk: SimulatedFileSystem, random: () => number): SimulatedFileSystem {
-  return random() < 0.2 ? disk.afterKill() : disk.afterPowerCut(random);
-}
-
-/** After some more operations of the disk, each write, sync or new file fails. */
-function failSoon(disk: SimulatedFileSystem, random: () => number, count: { diskErrors: number }): void {
-  let left = pick(random, 60);
-  const code = random() < 0.5 ? 'EIO' : 'ENOSPC';
-  disk.fault = (operation, path) => {
-    if (operation !== 'write' && operation !== 'sync' && operation !== 'open') return undefined;
-    // The mark is only a hint, and is written without waiting: it does not fail here.
-    if (path.endsWith('/durable') || left-- > 0) return undefined;
-    count.diskErrors++;
-    return systemError(code, path);
-  };
-}
-
 /** Random operations until it is enough, or the disk has failed; returns how many. */
 async function live(
   model: JournalModel,
   store: JournalStore,
   random: () => number,
-  { habits, operationsMax }: { readonly habits: Habits; readonly operationsMax: number },
+  {
+    habits,
+    operationsMax,
+    heal,
+  }: {
+    readonly habits: Habits;
+    readonly operationsMax: number;
+    /** Makes the disk well again; undefined when that does not happen any more. */
+    readonly heal: (() => Promise<void>) | undefined;
+  },
 ): Promise<number> {
   const before = model.steps;
   for (
@@ -120,14 +132,29 @@ async function live(
     left > 0;
     left--
   ) {
-    if (store.failure !== undefined) break;
+    if (store.failure !== undefined) {
+      if (heal === undefined) break;
+      for (let settled = pick(random, 4); settled > 0; settled--) settleOrRequeue(model, random);
+      await heal();
+      model.trace?.('the disk is well again');
+    }
     act(model, random, 200, habits);
     model.watch();
     // Sometimes a part of the commit that is under way, so that the crash comes at any place of it.
-    for (let turns = pick(random, 12); turns > 8; turns--) await new Promise(setImmediate);
-    for (let turns = pick(random, 6); turns > 0; turns--) await Promise.resolve();
+    for (let rounds = pick(random, 12); rounds > 8; rounds--) await new Promise(setImmediate);
+    for (let microtasks = pick(random, 6); microtasks > 0; microtasks--) await Promise.resolve();
   }
   return model.steps - before;
+}
+
+/** Resolves when the store has proved itself. */
+async function healed(store: JournalStore, disk: SimulatedFileSystem, clock: ManualClock): Promise<void> {
+  disk.fault = undefined;
+  for (let tries = 0; store.failure !== undefined; tries++) {
+    if (tries === 1000) throw new Error('the disk is well again, but the store does not go on');
+    clock.advance(30_000);
+    await turns(0, 10);
+  }
 }
 
 async function crashWhileOpening(
@@ -136,54 +163,9 @@ async function crashWhileOpening(
   random: () => number,
 ): Promise<SimulatedFileSystem> {
   const opening = store.open();
-  for (let turns = pick(random, 60); turns > 0; turns--) await Promise.resolve();
-  const left = disk.afterPowerCut(random);
+  for (let microtasks = pick(random, 60); microtasks > 0; microtasks--) await Promise.resolve();
+  const { left } = crash(disk, random);
   await opening;
   await store.close();
   return left;
-}
-
-/** The shortest history of a seed that still fails, found by halving, and how it fails. */
-export async function shrink(
-  seed: number,
-  fault?: PlantedFault,
-): Promise<{ readonly history: readonly string[]; readonly failure: string }> {
-  const attempt = async (
-    operationsMax: number,
-  ): Promise<{ history: string[]; failure: string } | undefined> => {
-    const history: string[] = [];
-    const options = { operationsMax, trace: (line: string) => void history.push(line) };
-    try {
-      await simulate(seed, fault === undefined ? options : { ...options, fault });
-      return undefined;
-    } catch (error) {
-      return { history, failure: messageOf(error) };
-    }
-  };
-  let shortest = await attempt(Infinity);
-  if (shortest === undefined) throw new Error(`seed ${seed} does not fail`);
-  let passes = 0;
-  let fails = shortest.history.length;
-  while (fails - passes > 1) {
-    const middle = Math.floor((passes + fails) / 2);
-    const found = await attempt(middle);
-    if (found === undefined) passes = middle;
-    else {
-      fails = middle;
-      shortest = found;
-    }
-  }
-  return shortest;
-}
-
-/** The first seed that finds the fault, or undefined. */
-export async function seedThatFinds(fault: PlantedFault, seedsMax: number): Promise<number | undefined> {
-  for (let seed = 1; seed <= seedsMax; seed++) {
-    try {
-      await simulate(seed, { fault });
-    } catch {
-      return seed;
-    }
-  }
-  return undefined;
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
+import { seedThatFinds, shorten } from '../simulating.spec.support.js';
 import { PLANTED_FAULTS } from './planted-faults.spec.support.js';
-import { type PlantedFault, seedThatFinds, shrink, simulate } from './simulation.spec.support.js';
+import { type PlantedFault, simulate, withFault } from './simulation.spec.support.js';
 
 const SEEDS = Number(process.env['NESTMQ_SIMULATION_SEEDS'] ?? 300);
 
@@ -37,15 +38,15 @@ describe('the simulation', () => {
   it.each(PLANTED_FAULTS.map((fault) => [fault.name, fault] as const))(
     'finds a planted fault: %s',
     async (_name, fault) => {
-      expect(await seedThatFinds(fault, fault.withinSeeds)).toBeDefined();
+      expect(await seedThatFinds(withFault(fault), fault.withinSeeds)).toBeDefined();
     },
     60_000,
   );
 
   it('shrinks a history that fails, and tells it in words', async () => {
-    const [fault] = PLANTED_FAULTS;
-    const seed = (await seedThatFinds(fault as PlantedFault, 20)) ?? 0;
-    const { history, failure } = await shrink(seed, fault);
+    const simulation = withFault(PLANTED_FAULTS[0] as PlantedFault);
+    const seed = (await seedThatFinds(simulation, 20)) ?? 0;
+    const { history, failure } = await shorten(simulation, seed);
     expect(failure).toMatch(/message \d+ of queue \d|is defined as|is damaged at/);
     expect(history.length).toBeGreaterThan(0);
     expect(history.some((line) => line.startsWith('publish '))).toBe(true);
