@@ -18,11 +18,6 @@ export function counting(written: Written): FileSystem {
           return write(bytes, position);
         };
       }
-      const writeNow = file.writeNow.bind(file);
-      file.writeNow = (bytes, position) => {
-        written.bytes += bytes.length;
-        writeNow(bytes, position);
-      };
       return file;
     },
   };

@@ -272,7 +272,7 @@ export class Vhost implements Residents {
     if (queues.size === 0) return 'unroutable';
     const { journaled, others } = byDurability(queues);
     const appended = this.#environment.store.publish(message, journaled, others);
-    for (const queue of queues) queue.enqueue(appended);
+    for (const queue of queues) queue.enqueue(appended, message);
     return 'routed';
   }
 
@@ -293,10 +293,10 @@ export class Vhost implements Residents {
     const appended = this.#environment.store.transact(publications, held);
     for (const delivery of acked) delivery.settleBy(() => {});
     let next = 0;
-    return routes.map((queues) => {
+    return routes.map((queues, i) => {
       if (queues.size === 0) return 'unroutable';
       const one = appended[next++] as Appended;
-      for (const queue of queues) queue.enqueue(one);
+      for (const queue of queues) queue.enqueue(one, messages[i] as Message);
       return 'routed';
     });
   }
@@ -318,7 +318,7 @@ export class Vhost implements Residents {
       const from = { queueId: init.id, sequence, position, message: delivery.message };
       const message = { ...envelope, body: delivery.message.body };
       const appended = this.#environment.store.move(from, message, journaled, others);
-      for (const queue of queues) queue.enqueue(appended);
+      for (const queue of queues) queue.enqueue(appended, message);
     });
     return moved ? 'routed' : 'settled';
   }

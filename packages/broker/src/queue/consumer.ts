@@ -16,7 +16,8 @@ export interface ConsumerInit {
 
 /** Who takes messages from one queue. */
 export class Consumer {
-  readonly unsettled: Set<Delivery> = new Set();
+  /** By sequence. */
+  readonly unsettled: Map<number, Delivery> = new Map();
   cancelled: boolean = false;
 
   constructor(
@@ -34,13 +35,13 @@ export class Consumer {
   }
 
   deliver(delivery: Delivery): void {
-    this.unsettled.add(delivery);
+    this.unsettled.set(delivery.entry.sequence, delivery);
     if (this.init.noAck) delivery.ack();
     this.init.onDelivery(delivery);
   }
 
   onSettled(delivery: Delivery): void {
-    this.unsettled.delete(delivery);
+    this.unsettled.delete(delivery.entry.sequence);
     this.queue.schedule();
   }
 
@@ -53,6 +54,6 @@ export class Consumer {
 
   /** Requeues everything unsettled, as closing a channel does. */
   giveBack(): void {
-    for (const delivery of this.unsettled) delivery.requeue({ failed: false });
+    for (const delivery of this.unsettled.values()) delivery.requeue({ failed: false });
   }
 }

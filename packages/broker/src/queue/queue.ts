@@ -43,7 +43,7 @@ interface Loaded {
 export class Queue {
   readonly #environment: QueueEnvironment;
   readonly #ready = new ReadyIndex();
-  /** Read ahead from the disk: ready, and before everything in the index but what was put back. */
+  /** Read ahead, or just published: ready, and before everything in the index but what was put back. */
   #loaded: Loaded[] = [];
   /** Ready, and on their way from the disk; nothing that comes after them is delivered before, so that the order holds. */
   #loading: readonly ReadyEntry[] = [];
@@ -87,10 +87,23 @@ export class Queue {
     return this.#consumers.some((consumer) => consumer.init.exclusive);
   }
 
-  enqueue({ sequence, position, transientPosition }: Appended): void {
-    this.#ready.push(sequence, this.init.durable ? position : transientPosition, 0, false);
+  /** Takes a message that was just published; `message` is what lies at its position. */
+  enqueue({ sequence, position, transientPosition }: Appended, message: Message): void {
+    const at = this.init.durable ? position : transientPosition;
     this.#lastSequence = sequence;
+    if (this.#isKeptUpWith()) {
+      const entry = { sequence, position: at, deliveryCount: 0, redelivered: false };
+      this.#loaded.push({ entry, message });
+    } else this.#ready.push(sequence, at, 0, false);
     this.schedule();
+  }
+
+  /** All that is ready is about to be handed over: what comes now goes the same way, and not through the index. */
+  #isKeptUpWith(): boolean {
+    if (this.#ready.length > 0 || this.#loading.length > 0) return false;
+    if (this.#loaded.length >= LIMITS.readAheadMessagesMax) return false;
+    for (const consumer of this.#consumers) if (consumer.hasCredit()) return true;
+    return false;
   }
 
   /** Takes over what was found at opening. Whether it had been delivered nobody knows, so it counts as redelivered. */

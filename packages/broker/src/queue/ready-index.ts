@@ -11,7 +11,9 @@ export interface ReadyEntry {
   readonly redelivered: boolean;
 }
 
+/** Most queues have few messages: the first chunk is small, later ones four times as large each, up to this. */
 const CHUNK_ENTRIES = 1024;
+const FIRST_CHUNK_ENTRIES = 16;
 const REDELIVERED_BIT = 1;
 
 interface Chunk {
@@ -42,7 +44,10 @@ export class ReadyIndex {
   /** Adds at the end. Sequences must grow. */
   push(sequence: number, position: Position, deliveryCount: number, redelivered: boolean): void {
     let chunk = this.#chunks.at(-1);
-    if (chunk === undefined || chunk.tail === CHUNK_ENTRIES) this.#chunks.push((chunk = newChunk()));
+    if (chunk === undefined || chunk.tail === chunk.sequences.length) {
+      const entries = chunk === undefined ? FIRST_CHUNK_ENTRIES : chunk.sequences.length * 4;
+      this.#chunks.push((chunk = newChunk(Math.min(CHUNK_ENTRIES, entries))));
+    }
     const at = chunk.tail++;
     chunk.sequences[at] = sequence;
     chunk.positions[at] = position;
@@ -54,7 +59,7 @@ export class ReadyIndex {
   restore({ sequences, positions, deliveryCounts, length }: StoredEntries): void {
     for (let from = 0; from < length; from += CHUNK_ENTRIES) {
       const to = Math.min(length, from + CHUNK_ENTRIES);
-      const chunk = newChunk();
+      const chunk = newChunk(to - from);
       chunk.sequences.set(sequences.subarray(from, to));
       chunk.positions.set(positions.subarray(from, to));
       for (let i = from; i < to; i++) {
@@ -144,8 +149,10 @@ export class ReadyIndex {
       deliveryCount: Math.floor(count / 2),
       redelivered: (count & REDELIVERED_BIT) !== 0,
     };
-    if (chunk.head === CHUNK_ENTRIES) this.#dropFirstChunk();
-    else if (chunk.head === chunk.tail) chunk.head = chunk.tail = 0;
+    if (chunk.head < chunk.tail) return entry;
+    // One that is empty is used again if nothing comes after it.
+    if (this.#firstChunk < this.#chunks.length - 1) this.#dropFirstChunk();
+    else chunk.head = chunk.tail = 0;
     return entry;
   }
 
@@ -158,11 +165,11 @@ export class ReadyIndex {
   }
 }
 
-function newChunk(): Chunk {
+function newChunk(entries: number): Chunk {
   return {
-    sequences: new Float64Array(CHUNK_ENTRIES),
-    positions: new Float64Array(CHUNK_ENTRIES),
-    counts: new Uint32Array(CHUNK_ENTRIES),
+    sequences: new Float64Array(entries),
+    positions: new Float64Array(entries),
+    counts: new Uint32Array(entries),
     head: 0,
     tail: 0,
   };

@@ -13,6 +13,12 @@ interface Page {
   trimmed: number;
 }
 
+/** Where somebody was last. A page that was dropped since has no message to give. */
+interface Place {
+  page: Page | undefined;
+  at: number;
+}
+
 const PAGE_ENTRIES = 256;
 /** What a message costs in memory beside its body. Bytes, estimated. */
 const OVERHEAD_BYTES = 256;
@@ -32,6 +38,8 @@ export class BodyCache {
   #firsts: number[] = [];
   #emptyPages = 0;
   #bytes = 0;
+  readonly #lastGot: Place = { page: undefined, at: -1 };
+  readonly #lastReleased: Place = { page: undefined, at: -1 };
 
   constructor(private readonly bytesMax: number) {}
 
@@ -55,15 +63,15 @@ export class BodyCache {
   }
 
   get(position: Position): Message | undefined {
-    const page = this.#pageOf(position);
-    return page?.messages[placeOf(page.positions, position)];
+    const page = this.#pageOf(position, this.#lastGot);
+    return page?.messages[placeIn(page, position, this.#lastGot)];
   }
 
   /** One queue has settled the message at `position`. */
   release(position: Position): void {
-    const page = this.#pageOf(position);
+    const page = this.#pageOf(position, this.#lastReleased);
     if (page === undefined) return;
-    const at = placeOf(page.positions, position);
+    const at = placeIn(page, position, this.#lastReleased);
     if (at < 0) return;
     const left = (page.queues[at] as number) - 1;
     page.queues[at] = left;
@@ -106,7 +114,9 @@ export class BodyCache {
     this.#emptyPages = 0;
   }
 
-  #pageOf(position: Position): Page | undefined {
+  #pageOf(position: Position, last: Place): Page | undefined {
+    // Consumers that keep up go from one message to the next.
+    if (last.page?.positions[last.at + 1] === position) return last.page;
     const firsts = this.#firsts;
     let low = 0;
     let high = firsts.length;
@@ -122,6 +132,16 @@ export class BodyCache {
 /** Nothing is in it, and nothing more comes into it. */
 function isDone({ held, positions }: Page): boolean {
   return held === 0 && positions.length === PAGE_ENTRIES;
+}
+
+function placeIn(page: Page, position: Position, last: Place): number {
+  const isNext = last.page === page && page.positions[last.at + 1] === position;
+  const at = isNext ? last.at + 1 : placeOf(page.positions, position);
+  if (at >= 0) {
+    last.page = page;
+    last.at = at;
+  }
+  return at;
 }
 
 /** Where `position` is in ascending positions, or -1. */

@@ -48,6 +48,7 @@ export class CommitWriter {
   readonly #closed: Commit[] = [];
   /** Handed to the disk, in order; the first is not durable yet. */
   readonly #writing: Commit[] = [];
+  #pendingBytes = 0;
   /** Writes that have not come back from the disk. */
   readonly #underWay = new Set<Promise<void>>();
   #file!: File;
@@ -93,12 +94,9 @@ export class CommitWriter {
     return [...this.#writing, ...this.#closed];
   }
 
-  /** Bytes that wait for the disk. */
-  pendingBytes(): number {
-    let bytes = 0;
-    for (const { out } of this.#writing) bytes += out.end;
-    for (const { out } of this.#closed) bytes += out.end;
-    return bytes;
+  /** Bytes of commits that are not durable. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
   }
 
   /** Makes the first segment of a new journal. */
@@ -116,6 +114,7 @@ export class CommitWriter {
 
   add(commit: Commit): void {
     this.#closed.push(commit);
+    this.#pendingBytes += commit.out.end;
   }
 
   /** Hands commits to the disk as far as there is room. */
@@ -167,17 +166,18 @@ export class CommitWriter {
     this.#durableUpTo = positionOf(last.segment, last.end);
     this.pump();
     this.#markTimer ??= this.#init.clock.setTimer(MARK_DELAY_MS, () => this.#writeMark());
-    for (const commit of durable) this.#init.onDurable(commit);
+    for (const commit of durable) this.#report(commit);
+  }
+
+  #report(commit: Commit): void {
+    this.#pendingBytes -= commit.out.end;
+    this.#init.onDurable(commit);
   }
 
   #writeMark(): void {
     this.#markTimer?.cancel();
     this.#markTimer = undefined;
-    try {
-      this.#init.mark.write(this.#durableUpTo);
-    } catch (error) {
-      this.#init.onMarkTrouble(error);
-    }
+    this.#init.mark.write(this.#durableUpTo).catch((error: unknown) => this.#init.onMarkTrouble(error));
   }
 
   async #roll(number: number): Promise<void> {
@@ -252,7 +252,7 @@ export class CommitWriter {
     } else await this.#rollAgain();
     this.#failed = false;
     this.#init.onHealed();
-    for (const commit of unsure.splice(0)) this.#init.onDurable(commit);
+    for (const commit of unsure.splice(0)) this.#report(commit);
     this.pump();
   }
 

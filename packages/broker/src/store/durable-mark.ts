@@ -42,8 +42,9 @@ export function decodeMark(bytes: Buffer): Marked {
  * a segment that was removed by somebody else is missed.
  */
 export class DurableMark {
-  readonly #bytes = Buffer.alloc(SLOT_BYTES);
   #slot = 0;
+  /** One after the other: what comes last is what counts. */
+  #writing: Promise<void> = Promise.resolve();
 
   private constructor(
     private readonly file: File,
@@ -57,31 +58,45 @@ export class DurableMark {
     return { mark: new DurableMark(file, marked), marked };
   }
 
-  /** Notes how far the journal is durable, in one of the slots. Throws what the system throws. */
-  write(position: Position): void {
+  /**
+   * Notes how far the journal is durable. Resolves when it is written, not when it is on the disk; rejects with what
+   * the system says.
+   */
+  write(position: Position): Promise<void> {
     this.marked = { ...this.marked, position };
-    this.#writeSlot();
+    return this.#inTurn(() => this.#writeSlot());
   }
 
   /** Resolves when both slots say, on the disk, that segments before `number` are done with. */
-  async forgetBefore(number: number): Promise<void> {
+  forgetBefore(number: number): Promise<void> {
     this.marked = { ...this.marked, firstSegment: number };
-    this.#writeSlot();
-    this.#writeSlot();
-    await this.file.sync();
+    return this.#inTurn(async () => {
+      await this.#writeSlot();
+      await this.#writeSlot();
+      await this.file.sync();
+    });
   }
 
-  #writeSlot(): void {
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#writing.then(work);
+    // Whoever asked is told; the next one has its own turn all the same.
+    this.#writing = done.catch(() => {});
+    return done;
+  }
+
+  async #writeSlot(): Promise<void> {
     const { position, firstSegment } = this.marked;
-    const bytes = this.#bytes;
+    const bytes = Buffer.alloc(SLOT_BYTES);
     bytes.writeBigUInt64BE(BigInt(position), 0);
     bytes.writeBigUInt64BE(BigInt(firstSegment), 8);
     bytes.writeUInt32BE(crc32(bytes.subarray(0, 16)), 16);
-    this.file.writeNow(bytes, SLOT_OFFSETS[this.#slot as 0 | 1]);
+    const at = SLOT_OFFSETS[this.#slot as 0 | 1];
     this.#slot = 1 - this.#slot;
+    await this.file.write(bytes, at);
   }
 
   async close(): Promise<void> {
+    await this.#writing;
     try {
       await this.file.sync();
     } finally {

@@ -22,8 +22,6 @@ export interface File {
   write(bytes: Uint8Array, position: number): Promise<void>;
   /** {@link write}, then {@link sync}, in one: resolves when these bytes survive a power cut. */
   writeDurably(bytes: Uint8Array, position: number): Promise<void>;
-  /** The same, at once and blocking: for a few bytes. */
-  writeNow(bytes: Uint8Array, position: number): void;
   /** Fills `into` from `position`; resolves with the bytes read, which are fewer only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>;
   /** fdatasync: resolves when every byte written before the call survives a power cut. */

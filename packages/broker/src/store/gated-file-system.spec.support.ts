@@ -71,7 +71,6 @@ export class GatedFileSystem implements FileSystem {
         await this.#pass('sync', path);
         await file.sync();
       },
-      writeNow: (bytes, position) => file.writeNow(bytes, position),
       read: async (into, position) => {
         await this.#pass('read', path);
         return file.read(into, position);

@@ -227,6 +227,7 @@ describe('J5 when the disk fails', () => {
     store.publish(persistent('1'), [1], 0);
     await durable(store);
     clock.advance(50);
+    await turns();
     expect(store.failure).toBeUndefined();
     expect(told.map(({ message }) => message)).toEqual([
       expect.stringContaining("The mark 'durable' can't be"),

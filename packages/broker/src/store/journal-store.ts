@@ -114,8 +114,6 @@ export class JournalStore implements MessageStore {
   readonly #spareBuffers: ByteWriter[] = [];
   #writeScheduled: NodeJS.Immediate | undefined;
   #settlementTimer: Timer | undefined;
-  /** The open commit is closed when it has grown to this. */
-  #commitBytesMax = COMMIT_BYTES_MAX;
   #indexing: Promise<void> = Promise.resolve();
   #residents: Residents | undefined;
   #failure: BrokerError | undefined;
@@ -243,7 +241,7 @@ export class JournalStore implements MessageStore {
       await this.#prove(file, Math.max(0, journal.provenUpTo - positionOf(last.number, 0)), last.bytes);
     }
     const { segment, durableUpTo } = this.#writer;
-    this.#mark.write(durableUpTo);
+    await this.#mark.write(durableUpTo);
     if (lastIndex !== undefined) this.#indexes.set(segment, lastIndex);
     this.#open = this.#newCommit(segment, offsetOf(durableUpTo));
   }
@@ -538,7 +536,7 @@ export class JournalStore implements MessageStore {
   /** A small commit starts after all that is ready to run now has run, so that it takes all of it along. */
   #scheduleWrite(): void {
     if (this.#failure !== undefined) return;
-    if (this.#open.out.end >= this.#commitBytesMax) this.#closeCommit();
+    if (this.#open.out.end >= this.#commitBytesMax()) this.#closeCommit();
     if (this.#writer.isFull) return;
     if (this.#open.out.end >= WORTH_WRITING_BYTES) return this.#write();
     if (this.#writeScheduled !== undefined) return;
@@ -555,10 +553,14 @@ export class JournalStore implements MessageStore {
     this.#writer.pump();
   }
 
+  /** The open commit is closed when it has grown to this. */
+  #commitBytesMax(): number {
+    const underWay = this.#writer.pendingBytes + this.#open.out.end;
+    return Math.min(COMMIT_BYTES_MAX, Math.max(WORTH_WRITING_BYTES, underWay * COMMIT_SHARE));
+  }
+
   /** Settlements alone do not keep the disk going: they have time. */
   #closeAwaited(): void {
-    const underWay = this.#writer.pendingBytes() + this.#open.out.end;
-    this.#commitBytesMax = Math.min(COMMIT_BYTES_MAX, Math.max(WORTH_WRITING_BYTES, underWay * COMMIT_SHARE));
     if (this.#open.waiting.length > 0) this.#closeCommit();
   }
 

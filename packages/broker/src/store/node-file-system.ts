@@ -93,12 +93,6 @@ class NodeFile implements File {
     return writeAll(this.#durableFd, bytes, position);
   }
 
-  writeNow(bytes: Uint8Array, position: number): void {
-    for (let from = 0; from < bytes.length;) {
-      from += fs.writeSync(this.#fd, bytes, from, bytes.length - from, position + from);
-    }
-  }
-
   read(into: Uint8Array, position: number): Promise<number> {
     return new Promise((resolve, reject) => {
       const next = (from: number): void => {

@@ -31,7 +31,6 @@ function filesWith(
       return {
         write: (bytes, position) => file.write(bytes, position),
         writeDurably: (bytes, position) => file.writeDurably(bytes, position),
-        writeNow: (bytes, position) => file.writeNow(bytes, position),
         read: (into, position) => file.read(into, position),
         sync: () => file.sync(),
         size: () => file.size(),

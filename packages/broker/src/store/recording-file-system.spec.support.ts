@@ -57,10 +57,6 @@ export class RecordingFileSystem implements FileSystem {
         record(bytes, position);
         return file.writeDurably(bytes, position);
       },
-      writeNow(bytes, position) {
-        record(bytes, position);
-        file.writeNow(bytes, position);
-      },
       read: (into, position) => file.read(into, position),
       sync: () => file.sync(),
       size: () => file.size(),
@@ -74,7 +70,7 @@ export class RecordingFileSystem implements FileSystem {
 export async function stoppedInside(write: RecordedWrite, count: number): Promise<SimulatedFileSystem> {
   const files = write.before.afterKill();
   const file = await files.open(write.path, 'write');
-  if (count > 0) file.writeNow(write.bytes.subarray(0, count), write.position);
+  if (count > 0) await file.write(write.bytes.subarray(0, count), write.position);
   await file.close();
   return files;
 }

@@ -42,11 +42,6 @@ export class SimulatedFile implements File {
     return undefined;
   }
 
-  writeNow(bytes: Uint8Array, position: number): void {
-    this.#assertOpen();
-    this.#store(Buffer.from(bytes), position);
-  }
-
   /** The bytes as they are now: whoever gave them may change them once the write is done. */
   async #waitToWrite(bytes: Uint8Array, position: number): Promise<Buffer> {
     this.#assertOpen();
