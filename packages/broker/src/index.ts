@@ -25,7 +25,8 @@ export { Delivery } from './queue/delivery.js';
 export type { ReadyEntry } from './queue/ready-index.js';
 export { TopicRouter } from './routing/topic-router.js';
 export type { File, FileSystem } from './store/file-system.js';
-export { type JournalOptions, JournalStore } from './store/journal-store.js';
+export type { JournalOptions } from './store/journal-options.js';
+export { JournalStore } from './store/journal-store.js';
 export { MemoryStore } from './store/memory-store.js';
 export type {
   Appended,

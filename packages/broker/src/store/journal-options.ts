@@ -1,0 +1,22 @@
+import type { Clock } from '../clock.js';
+import type { FileSystem } from './file-system.js';
+
+export interface JournalOptions {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly directory: string;
+  /** A segment closes when its next commit would exceed this. Bytes. */
+  readonly segmentBytesMax: number;
+  /** Budget of the cache of recently published bodies. Bytes. */
+  readonly cacheBytesMax: number;
+  /** How long settlements wait for a publish to share a commit with. Milliseconds. */
+  readonly settlementDelayMs: number;
+  /** Below this much free space on the disk `blocked` says so. Bytes; 0 never does. */
+  readonly diskFreeBytesMin: number;
+  /** Told of each failure (STORE_FAILED), and of trouble that costs no promise (STORE_TROUBLE). */
+  readonly onFailure: (error: Error) => void;
+  /** Told when the store has proved itself after a failure, and accepts again (J5). @default nothing is done */
+  readonly onHealed?: () => void;
+  /** Told when publishers should wait, with the reason, and with undefined when no more. @default nothing is done */
+  readonly onBlocked?: (reason: string | undefined) => void;
+}
