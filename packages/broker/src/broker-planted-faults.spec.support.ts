@@ -126,7 +126,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         'giveBack',
         () =>
           function (this: Consumer) {
-            for (const delivery of this.unsettled.values()) delivery.ack();
+            for (const delivery of this.unsettled()) delivery.ack();
           },
       ),
     ],

@@ -200,8 +200,8 @@ export class Connection {
     consumer.cancel();
     // Another consumer may have taken the tag since.
     if (this.#consumers.get(consumer.tag) === consumer) this.#consumers.delete(consumer.tag);
-    for (const one of this.#cancelled) if (one.unsettled.size === 0) this.#cancelled.delete(one);
-    if (consumer.unsettled.size > 0) this.#cancelled.add(consumer);
+    for (const one of this.#cancelled) if (one.unsettledCount === 0) this.#cancelled.delete(one);
+    if (consumer.unsettledCount > 0) this.#cancelled.add(consumer);
   }
 
   /** Resolves when everything done before is durable; rejects with STORE_FAILED when that can't be known. */

@@ -366,7 +366,7 @@ export class Vhost implements Residents {
 }
 
 function byDurability(queues: ReadonlySet<Queue>): RouteByDurability {
-  if (queues.size === 1) for (const { alone } of queues) return alone;
+  if (queues.size === 1) return (queues.values().next().value as Queue).alone;
   const journaled: number[] = [];
   for (const { init } of queues) if (init.durable) journaled.push(init.id);
   return { journaled, others: queues.size - journaled.length };

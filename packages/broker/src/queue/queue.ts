@@ -53,6 +53,8 @@ export class Queue {
   #lastSequence = 0;
   readonly #unsettled = new Map<number, ReadyEntry>();
   #deleted = false;
+  /** A turn to deliver is to come. */
+  #isScheduled = false;
   readonly #turn = (): void => this.#deliver();
   /** How a message is stored that goes to this queue alone. */
   readonly alone: RouteByDurability;
@@ -201,10 +203,13 @@ export class Queue {
 
   /** Something changed that may let a message go to a consumer. */
   schedule(): void {
-    if (this.#consumers.length > 0 && this.readyCount > 0) this.#environment.schedule(this.#turn);
+    if (this.#isScheduled || this.#consumers.length === 0 || this.readyCount === 0) return;
+    this.#isScheduled = true;
+    this.#environment.schedule(this.#turn);
   }
 
   #deliver(): void {
+    this.#isScheduled = false;
     for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
       if (this.#deleted) return;
       const at = this.#consumerInTurn();

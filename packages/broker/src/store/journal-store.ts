@@ -198,12 +198,11 @@ export class JournalStore implements MessageStore {
 
   publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
     this.#check(message, journaledQueueIds.length + otherQueues);
-    const publication = { message, journaledQueueIds, otherQueues };
     if (journaledQueueIds.length === 0 || !isPersistent(message))
-      return this.#appended(publication, undefined);
+      return this.#appended(message, journaledQueueIds, otherQueues, undefined);
     const sequence = this.#nextSequence;
     const position = this.#filler.append((out) => writePublish(out, sequence, journaledQueueIds, message));
-    const appended = this.#appended(publication, position);
+    const appended = this.#appended(message, journaledQueueIds, otherQueues, position);
     this.#filler.scheduleWrite();
     return appended;
   }
@@ -222,9 +221,10 @@ export class JournalStore implements MessageStore {
     const position = record === undefined ? 0 : this.#filler.append((out) => out.bytes(record));
     for (const one of held) this.#filler.index.settle(one.queueId, one.sequence);
     for (const one of settled) this.#release(one.position);
-    const appended = publications.map((publication, i) => {
+    const appended = publications.map(({ message, journaledQueueIds, otherQueues }, i) => {
       const offset = offsets[i];
-      return this.#appended(publication, offset === undefined ? undefined : position + offset);
+      const at = offset === undefined ? undefined : position + offset;
+      return this.#appended(message, journaledQueueIds, otherQueues, at);
     });
     if (record !== undefined) this.#filler.scheduleWrite();
     return appended;
@@ -232,7 +232,9 @@ export class JournalStore implements MessageStore {
 
   /** Takes note of a message whose record is written at `position` already; of one that has none, without. */
   #appended(
-    { message, journaledQueueIds, otherQueues }: Publication,
+    message: Message,
+    journaledQueueIds: readonly number[],
+    otherQueues: number,
     position: Position | undefined,
   ): Appended {
     const sequence = this.#nextSequence++;
