@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { openBroker } from './broker.js';
+import { consumeInto, idle, to } from './engine.spec.support.js';
 import { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
 
 /** Fails each sync of a segment file. */
@@ -36,5 +37,40 @@ describe('a broker whose disk fails', () => {
     expect(() => connection.close()).not.toThrow();
     expect(broker.failure).toBe(failures[0]);
     await expect(broker.close()).rejects.toBe(broker.failure);
+  });
+
+  it('and can not read a message stands still in that queue alone, says why, and tries again for a new consumer', async () => {
+    const files = new SimulatedFileSystem();
+    const failures: Error[] = [];
+    const broker = await openBroker({
+      directory: '/data',
+      fileSystem: files,
+      cacheBytesMax: 0,
+      onFailure: (error) => failures.push(error),
+    });
+    const connection = broker.connect();
+    for (const queue of ['q', 'other']) await connection.declareQueue(queue);
+    for (const body of ['1', '2']) connection.publish(to('q', body));
+    await connection.durable();
+    files.fault = (operation, path) => (operation === 'read' ? systemError('EIO', path) : undefined);
+    const first = consumeInto(connection, 'q');
+    await idle();
+    expect(connection.checkQueue('q')).toMatchObject({
+      messageCount: 2,
+      readFailure: expect.stringContaining('EIO'),
+    });
+    expect(failures).toEqual([expect.objectContaining({ code: 'STORE_FAILED' })]);
+    expect(failures[0]?.message).toContain("Queue 'q' stands still");
+    const other = consumeInto(connection, 'other').inbox;
+    connection.publish(to('other', 'goes on'));
+    expect((await other.nth(1)).message.body.toString()).toBe('goes on');
+
+    files.fault = undefined;
+    connection.cancel(first.consumer);
+    const second = consumeInto(connection, 'q').inbox;
+    await second.nth(2);
+    expect(second.bodies).toEqual(['1', '2']);
+    expect(connection.checkQueue('q').readFailure).toBeUndefined();
+    await broker.close();
   });
 });

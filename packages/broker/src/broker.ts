@@ -118,7 +118,7 @@ async function start(
           `Queue '${queue.name}' stands still: a message can't be read (${messageOf(cause)}).`,
           {
             severity: 'broker',
-            cure: 'Cure the disk, then start again: no message was skipped.',
+            cure: 'No message was skipped. Cure the disk; it is tried again when a consumer comes, or at the next start.',
             cause,
           },
         ),

@@ -15,6 +15,8 @@ export interface QueueState {
   /** Messages that were delivered and are not settled yet. */
   readonly unsettledCount: number;
   readonly consumerCount: number;
+  /** Why the queue stands still, if so: its next message can't be read. It is tried again when a consumer comes. */
+  readonly readFailure?: string;
 }
 
 export interface ConsumeOptions {
@@ -233,5 +235,6 @@ function stateOf(queue: Queue): QueueState {
     messageCount: queue.readyCount,
     unsettledCount: queue.unsettledCount,
     consumerCount: queue.consumerCount,
+    ...(queue.readFailure === undefined ? {} : { readFailure: queue.readFailure }),
   };
 }

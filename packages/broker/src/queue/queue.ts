@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import type { Appended, MessageStore, StoredEntries } from '../store/message-store.js';
@@ -53,6 +54,7 @@ export class Queue {
   #lastSequence = 0;
   readonly #unsettled = new Map<number, ReadyEntry>();
   #deleted = false;
+  #readFailure: string | undefined;
   /** A turn to deliver is to come. */
   #isScheduled = false;
   readonly #turn = (): void => this.#deliver();
@@ -83,6 +85,11 @@ export class Queue {
 
   get consumerCount(): number {
     return this.#consumers.length;
+  }
+
+  /** Why the queue stands still, if so: its next message can't be read. It is tried again when a consumer comes. */
+  get readFailure(): string | undefined {
+    return this.#readFailure;
   }
 
   get hasExclusiveConsumer(): boolean {
@@ -117,6 +124,7 @@ export class Queue {
   addConsumer(init: ConsumerInit): Consumer {
     const consumer = new Consumer(this, init);
     this.#consumers.push(consumer);
+    if (this.#readFailure !== undefined) void this.#read(this.#loading);
     this.schedule();
     return consumer;
   }
@@ -274,6 +282,7 @@ export class Queue {
 
   async #read(entries: readonly ReadyEntry[]): Promise<void> {
     const positions = entries.map((entry) => entry.position);
+    this.#readFailure = undefined;
     try {
       const messages = await this.#environment.store.read(positions);
       if (this.#loading !== entries) return;
@@ -288,6 +297,7 @@ export class Queue {
       if (this.#loading !== entries) return;
       // Or the store has brought messages forward, and the file where they were is gone.
       if (entries.some((entry, i) => entry.position !== positions[i])) return this.#read(entries);
+      this.#readFailure = messageOf(error);
       this.#environment.onReadFailure(this, error);
     }
     return undefined;
