@@ -28,14 +28,23 @@ export class DurableMark {
 
   static async open(fileSystem: FileSystem, path: string): Promise<{ mark: DurableMark; marked: Marked }> {
     const file = await openOrCreate(fileSystem, path);
-    const bytes = Buffer.alloc(MARK_BYTES);
-    const count = await file.read(bytes, 0);
-    const valid = count === MARK_BYTES && crc32(bytes.subarray(0, 16)) === bytes.readUInt32BE(16);
-    const marked = {
-      position: valid ? Number(bytes.readBigUInt64BE(0)) : 0,
-      firstSegment: valid ? Number(bytes.readBigUInt64BE(8)) : 0,
-    };
-    return { mark: new DurableMark(file), marked };
+    return { mark: new DurableMark(file), marked: await readMarked(file) };
+  }
+
+  /** Only looks. No file says nothing, as a damaged one does. */
+  static async read(fileSystem: FileSystem, path: string): Promise<Marked> {
+    let file: File;
+    try {
+      file = await fileSystem.open(path, 'read');
+    } catch (error) {
+      if (systemCodeOf(error) === 'ENOENT') return { position: 0, firstSegment: 0 };
+      throw error;
+    }
+    try {
+      return await readMarked(file);
+    } finally {
+      await file.close();
+    }
   }
 
   write(position: Position): void {
@@ -58,6 +67,16 @@ export class DurableMark {
       await this.file.close();
     }
   }
+}
+
+async function readMarked(file: File): Promise<Marked> {
+  const bytes = Buffer.alloc(MARK_BYTES);
+  const count = await file.read(bytes, 0);
+  const valid = count === MARK_BYTES && crc32(bytes.subarray(0, 16)) === bytes.readUInt32BE(16);
+  return {
+    position: valid ? Number(bytes.readBigUInt64BE(0)) : 0,
+    firstSegment: valid ? Number(bytes.readBigUInt64BE(8)) : 0,
+  };
 }
 
 async function openOrCreate(fileSystem: FileSystem, path: string): Promise<File> {

@@ -11,6 +11,7 @@ function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSys
     list: (path) => disk.list(path),
     open: (path, mode) => disk.open(path, mode),
     rename: (from, to) => disk.rename(from, to),
+    link: (path, second) => disk.link(path, second),
     remove: (path) => disk.remove(path),
     syncDirectory: (path) => disk.syncDirectory(path),
     freeBytes: () => disk.freeBytes(),

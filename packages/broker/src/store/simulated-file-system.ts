@@ -71,11 +71,32 @@ export class SimulatedFileSystem implements FileSystem {
 
   async rename(from: string, to: string): Promise<void> {
     this.#check('rename', from);
+    if (this.#directories.has(from)) return this.#renameDirectory(from, to);
     const node = this.#names.get(from);
     if (node === undefined) throw systemError('ENOENT', from);
     this.#names.delete(from);
     node.path = to;
     this.#names.set(to, node);
+  }
+
+  /** Durable at once, as the making of a directory is here. */
+  #renameDirectory(from: string, to: string): void {
+    const moved = (path: string): string =>
+      path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path;
+    this.#directories = new Set([...this.#directories].map(moved));
+    for (const names of [this.#names, this.#durableNames]) {
+      const entries = [...names];
+      names.clear();
+      for (const [path, node] of entries) names.set(moved(path), node);
+    }
+  }
+
+  async link(path: string, second: string): Promise<void> {
+    this.#check('rename', path);
+    const node = this.#names.get(path);
+    if (node === undefined) throw systemError('ENOENT', path);
+    if (this.#names.has(second)) throw systemError('EEXIST', second);
+    this.#names.set(second, node);
   }
 
   async remove(path: string): Promise<void> {
