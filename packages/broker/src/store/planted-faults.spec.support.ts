@@ -5,7 +5,7 @@ import type { SimulatedFileSystem } from './simulated-file-system.js';
 import type { PlantedFault } from './simulation.spec.support.js';
 
 /** The disk with some of its methods replaced. */
-function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSystem {
+export function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSystem {
   return {
     makeDirectory: (path) => disk.makeDirectory(path),
     list: (path) => disk.list(path),

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import type { JournalModel } from '../store/journal-model.spec.support.js';
+import { JOURNAL, type JournalModel, journalOn } from '../store/journal-model.spec.support.js';
 import type { SimulatedFileSystem } from '../store/simulated-file-system.js';
 import { checkJournal, type CheckReport } from './check.js';
 import {
@@ -86,6 +86,25 @@ describe('nestmq check', () => {
     }
     expect(damaged).toBeGreaterThan(1000);
   }, 60_000);
+
+  it('with the last segment cut and no mark, takes for a torn tail what the broker takes for one', async () => {
+    const path = segmentsOf(whole).at(-1) as string;
+    const bytes = whole.readNow(path);
+    const notes = { torn: 0, unfinished: 0 };
+    for (let size = 0; size < bytes.length; size++) {
+      const files = await changed(whole, path, bytes.subarray(0, size), `${JOURNAL}/durable`);
+      const report = await check(files);
+      expect(report.problems).toEqual([]);
+      expect(report.notes.length).toBeLessThanOrEqual(1);
+      if (report.notes[0]?.includes('no whole record') === true) notes.torn++;
+      if (report.notes[0]?.includes('was being made') === true) notes.unfinished++;
+      const store = journalOn(files);
+      await store.open();
+      await store.close();
+    }
+    expect(notes.unfinished).toBe(32);
+    expect(notes.torn).toBeGreaterThan(bytes.length / 2);
+  });
 
   it('with any file missing, agrees with the broker', async () => {
     for (const path of whole.paths()) {

@@ -71,4 +71,26 @@ describe('bodies that look like records', () => {
     },
     60_000,
   );
+
+  it.each([12, 40, 90, 120])(
+    'are not taken for records when %i bytes of theirs are overwritten, without an index',
+    async (count) => {
+      const truth = await journalWithLookalikes();
+      const { whole, pieces } = truth;
+      let cases = 0;
+      for (const { path, type, start, end, position } of pieces) {
+        if (type !== RECORD_TYPE.publish || end - start < count) continue;
+        const bytes = whole.readNow(path).fill(0xa5, start, start + count);
+        const files = await changed(whole, path, bytes, indexOf(path));
+        const expected = { unreadable: new Set([position]), mayRise: false, untold: true };
+        try {
+          expect(await repaired(truth, files, expected)).toMatchObject({ lost: 1 });
+        } catch (cause) {
+          throw new Error(`${path}, the record at ${start}`, { cause });
+        }
+        cases++;
+      }
+      expect(cases).toBeGreaterThanOrEqual(10);
+    },
+  );
 });

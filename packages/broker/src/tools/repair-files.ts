@@ -111,11 +111,13 @@ export class Quarantine {
     const { fileSystem, journal, directory } = this;
     const [from, to] = [`${journal}/${name}`, `${directory}/${name}`];
     try {
-      await fileSystem.link(from, to);
+      await fileSystem.link(from, to).catch((error: unknown) => {
+        if (!hasNoLinks(error)) throw error;
+        return copyFile(fileSystem, from, to);
+      });
     } catch (error) {
       if (systemCodeOf(error) === 'ENOENT') return;
-      if (!hasNoLinks(error)) throw error;
-      await copyFile(fileSystem, from, to);
+      throw error;
     }
     await fileSystem.syncDirectory(directory);
   }

@@ -147,7 +147,7 @@ function removedFiles(survey: Survey, segments: readonly SegmentPlan[]): string[
   const changed = new Set(segments.map(({ name }) => name));
   const indexes = survey.segments
     .filter(
-      ({ name, indexState }) => indexState === 'wrong' || (changed.has(name) && indexState !== 'missing'),
+      ({ name, indexState, hasIndexFile }) => indexState === 'wrong' || (changed.has(name) && hasIndexFile),
     )
     .map(({ name }) => name.replace('.segment', '.index'));
   return [...indexes, ...(survey.snapshotProblem === undefined ? [] : ['definitions.json'])];

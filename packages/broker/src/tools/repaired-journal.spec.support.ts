@@ -159,7 +159,7 @@ export async function repaired(
 }
 
 /** Positions of the pieces of a file that reach into a range. */
-export function within({ pieces }: Truth, path: string, from: number, to: number): number[] {
+export function within({ pieces }: Pick<Truth, 'pieces'>, path: string, from: number, to: number): number[] {
   return pieces
     .filter((piece) => piece.path === path && piece.end > from && piece.start < to)
     .map(({ position }) => position);

@@ -34,7 +34,11 @@ export function nextReadable(damaged: Damaged): number | undefined {
     if (!mayBegin(bytes, at, offset + at, surroundings)) continue;
     const isCommit = bytes[at + 8] === RECORD_TYPE.commit;
     if (!isCommit && (checked += bytes.readUInt32BE(at)) > CHECKSUM_BYTES_MAX) continue;
-    if (goesOn(damaged, at)) return indexed ? at : (wholeUpTo(damaged, at) ?? at);
+    if (!goesOn(damaged, at)) continue;
+    if (indexed) return at;
+    const end = wholeUpTo(damaged, at);
+    if (end !== undefined) return end;
+    if (mayFollow(damaged, at)) return at;
   }
   return undefined;
 }
@@ -66,6 +70,15 @@ function wholeUpTo({ bytes }: Damaged, from: number): number | undefined {
     at += check.record.length;
   }
   return undefined;
+}
+
+/**
+ * Settlements alone are not believed where it is not known that a record begins: if they are bytes of a body, messages
+ * would be lost, and if they are not, messages only come again.
+ */
+function mayFollow({ bytes, offset, trust }: Damaged, at: number): boolean {
+  const check = readRecord(bytes, at);
+  return check.ok && trust.judge(check.record, offset + at) !== 'possible';
 }
 
 function readsAt(damaged: Damaged, at: number): boolean {

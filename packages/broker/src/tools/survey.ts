@@ -30,6 +30,7 @@ export interface SurveyedSegment extends SegmentContents {
   /** The bytes of a sealed segment, as the next one or its index tells; undefined when none does. */
   readonly sealedEnd: number | undefined;
   readonly indexState: IndexState;
+  readonly hasIndexFile: boolean;
   /** What the index file says of the segment as it was, when it can be believed. */
   readonly stored: SegmentIndex | undefined;
 }
@@ -208,6 +209,7 @@ async function surveyOne(
     header,
     headerProblem: head.problem,
     sealedEnd,
+    hasIndexFile: indexBytes !== undefined,
     indexState: indexState(indexBytes, stored, contents.index, { isLast: next === undefined, whole }),
     stored: believed,
   };

@@ -42,7 +42,8 @@ export function trustBySequence({ segment, after, below }: Surroundings): Trust 
       if (!given.every((sequence) => sequence > 0 && sequence < below)) return 'no';
       if (!told.every((sequence) => sequence < below)) return 'no';
       if (!bodies.every((position) => position < positionOf(segment, offset))) return 'no';
-      if (record.type === RECORD_TYPE.copy) return 'possible';
+      // A copy has the sequence of long ago. It may be all that is left of its message.
+      if (record.type === RECORD_TYPE.copy) return 'likely';
       if (!given.every((sequence) => sequence > after)) return 'no';
       return given.length > 0 ? 'likely' : 'possible';
     },

@@ -1,23 +1,41 @@
+import { expect } from '@jest/globals';
 import { seededRandom } from '../random.spec.support.js';
-import { act, actInGroups } from '../store/journal-history.spec.support.js';
+import { act, actInGroups, STUCK } from '../store/journal-history.spec.support.js';
 import { durable, JournalModel, journalOn } from '../store/journal-model.spec.support.js';
+import type { JournalStore } from '../store/journal-store.js';
 import { SimulatedFileSystem } from '../store/simulated-file-system.js';
 
 /** The broker's directory, whose journal is where the store's specs have it. */
 export const DIRECTORY = '/data';
 
 /** A journal with some of everything, closed well, and the model that knows what it holds. */
-export async function wholeJournal(seed = 3): Promise<{ files: SimulatedFileSystem; model: JournalModel }> {
+export async function wholeJournal(): Promise<{ files: SimulatedFileSystem; model: JournalModel }> {
+  return journalAfter((store, model, random) =>
+    actInGroups(store, model, random, { groups: 60, bodyBytesMax: 60 }),
+  );
+}
+
+/** One whose old messages were brought forward while others came and went. */
+export async function compactedJournal(): Promise<{ files: SimulatedFileSystem; model: JournalModel }> {
+  return journalAfter(async (store, model, random) => {
+    store.compactFor(model);
+    for (let group = 0; group < 250; group++) {
+      for (let i = 0; i < 5; i++) act(model, random, 60, STUCK);
+      await durable(store);
+    }
+    expect(store.compactions).toBeGreaterThan(2);
+  });
+}
+
+async function journalAfter(
+  history: (store: JournalStore, model: JournalModel, random: () => number) => Promise<void>,
+): Promise<{ files: SimulatedFileSystem; model: JournalModel }> {
   const files = new SimulatedFileSystem();
   const store = journalOn(files, { segmentBytesMax: 2048 });
   await store.open();
   const model = new JournalModel(store);
   for (const id of [1, 2, 3]) model.define(`["queue","/","queue.${id}"]`, { id, autoDelete: false });
-  const random = seededRandom(seed);
-  await actInGroups(store, model, random, { groups: 60, bodyBytesMax: 60 });
-  // So that the oldest message of all is not what keeps the files.
-  for (let i = 0; i < 5; i++) act(model, random, 60);
-  await durable(store);
+  await history(store, model, seededRandom(3));
   await store.close();
   return { files, model };
 }
