@@ -12,6 +12,8 @@ const FORBIDDEN: [string, string][] = [
   ['packages/broker/src/routing/forbidden.ts', "export { JournalStore } from '../store/journal-store.js';"],
   ['packages/broker/src/queue/forbidden.ts', "export { Vhost } from '../vhost.js';"],
   ['packages/broker/src/message/forbidden.ts', "export { openBroker } from '../broker.js';"],
+  ['packages/broker/src/store/forbidden.ts', "export { checkJournal } from '../tools/check.js';"],
+  ['packages/broker/src/tools/forbidden.ts', "export { COMMANDS } from '../bin/commands.js';"],
   ['packages/broker/src/forbidden.ts', "export { Injectable } from '@nestjs/common';"],
   ['packages/broker/src/forbidden.ts', "export { QueueModule } from '@nestmq/transport';"],
   ['packages/transport/src/forbidden.ts', "export { Queue } from '../../broker/src/queue/queue.js';"],

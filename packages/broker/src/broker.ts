@@ -131,7 +131,7 @@ async function start(
 }
 
 /** Turns the system's errors into one that says what to do. */
-async function usable<R>(directory: string, verb: string, operation: () => Promise<R>): Promise<R> {
+export async function usable<R>(directory: string, verb: string, operation: () => Promise<R>): Promise<R> {
   try {
     return await operation();
   } catch (cause) {

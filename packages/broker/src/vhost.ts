@@ -36,7 +36,8 @@ export interface QueueOptions {
 }
 
 const DEFAULT_EXCHANGE = '';
-const PREDECLARED: readonly [string, ExchangeType][] = [
+/** Exchanges that are there without a definition. */
+export const PREDECLARED: readonly [string, ExchangeType][] = [
   [DEFAULT_EXCHANGE, 'direct'],
   ['amq.direct', 'direct'],
   ['amq.fanout', 'fanout'],

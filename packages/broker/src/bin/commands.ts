@@ -1,0 +1,8 @@
+import { backupCommand } from './backup-command.js';
+import { checkCommand } from './check-command.js';
+import type { Command } from './command.js';
+import { inspectCommand } from './inspect-command.js';
+import { repairCommand } from './repair-command.js';
+
+/** All subcommands, as `nestmq --help` lists them. */
+export const COMMANDS: readonly Command[] = [checkCommand, repairCommand, inspectCommand, backupCommand];
