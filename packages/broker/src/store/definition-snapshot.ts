@@ -87,7 +87,7 @@ function checksum(version: unknown, through: number, entries: string): number {
 function damaged(path: string, why: string, cause?: unknown): BrokerError {
   return new BrokerError('JOURNAL_DAMAGED', `${path} is damaged: ${why}.`, {
     severity: 'broker',
-    cure: 'Nothing was changed. Restore the directory from a backup.',
+    cure: 'Nothing was changed. `nestmq repair` keeps what the records still define; or restore the directory from a backup.',
     cause,
   });
 }
