@@ -106,6 +106,13 @@ describe('nestmq check', () => {
     expect(notes.torn).toBeGreaterThan(bytes.length / 2);
   });
 
+  it('passes over a segment that was being removed', async () => {
+    const files = whole.afterKill();
+    await files.link(segmentsOf(files).at(-1) as string, `${JOURNAL}/0000000001.segment`);
+    expect(segmentsOf(whole)[0]).not.toContain('0000000001');
+    expect(await assertAgrees(files, [])).toBe(true);
+  });
+
   it('with any file missing, agrees with the broker', async () => {
     for (const path of whole.paths()) {
       const files = await changed(whole, path, Buffer.alloc(0), path);

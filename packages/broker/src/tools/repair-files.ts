@@ -76,9 +76,12 @@ export async function writeMark(
 ): Promise<void> {
   await removeIfThere(fileSystem, path);
   const { mark } = await DurableMark.open(fileSystem, path);
-  await mark.write(position);
-  await mark.forgetBefore(firstSegment);
-  await mark.close();
+  try {
+    await mark.write(position);
+    await mark.forgetBefore(firstSegment);
+  } finally {
+    await mark.close();
+  }
 }
 
 // ---------------------------------------------------------------- quarantine
