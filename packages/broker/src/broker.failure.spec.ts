@@ -74,3 +74,40 @@ describe('a broker whose disk fails', () => {
     await broker.close();
   });
 });
+
+describe('a broker whose definitions are missing', () => {
+  /** A directory whose first segments, with the definitions in them, are gone. */
+  async function withSnapshot(): Promise<SimulatedFileSystem> {
+    const files = new SimulatedFileSystem();
+    const broker = await openBroker({ directory: '/data', fileSystem: files, segmentBytesMax: 64 * 1024 });
+    const connection = broker.connect();
+    await connection.declareQueue('q');
+    await connection.declareQueue('busy');
+    consumeInto(connection, 'busy', { noAck: true });
+    while (!files.paths().includes('/data/journal/definitions.json')) {
+      connection.publish({ ...to('busy', ''), body: Buffer.alloc(30_000) });
+      await connection.durable();
+      await idle();
+    }
+    connection.publish(to('q', 'kept'));
+    await connection.durable();
+    await broker.close();
+    return files;
+  }
+
+  it('does not throw the messages of their queues away: it does not open, and says what is missing', async () => {
+    const files = await withSnapshot();
+    const bytes = files.readNow('/data/journal/definitions.json');
+    await files.remove('/data/journal/definitions.json');
+    await expect(openBroker({ directory: '/data', fileSystem: files })).rejects.toMatchObject({
+      code: 'JOURNAL_DAMAGED',
+      message: expect.stringContaining('definitions.json is missing, and 1 messages are of a queue'),
+    });
+    const file = await files.open('/data/journal/definitions.json', 'create');
+    await file.write(bytes, 0);
+    await file.close();
+    const again = await openBroker({ directory: '/data', fileSystem: files });
+    expect(again.connect().checkQueue('q').messageCount).toBe(1);
+    await again.close();
+  });
+});

@@ -125,7 +125,12 @@ async function start(
       );
     },
   });
-  vhost.restore(recovered);
+  try {
+    vhost.restore(recovered);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
   store.compactFor(vhost);
   return new Broker(vhost, store, gate, lock);
 }

@@ -66,20 +66,27 @@ export class Vhost implements Residents {
       this.#exchanges.set(exchange, new Exchange(exchange, type, true, false));
   }
 
-  /** Rebuilds what the store had. Messages of queues that are no more are settled. */
-  restore({ definitions, entries }: Recovered): void {
+  /**
+   * Rebuilds what the store had. Messages of queues that are no more are settled. Throws JOURNAL_DAMAGED when definitions
+   * are missing.
+   */
+  restore({ definitions, entries, lacksSnapshot }: Recovered): void {
     const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
     for (const [key, value] of all) {
       if (key[0] === 'exchange') this.#restoreExchange(key[2], value as ExchangeDefinition);
       if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
     }
     for (const [key] of all) {
-      if (key[0] === 'binding') this.#exchange(key[2]).bind(this.#queue(key[3]), key[4]);
+      if (key[0] === 'binding') this.#restoreBinding(key[2], key[3], key[4]);
     }
     for (const [id, stored] of entries) {
       this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
       const queue = this.#queuesById.get(id);
       if (queue !== undefined) queue.restore(stored);
+      else if (lacksSnapshot)
+        throw damaged(
+          `definitions.json is missing, and ${stored.length} messages are of a queue that nothing else names`,
+        );
       else this.#environment.store.discard(id, stored.sequences.at(-1) ?? 0, [], stored.positions);
     }
   }
@@ -91,6 +98,17 @@ export class Vhost implements Residents {
   #restoreQueue(name: string, { id, autoDelete }: QueueDefinition): void {
     this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
     this.#add(new Queue({ id, name, durable: true, autoDelete, owner: undefined }, this.#environment));
+  }
+
+  #restoreBinding(exchangeName: string, queueName: string, routingKey: string): void {
+    const exchange = this.#exchanges.get(exchangeName);
+    const queue = this.#queues.get(queueName);
+    if (exchange === undefined || queue === undefined) {
+      throw damaged(
+        `a binding names the exchange '${exchangeName}' and the queue '${queueName}', of which one is not there`,
+      );
+    }
+    exchange.bind(queue, routingKey);
   }
 
   // ---------------------------------------------------------------- exchanges
@@ -392,6 +410,13 @@ function assertShortString(what: string, value: string): void {
       cure: `Give one of at most ${bytesMax} bytes as UTF-8.`,
     },
   );
+}
+
+function damaged(why: string): BrokerError {
+  return new BrokerError('JOURNAL_DAMAGED', `The journal's definitions are not whole: ${why}.`, {
+    severity: 'broker',
+    cure: 'Put definitions.json back, or let `nestmq repair` keep what can be read; nothing was thrown away.',
+  });
 }
 
 function refusedOnDefault(): Error {

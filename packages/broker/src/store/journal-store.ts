@@ -133,7 +133,9 @@ export class JournalStore implements MessageStore {
       const { segment, durableUpTo } = this.#writer;
       this.#filler.begin(durableUpTo, segment, journal.lastIndex);
       await this.#disk.look();
-      return { entries: journal.entries, definitions: journal.definitions };
+      const { entries, definitions, snapshotThrough, segments } = journal;
+      const lacksSnapshot = snapshotThrough === 0 && (segments[0]?.number ?? 1) > 1;
+      return { entries, definitions, lacksSnapshot };
     } catch (error) {
       await mark.close();
       await this.#writer?.close();
