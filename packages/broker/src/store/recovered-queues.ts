@@ -1,4 +1,4 @@
-import { NumberColumn, Uint32Column } from './columns.js';
+import { lowerBound, NumberColumn, Uint32Column } from './columns.js';
 import type { StoredEntries } from './message-store.js';
 import { PLANTED } from './planted.js';
 import { positionOf } from './record.js';
@@ -85,8 +85,9 @@ function entriesOf(gathered: Gathered): StoredEntries {
     deliveryCounts: new Uint32Array(length),
   };
   for (let i = 0; i < gathered.counts.length; i++) {
-    const at = indexOf(entries.sequences, gathered.countedSequences.array[i] as number);
-    if (at >= 0) entries.deliveryCounts[at] = gathered.counts.array[i] as number;
+    const sequence = gathered.countedSequences.array[i] as number;
+    const at = lowerBound(entries.sequences, sequence);
+    if (entries.sequences[at] === sequence) entries.deliveryCounts[at] = gathered.counts.array[i] as number;
   }
   return entries;
 }
@@ -118,18 +119,6 @@ function discardFrom(
 function isAscending(values: Float64Array): boolean {
   for (let i = 1; i < values.length; i++) if ((values[i - 1] as number) > (values[i] as number)) return false;
   return true;
-}
-
-/** Where `sought` is in ascending values, or -1. */
-function indexOf(values: Float64Array, sought: number): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((values[middle] as number) < sought) low = middle + 1;
-    else high = middle;
-  }
-  return values[low] === sought ? low : -1;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { decodeKey, type QueueDefinition } from '../definitions/definitions.js';
+import { lowerBound } from '../store/columns.js';
 import type { StoredEntries } from '../store/message-store.js';
 import { offsetOf, type Position, positionOf, segmentOf } from '../store/record.js';
 import { RecoveredQueues } from '../store/recovered-queues.js';
@@ -189,17 +190,7 @@ function* bodyPositionsIn(
 function isReadable({ segments }: Survey, position: Position | undefined): boolean {
   if (position === undefined) return false;
   const segment = segments[segmentOf(position) - (segments[0]?.number ?? 0)];
-  return segment !== undefined && has(segment.index.offsets.values(), offsetOf(position));
-}
-
-/** In ascending values. */
-function has(values: Uint32Array, sought: number): boolean {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((values[middle] as number) < sought) low = middle + 1;
-    else high = middle;
-  }
-  return values[low] === sought;
+  if (segment === undefined) return false;
+  const offsets = segment.index.offsets.values();
+  return offsets[lowerBound(offsets, offsetOf(position))] === offsetOf(position);
 }
