@@ -11,6 +11,8 @@ import { Turns } from './turns.js';
 import { Vhost } from './vhost.js';
 
 const DEFAULT_VHOST = '/';
+/** A message that could not be read is tried again this much later. Milliseconds. */
+const READ_AGAIN_MS = 5000;
 
 /** The engine: everything but sockets. Made by {@link openBroker}. */
 export class Broker {
@@ -55,8 +57,15 @@ export class Broker {
   }
 
   async #close(): Promise<void> {
-    for (const connection of this.#connections) connection.close();
-    this.gate.close();
+    try {
+      for (const connection of this.#connections) connection.close();
+    } finally {
+      this.gate.close();
+      await this.#letGo();
+    }
+  }
+
+  async #letGo(): Promise<void> {
     try {
       await this.store.close();
     } finally {
@@ -99,10 +108,11 @@ async function start(
   store: MessageStore,
   {
     directory,
+    clock,
     onFailure,
     gate,
     lock,
-  }: Pick<NormalisedBrokerOptions, 'directory' | 'onFailure'> & {
+  }: Pick<NormalisedBrokerOptions, 'directory' | 'clock' | 'onFailure'> & {
     readonly gate: PublishGate;
     readonly lock?: DirectoryLock | undefined;
   },
@@ -111,6 +121,7 @@ async function start(
   const vhost = new Vhost(DEFAULT_VHOST, {
     store,
     schedule: new Turns().schedule,
+    later: (retry) => void clock.setTimer(READ_AGAIN_MS, retry),
     onReadFailure: (queue, cause) => {
       onFailure(
         new BrokerError(
@@ -118,7 +129,7 @@ async function start(
           `Queue '${queue.name}' stands still: a message can't be read (${messageOf(cause)}).`,
           {
             severity: 'broker',
-            cure: 'No message was skipped. Cure the disk; it is tried again when a consumer comes, or at the next start.',
+            cure: 'No message was skipped. Cure the disk: it is tried again by itself.',
             cause,
           },
         ),

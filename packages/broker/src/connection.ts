@@ -15,7 +15,7 @@ export interface QueueState {
   /** Messages that were delivered and are not settled yet. */
   readonly unsettledCount: number;
   readonly consumerCount: number;
-  /** Why the queue stands still, if so: its next message can't be read. It is tried again when a consumer comes. */
+  /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
   readonly readFailure?: string;
 }
 

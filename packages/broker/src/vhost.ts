@@ -59,9 +59,13 @@ export class Vhost implements Residents {
 
   constructor(
     readonly name: string,
-    environment: Pick<QueueEnvironment, 'store' | 'schedule' | 'onReadFailure'>,
+    environment: Omit<QueueEnvironment, 'onUnused' | 'onForgotten'>,
   ) {
-    this.#environment = { ...environment, onUnused: (queue) => this.#removeUnused(queue) };
+    this.#environment = {
+      ...environment,
+      onUnused: (queue) => this.#removeUnused(queue),
+      onForgotten: ({ init }) => this.#queuesById.delete(init.id),
+    };
     for (const [exchange, type] of PREDECLARED)
       this.#exchanges.set(exchange, new Exchange(exchange, type, true, false));
   }
@@ -201,7 +205,16 @@ export class Vhost implements Residents {
     const queue = this.#queues.get(name);
     if (queue === undefined) return 0;
     this.#assertAccess(queue, owner);
+    if (this.#isDefined(queue)) this.#assertWritable();
     return this.#remove(queue);
+  }
+
+  /** Whether the queue, or an exchange that goes with its last binding, is on the disk. */
+  #isDefined(queue: Queue): boolean {
+    if (queue.init.durable) return true;
+    return [...this.#exchanges.values()].some(
+      (one) => one.durable && one.autoDelete && one.bindings.has(queue),
+    );
   }
 
   deleteQueuesOf(owner: object): void {
@@ -214,7 +227,6 @@ export class Vhost implements Residents {
   }
 
   #remove(queue: Queue): number {
-    if (queue.init.durable) this.#assertWritable();
     for (const exchange of this.#exchanges.values()) this.#unbindAll(exchange, queue);
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
@@ -243,6 +255,8 @@ export class Vhost implements Residents {
     if (exchange === undefined || queue === undefined) return;
     this.#assertAccess(queue, owner);
     if (!exchange.has(queue, key)) return;
+    // Before the first of several steps, so that none is taken when the last would be refused.
+    if (exchange.durable) this.#assertWritable();
     exchange.unbind(queue, key);
     this.#undefineBinding(exchange, queue, key);
     this.#deleteIfUnbound(exchange);
@@ -255,13 +269,11 @@ export class Vhost implements Residents {
     this.#deleteIfUnbound(exchange);
   }
 
+  /** With a failed store a durable one stays, as it does on the disk: nobody is there to be told. */
   #deleteIfUnbound(exchange: Exchange): void {
-    if (
-      exchange.autoDelete &&
-      exchange.bindings.size === 0 &&
-      this.#exchanges.delete(exchange.name) &&
-      exchange.durable
-    ) {
+    if (!exchange.autoDelete || exchange.bindings.size > 0) return;
+    if (exchange.durable && this.#environment.store.failure !== undefined) return;
+    if (this.#exchanges.delete(exchange.name) && exchange.durable) {
       this.#define(['exchange', this.name, exchange.name], null);
     }
   }
@@ -274,7 +286,6 @@ export class Vhost implements Residents {
     return ['binding', this.name, exchange.name, queue.name, key];
   }
 
-  /** Before the first of several steps, so that none is taken when the last would be refused. */
   #assertWritable(): void {
     if (this.#environment.store.failure !== undefined) throw this.#environment.store.failure;
   }

@@ -23,6 +23,10 @@ export interface QueueEnvironment {
   readonly schedule: (turn: () => void) => void;
   /** An auto-delete queue has lost its last consumer. */
   readonly onUnused: (queue: Queue) => void;
+  /** It was deleted, and the last message that a consumer had of it is settled. */
+  readonly onForgotten: (queue: Queue) => void;
+  /** Runs `retry` after a while, or never if the process ends before: a read has failed. */
+  readonly later: (retry: () => void) => void;
   /** A message could not be read from the disk. */
   readonly onReadFailure: (queue: Queue, error: unknown) => void;
 }
@@ -87,7 +91,7 @@ export class Queue {
     return this.#consumers.length;
   }
 
-  /** Why the queue stands still, if so: its next message can't be read. It is tried again when a consumer comes. */
+  /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
   get readFailure(): string | undefined {
     return this.#readFailure;
   }
@@ -124,7 +128,6 @@ export class Queue {
   addConsumer(init: ConsumerInit): Consumer {
     const consumer = new Consumer(this, init);
     this.#consumers.push(consumer);
-    if (this.#readFailure !== undefined) void this.#read(this.#loading);
     this.schedule();
     return consumer;
   }
@@ -139,17 +142,18 @@ export class Queue {
   }
 
   settle(entry: ReadyEntry): void {
-    this.#unsettled.delete(entry.sequence);
+    this.taken(entry);
     this.#release(entry);
   }
 
   /** A delivery's message was taken out of the queue by a move. */
   taken(entry: ReadyEntry): void {
     this.#unsettled.delete(entry.sequence);
+    if (this.#deleted && this.#unsettled.size === 0) this.#environment.onForgotten(this);
   }
 
   putBack(entry: ReadyEntry, failed: boolean): void {
-    this.#unsettled.delete(entry.sequence);
+    this.taken(entry);
     if (this.#deleted) return this.#release(entry);
     const deliveryCount = entry.deliveryCount + (failed ? 1 : 0);
     if (failed && this.init.durable) {
@@ -178,6 +182,7 @@ export class Queue {
     for (const { entry } of this.#loaded.splice(0)) yield entry.position;
     const loading = this.#loading;
     this.#loading = [];
+    this.#readFailure = undefined;
     for (const { position } of loading) yield position;
     for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift())
       yield entry.position;
@@ -282,10 +287,10 @@ export class Queue {
 
   async #read(entries: readonly ReadyEntry[]): Promise<void> {
     const positions = entries.map((entry) => entry.position);
-    this.#readFailure = undefined;
     try {
       const messages = await this.#environment.store.read(positions);
       if (this.#loading !== entries) return;
+      this.#readFailure = undefined;
       this.#loading = [];
       this.#loaded = merge(
         this.#loaded,
@@ -297,10 +302,19 @@ export class Queue {
       if (this.#loading !== entries) return;
       // Or the store has brought messages forward, and the file where they were is gone.
       if (entries.some((entry, i) => entry.position !== positions[i])) return this.#read(entries);
-      this.#readFailure = messageOf(error);
-      this.#environment.onReadFailure(this, error);
+      this.#standStill(entries, error);
     }
     return undefined;
+  }
+
+  /** Nothing is skipped. It is tried again later: a disk may have hiccups, and somebody may have cured it. */
+  #standStill(entries: readonly ReadyEntry[], error: unknown): void {
+    const isNew = this.#readFailure === undefined;
+    this.#readFailure = messageOf(error);
+    if (isNew) this.#environment.onReadFailure(this, error);
+    this.#environment.later(() => {
+      if (this.#loading === entries && this.#readFailure !== undefined) void this.#read(entries);
+    });
   }
 }
 

@@ -9,7 +9,7 @@ import type { CompactionInit, Resident } from './compaction.js';
 import { writeSnapshot } from './definition-snapshot.js';
 import { DiskWatch } from './disk-watch.js';
 import { DurableMark } from './durable-mark.js';
-import { type IndexedSegment, writeIndexFile } from './index-file.js';
+import { type IndexedSegment, indexFileName, removeIfThere, writeIndexFile } from './index-file.js';
 import type { JournalOptions } from './journal-options.js';
 import { openLastSegment } from './last-segment.js';
 import { TransientMessages } from './memory-store.js';
@@ -392,9 +392,20 @@ export class JournalStore implements MessageStore {
     this.#indexing = (async () => {
       await before;
       const index = this.#filler.indexOf(number);
-      if (index !== undefined && this.#table.has(number)) await this.#writeIndexOf(number, index, of);
+      if (index !== undefined && this.#table.isKept(number)) await this.#writeIndexOf(number, index, of);
       this.#filler.forgetIndex(number);
+      if (!this.#table.isKept(number)) await this.#removeIndex(number);
     })();
+  }
+
+  /** Of a segment that went while its index was written. */
+  async #removeIndex(number: number): Promise<void> {
+    const { fileSystem, directory } = this.#options;
+    try {
+      await removeIfThere(fileSystem, `${directory}/${indexFileName(number)}`);
+    } catch (error) {
+      this.#trouble(`The index of segment ${number}, which is gone, can't be removed`, error);
+    }
   }
 
   /** An index that can't be written is made anew at the next opening. */
@@ -495,8 +506,8 @@ export class JournalStore implements MessageStore {
       },
     );
     for (const callback of this.#filler.takeWaiting()) tell(callback, this.#failure);
-    this.#options.onFailure(this.#failure);
     this.#scheduleHealing();
+    this.#report(this.#failure);
   }
 
   #scheduleHealing(): void {
@@ -521,11 +532,15 @@ export class JournalStore implements MessageStore {
     }
     this.#countsWhileFailed.clear();
     if (!this.#filler.open.isEmpty) this.#filler.scheduleSettlements();
-    this.#options.onHealed?.();
+    tell(() => this.#options.onHealed?.());
+  }
+
+  #report(error: Error): void {
+    tell(() => this.#options.onFailure(error));
   }
 
   #trouble(what: string, cause: unknown): void {
-    this.#options.onFailure(
+    this.#report(
       new BrokerError('STORE_TROUBLE', `${what}, in ${this.#options.directory} (${messageOf(cause)}).`, {
         severity: 'broker',
         cure: 'Look after the disk. Nothing is lost, and messages are accepted; only disk space or time is wasted.',

@@ -175,8 +175,9 @@ async function putInPlace(
   const quarantine = new Quarantine(fileSystem, journalIn(directory), `${directory}/${name}`);
   await fileSystem.makeDirectory(quarantine.directory);
   for (const one of written.names) await quarantine.replace(one);
-  for (const one of segments) await quarantine.replace(one.name);
+  // Before their segments: a broker that is started in between would believe an index that speaks of what is gone.
   for (const one of removed) await quarantine.take(one);
+  for (const one of segments) await quarantine.replace(one.name);
   await quarantine.replace('durable');
   return quarantine.directory;
 }
