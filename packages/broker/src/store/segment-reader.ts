@@ -17,6 +17,8 @@ import { segmentFileName } from './segment.js';
 
 /** The first read of a record whose length is not known yet. Bytes. */
 const GUESS_BYTES = 4096;
+/** What lies between two messages and is more than this is not read along. Bytes. */
+const GAP_BYTES_MAX = 64 * 1024;
 
 interface Window {
   readonly segment: number;
@@ -45,8 +47,9 @@ export class SegmentReader {
     private readonly onMoved: (message: Message, position: Position, bodyPosition: Position) => void,
   ) {}
 
-  async read(positions: readonly Position[]): Promise<Message[]> {
-    const reading = this.#read(positions);
+  /** In order; stops, after one at least, when the bodies read have `bytesMax` bytes together. */
+  async read(positions: readonly Position[], bytesMax: number): Promise<Message[]> {
+    const reading = this.#read(positions, bytesMax);
     this.#reading.add(reading);
     try {
       return await reading;
@@ -55,16 +58,25 @@ export class SegmentReader {
     }
   }
 
-  async #read(positions: readonly Position[]): Promise<Message[]> {
+  async #read(positions: readonly Position[], bytesMax: number): Promise<Message[]> {
     const messages: Message[] = [];
+    let bytes = 0;
     let window: Window | undefined;
-    for (let i = 0; i < positions.length; i++) {
+    let firstInWindow = 0;
+    for (let i = 0; i < positions.length && (i === 0 || bytes < bytesMax); i++) {
       const position = positions[i] as Position;
-      if (window === undefined || !covers(window, position)) window = await this.#windowOver(positions, i);
+      if (window === undefined || !covers(window, position)) {
+        if (window !== undefined) letGo(window, messages, firstInWindow);
+        window = await this.#windowOver(positions, i);
+        firstInWindow = i;
+      }
       const check = readRecord(window.buffer, offsetOf(position) - window.start);
       const record = check.ok ? check.record : await this.#record(window, position);
-      messages.push(messageIn(record) ?? (await this.#moved(record, position)));
+      const message = messageIn(record) ?? (await this.#moved(record, position));
+      bytes += message.body.length;
+      messages.push(message);
     }
+    if (window !== undefined) letGo(window, messages, firstInWindow);
     return messages;
   }
 
@@ -73,7 +85,7 @@ export class SegmentReader {
     const first = positions[from] as Position;
     let last = first;
     for (const next of positions.slice(from + 1)) {
-      if (next < last || next - first > LIMITS.readAheadBytesMax) break;
+      if (next < last || next - first > LIMITS.readAheadBytesMax || next - last > GAP_BYTES_MAX) break;
       if (segmentOf(next) !== segmentOf(first)) break;
       last = next;
     }
@@ -126,7 +138,7 @@ export class SegmentReader {
     if (record.type !== RECORD_TYPE.move) throw this.#unreadable(position, 'no message is there');
     const { message: envelope, body, bodyPosition } = readMove(record.payload);
     if (body !== undefined) return { ...envelope, body };
-    const [original] = await this.#read([bodyPosition]);
+    const [original] = await this.#read([bodyPosition], Infinity);
     const message = { ...envelope, body: (original as Message).body };
     this.onMoved(message, position, bodyPosition);
     return message;
@@ -160,6 +172,20 @@ export class SegmentReader {
   async close(): Promise<void> {
     await Promise.allSettled(this.#reading);
     for (const number of this.#open.keys()) await this.forget(number);
+  }
+}
+
+/**
+ * Bodies are parts of the window that they were read with, and keep all of it in memory. If they are less than half of
+ * it, they get bytes of their own (J8).
+ */
+function letGo({ buffer }: Window, messages: Message[], from: number): void {
+  let bytes = 0;
+  for (let i = from; i < messages.length; i++) bytes += (messages[i] as Message).body.length;
+  if (bytes * 2 >= buffer.length) return;
+  for (let i = from; i < messages.length; i++) {
+    const message = messages[i] as Message;
+    if (message.body.buffer === buffer.buffer) messages[i] = { ...message, body: Buffer.from(message.body) };
   }
 }
 
