@@ -8,6 +8,8 @@ export interface ConsumerInit {
   /** A delivery is settled as it is handed over. */
   readonly noAck: boolean;
   readonly exclusive: boolean;
+  /** Beside its own prefetch: nothing is delivered while this says no. Who says yes again calls {@link Consumer.wake}. */
+  readonly mayDeliver?: (() => boolean) | undefined;
   /** Must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
   /** The queue was deleted: no delivery comes any more. */
@@ -30,18 +32,28 @@ export class Consumer {
   }
 
   hasCredit(): boolean {
-    const { prefetchCount } = this.init;
-    return !this.cancelled && (prefetchCount === 0 || this.unsettled.size < prefetchCount);
+    const { prefetchCount, mayDeliver } = this.init;
+    if (this.cancelled || (prefetchCount !== 0 && this.unsettled.size >= prefetchCount)) return false;
+    return mayDeliver === undefined || mayDeliver();
   }
 
   deliver(delivery: Delivery): void {
+    this.hold(delivery);
+    this.init.onDelivery(delivery);
+  }
+
+  hold(delivery: Delivery): void {
     this.unsettled.set(delivery.entry.sequence, delivery);
     if (this.init.noAck) delivery.ack();
-    this.init.onDelivery(delivery);
   }
 
   onSettled(delivery: Delivery): void {
     this.unsettled.delete(delivery.entry.sequence);
+    this.queue.schedule();
+  }
+
+  /** What kept it from taking deliveries may be gone. */
+  wake(): void {
     this.queue.schedule();
   }
 

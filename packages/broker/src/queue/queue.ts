@@ -34,6 +34,15 @@ export interface RouteByDurability {
   readonly others: number;
 }
 
+/** Who takes one message, if there is one, and is not a consumer (AMQP 0-9-1, `basic.get`). */
+export interface Getter {
+  /** Holds what it took until that is settled. It is in no queue's list. */
+  readonly holder: Consumer;
+  readonly onMessage: (delivery: Delivery) => void;
+  readonly onEmpty: () => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
 interface Loaded {
   readonly entry: ReadyEntry;
   readonly message: Message;
@@ -49,6 +58,8 @@ export class Queue {
   #loading: readonly ReadyEntry[] = [];
   readonly #consumers: Consumer[] = [];
   #nextConsumer = 0;
+  /** They wait for the disk at most: who finds nothing is told so. */
+  #getters: Getter[] = [];
   /** Of all that was ever put in. */
   #lastSequence = 0;
   readonly #unsettled = new Map<number, ReadyEntry>();
@@ -77,6 +88,10 @@ export class Queue {
   /** Messages that were delivered and are not settled yet. */
   get unsettledCount(): number {
     return this.#unsettled.size;
+  }
+
+  get isDeleted(): boolean {
+    return this.#deleted;
   }
 
   get consumerCount(): number {
@@ -126,6 +141,31 @@ export class Queue {
     if (this.#nextConsumer > at) this.#nextConsumer--;
     if (this.#consumers.length === 0 && this.init.autoDelete && !this.#deleted)
       this.#environment.onUnused(this);
+  }
+
+  /** Calls one of the getter's functions, once: later, and before consumers are served. */
+  get(getter: Getter): void {
+    this.#getters.push(getter);
+    this.#environment.schedule(this.#turn);
+  }
+
+  #serveGetters(): void {
+    while (this.#getters.length > 0) {
+      const loaded = this.#deleted ? undefined : this.#takeMessage();
+      if (loaded === undefined && !this.#deleted && this.#loading.length > 0) return;
+      const { holder, onMessage, onEmpty } = this.#getters.shift() as Getter;
+      if (loaded === undefined) onEmpty();
+      else this.#handOver(holder, loaded, onMessage);
+    }
+  }
+
+  #handOver(holder: Consumer, loaded: Loaded, onMessage: (delivery: Delivery) => void): void {
+    this.#unsettled.set(loaded.entry.sequence, loaded.entry);
+    const delivery = new Delivery(this, holder, loaded.entry, loaded.message);
+    holder.hold(delivery);
+    // Its connection was closed while the message was on its way.
+    if (holder.cancelled) delivery.requeue({ failed: false });
+    else onMessage(delivery);
   }
 
   settle(entry: ReadyEntry): void {
@@ -181,6 +221,7 @@ export class Queue {
   delete(): number {
     const count = this.purge();
     this.#deleted = true;
+    this.#serveGetters();
     for (const consumer of this.#consumers.splice(0)) {
       consumer.cancelled = true;
       consumer.init.onCancel();
@@ -201,10 +242,12 @@ export class Queue {
 
   /** Something changed that may let a message go to a consumer. */
   schedule(): void {
-    if (this.#consumers.length > 0 && this.readyCount > 0) this.#environment.schedule(this.#turn);
+    if ((this.#consumers.length > 0 && this.readyCount > 0) || this.#getters.length > 0)
+      this.#environment.schedule(this.#turn);
   }
 
   #deliver(): void {
+    this.#serveGetters();
     for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
       if (this.#deleted) return;
       const at = this.#consumerInTurn();
@@ -284,6 +327,7 @@ export class Queue {
       // Or the store has brought messages forward, and the file where they were is gone.
       if (entries.some((entry, i) => entry.position !== positions[i])) return this.#read(entries);
       this.#environment.onReadFailure(this, error);
+      for (const { onFailure } of this.#getters.splice(0)) onFailure(error);
     }
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { BrokerError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { withBody } from '../message/encoded-message.js';
 import type { Message } from '../message/message.js';
 import type { File, FileSystem } from './file-system.js';
 import {
@@ -120,9 +121,9 @@ export class SegmentReader {
 
   async #moved(record: RawRecord, position: Position): Promise<Message> {
     const { message: envelope, body, bodyPosition } = readMove(record.payload);
-    if (body !== undefined) return { ...envelope, body };
+    if (body !== undefined) return withBody(envelope, body);
     const [original] = await this.#read([bodyPosition]);
-    const message = { ...envelope, body: (original as Message).body };
+    const message = withBody(envelope, (original as Message).body);
     this.onMoved(message, position, bodyPosition);
     return message;
   }
