@@ -39,4 +39,5 @@ export type {
 } from './store/message-store.js';
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
-export type { ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';
+export { createServer, Server, type ServerOptions } from './server.js';
+export type { DeleteOptions, ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';
