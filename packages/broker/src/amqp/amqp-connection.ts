@@ -5,10 +5,10 @@ import type { Clock, Timer } from '../clock.js';
 import type { Connection } from '../connection.js';
 import { LIMITS } from '../limits.js';
 import { ByteReader } from '../message/table-codec.js';
-import { AmqpError, toAmqpError } from './amqp-error.js';
+import { AmqpError, octetsOf, toAmqpError } from './amqp-error.js';
 import { Channel, type Step } from './channel.js';
 import type { ChannelHost } from './channel-host.js';
-import type { Unfinished } from './content.js';
+import { ContentAssembler, type Unfinished } from './content.js';
 import { FrameParser } from './frame-parser.js';
 import { Handshake, LoginRefused, type Session } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
@@ -236,8 +236,8 @@ export class AmqpConnection implements ChannelHost {
   }
 
   #unexpectedFrame(): AmqpError {
-    const { type, channel } = this.#parser;
-    return new AmqpError('UNEXPECTED_FRAME', `unexpected frame of type ${type} on channel ${channel}`);
+    const { type, buffer, start, end } = this.#parser;
+    return new AmqpError('UNEXPECTED_FRAME', octetsOf(type, buffer.subarray(start, end)));
   }
 
   // ---------------------------------------------------------------- channels
@@ -260,8 +260,9 @@ export class AmqpConnection implements ChannelHost {
   }
 
   #onUnopened(number: number, method: Method | undefined): void {
-    if (method?.name === 'channel.close-ok') return;
-    if (method?.name !== 'channel.open') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
+    if (method === undefined) throw new ContentAssembler(this.unfinished).outOfOrder();
+    if (method.name === 'channel.close-ok') return;
+    if (method.name !== 'channel.open') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
     const { size } = this.#channels;
     const max = this.#session?.channelsMax ?? 0;
     if (size >= max) {
@@ -293,7 +294,7 @@ export class AmqpConnection implements ChannelHost {
     if (this.#state !== 'running') return;
     const told = toAmqpError(error);
     if (told.message.startsWith('INTERNAL_ERROR')) this.#init.onFailure(error as Error);
-    if (error instanceof LoginRefused && !error.isTold) return this.#end();
+    if (error instanceof LoginRefused) return error.isTold ? this.#close(told, undefined) : this.#end();
     const channel = this.#channels.get(number);
     if (told.closesConnection || channel === undefined) return this.#close(told, method);
     channel.isClosing = true;

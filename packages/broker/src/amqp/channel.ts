@@ -46,12 +46,7 @@ export class Channel {
   }
 
   method(method: Method): Step {
-    if (this.#content.isUnderWay) {
-      throw new AmqpError(
-        'UNEXPECTED_FRAME',
-        'expected content header for class 60, got non content header frame instead',
-      );
-    }
+    if (this.#content.isUnderWay) throw this.#content.outOfOrder();
     return method.name.startsWith('basic.') ? this.#basic(method) : this.#other(method);
   }
 
@@ -108,8 +103,8 @@ export class Channel {
       case 'exchange.unbind':
         throw notImplemented(`${method.name} is`);
       case 'channel.flow':
-        this.#consuming.flow(method.active);
-        return this.#answer({ name: 'channel.flow-ok', active: method.active });
+        if (!method.active) throw new AmqpError('NOT_IMPLEMENTED', 'active=false');
+        return this.#answer({ name: 'channel.flow-ok', active: true });
       case 'channel.open':
         throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
       case 'access.request':

@@ -22,9 +22,7 @@ export class Consuming {
   #prefetchCount = 0;
   /** Of the channel; 0 is no limit. */
   #channelPrefetchCount = 0;
-  #isFlowing = true;
   readonly #mayDeliver = (): boolean =>
-    this.#isFlowing &&
     (this.#channelPrefetchCount === 0 || this.#unsettled.consumedCount < this.#channelPrefetchCount) &&
     this.#host.isDrained();
 
@@ -120,11 +118,6 @@ export class Consuming {
       this.#channelPrefetchCount = prefetchCount;
       this.wake();
     }
-  }
-
-  flow(active: boolean): void {
-    this.#isFlowing = active;
-    if (active) this.wake();
   }
 
   settle(tag: number | bigint, multiple: boolean, how: Settlement): void {

@@ -1,6 +1,6 @@
 import { checkProperties, type PropertyPlaces } from '../message/encoded-properties.js';
 import { LIMITS } from '../limits.js';
-import { AmqpError } from './amqp-error.js';
+import { AmqpError, octetsOf } from './amqp-error.js';
 import type { FrameParser } from './frame-parser.js';
 import { type BasicPublish, CLASS_ID } from './protocol.js';
 
@@ -45,17 +45,26 @@ export class ContentAssembler {
     return this.#method !== undefined;
   }
 
+  /** What is wrong with a frame that comes now and is not what it should be. */
+  outOfOrder(): AmqpError {
+    if (this.#method === undefined) return unexpected('method frame, got non method frame instead');
+    const expected = this.#propertiesBytes === undefined ? 'content header for class 60' : 'content body';
+    const got = this.#propertiesBytes === undefined ? 'non content header' : 'non content body';
+    return unexpected(`${expected}, got ${got} frame instead`);
+  }
+
   begin(method: BasicPublish): void {
     this.#method = method;
   }
 
-  /** Throws UNEXPECTED_FRAME, SYNTAX_ERROR or PRECONDITION_FAILED; returns the content when there is no body. */
+  /** Throws UNEXPECTED_FRAME, FRAME_ERROR or PRECONDITION_FAILED, RangeError for properties that can't be decoded; returns the content when there is no body. */
   header(parser: FrameParser): Content | undefined {
-    if (this.#method === undefined) throw unexpected('method frame, got non method frame instead');
-    if (this.#propertiesBytes !== undefined)
-      throw unexpected('content body, got non content body frame instead');
+    if (this.#method === undefined || this.#propertiesBytes !== undefined) throw this.outOfOrder();
     const { buffer, start, end } = parser;
-    if (end - start < HEADER_BYTES + 2) throw new AmqpError('SYNTAX_ERROR', 'a content header is cut off');
+    if (end - start < HEADER_BYTES + 2) {
+      const octets = octetsOf(parser.type, buffer.subarray(start, end));
+      throw new AmqpError('FRAME_ERROR', `${octets}: unknown_frame`);
+    }
     const classId = buffer.readUInt16BE(start);
     if (classId !== CLASS_ID.basic) {
       throw unexpected(`content header for class ${CLASS_ID.basic}, got one for class ${classId} instead`);
@@ -68,15 +77,9 @@ export class ContentAssembler {
 
   /** Throws as {@link header}; returns the content when its body is whole. */
   body(parser: FrameParser): Content | undefined {
-    const expects =
-      this.#method === undefined
-        ? 'method frame, got non method'
-        : 'content header for class 60, got non content header';
-    if (this.#propertiesBytes === undefined) throw unexpected(`${expects} frame instead`);
     const length = parser.end - parser.start;
-    if (this.#filled + length > this.#bodyBytes) {
-      throw unexpected(`a body of ${this.#bodyBytes} bytes, got ${this.#filled + length}`);
-    }
+    if (this.#propertiesBytes === undefined || this.#filled + length > this.#bodyBytes)
+      throw this.outOfOrder();
     if (length === this.#bodyBytes) return this.#take(parser.payload());
     this.#append(parser, length);
     return this.#filled === this.#bodyBytes ? this.#take(this.#body) : undefined;

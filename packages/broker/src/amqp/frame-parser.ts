@@ -1,5 +1,5 @@
 import { LIMITS } from '../limits.js';
-import { AmqpError } from './amqp-error.js';
+import { AmqpError, octetsOf } from './amqp-error.js';
 import { FRAME } from './protocol.js';
 
 /** Type, channel, size; and the end octet. Bytes. */
@@ -84,12 +84,11 @@ export class FrameParser {
 
   /** How long the frame at `at` is, which has a header at least. */
   #total(buffer: Buffer, at: number): number {
-    const type = buffer[at] as number;
-    if (!TYPES.has(type)) throw frameError(buffer, at, 'unknown_frame');
     const size = buffer.readUInt32BE(at + 3);
     // As RabbitMQ: eight bytes more than agreed are let pass.
     if (size > this.frameBytesMax) {
-      throw frameError(buffer, at, `{frame_too_large,${size},${this.frameBytesMax - FRAME_OVERHEAD_BYTES}}`);
+      const agreed = this.frameBytesMax - FRAME_OVERHEAD_BYTES;
+      throw frameError(buffer[at] as number, EMPTY, `{frame_too_large,${size},${agreed}}`);
     }
     return size + FRAME_OVERHEAD_BYTES;
   }
@@ -101,7 +100,9 @@ export class FrameParser {
     this.start = at + FRAME_HEADER_BYTES;
     this.end = at + total - 1;
     const marker = buffer[this.end] as number;
-    if (marker !== FRAME.END) throw frameError(buffer, at, `{invalid_frame_end_marker,${marker}}`);
+    if (marker === FRAME.END && TYPES.has(this.type)) return;
+    const what = marker === FRAME.END ? 'unknown_frame' : `{invalid_frame_end_marker,${marker}}`;
+    throw frameError(this.type, buffer.subarray(this.start, this.end), what);
   }
 
   /** The payload. A small part of a large buffer is copied: it would keep all of that in memory. */
@@ -111,7 +112,6 @@ export class FrameParser {
   }
 }
 
-function frameError(buffer: Buffer, at: number, what: string): AmqpError {
-  const octets = [...buffer.subarray(at + FRAME_HEADER_BYTES, at + FRAME_HEADER_BYTES + 16)].join(',');
-  return new AmqpError('FRAME_ERROR', `type ${buffer[at]}, first 16 octets = <<${octets}>>: ${what}`);
+function frameError(type: number, payload: Buffer, what: string): AmqpError {
+  return new AmqpError('FRAME_ERROR', `${octetsOf(type, payload)}: ${what}`);
 }

@@ -37,7 +37,7 @@ export function readName(from: ByteReader): string {
   const text = from.shortString();
   if (text.includes('\ufffd')) {
     const bytes = from.buffer.subarray(start + 1, from.at);
-    if (!Buffer.from(text).equals(bytes)) throw new RangeError(`a short string at ${start} is not UTF-8`);
+    if (!Buffer.from(text).equals(bytes)) throw new RangeError('Malformed UTF-8 in shortstr');
   }
   return text;
 }
