@@ -368,6 +368,14 @@ describe('deliveries', () => {
 });
 
 describe('publishing', () => {
+  it('on a channel that is closed then is not confirmed after that', async () => {
+    const confirming = await connection.createConfirmChannel();
+    for (let i = 0; i < 100; i++) confirming.publish('', 'nowhere', Buffer.from('1'));
+    await confirming.close();
+    // A frame for a channel that is closed would end the connection.
+    expect((await channel.checkQueue('q')).queue).toBe('q');
+  });
+
   it('is confirmed, unroutable or not, after the return', async () => {
     const confirming = await connection.createConfirmChannel();
     const events: string[] = [];

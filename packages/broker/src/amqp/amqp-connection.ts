@@ -171,13 +171,15 @@ export class AmqpConnection implements ChannelHost {
     const channel = this.#channels.get(number);
     if (this.#state === 'running' && channel?.busy !== undefined) return false;
     let method: Method | undefined;
+    // What a content frame goes wrong with is the method that it belongs to.
+    const publish = type === FRAME.METHOD ? undefined : channel?.publishUnderWay;
     try {
       if (type === FRAME.METHOD) method = readMethod(this.#reader());
       if (this.#state === 'closing') this.#whileClosing(method, number);
       else if (number === 0) this.#onChannelZero(method);
       else this.#onChannel(channel, number, method);
     } catch (error) {
-      this.#fail(error, number, method);
+      this.#fail(error, number, method ?? publish);
     }
     return true;
   }
@@ -199,9 +201,10 @@ export class AmqpConnection implements ChannelHost {
     }
     if (method.name === 'connection.close-ok') return;
     if (this.#session === undefined) this.#wait(this.#shakeHands(method), method);
-    else if (method.name === 'connection.update-secret')
-      throw new AmqpError('NOT_IMPLEMENTED', 'connection.update-secret is not implemented');
-    else throw new AmqpError('CHANNEL_ERROR', 'unexpected method in connection state running');
+    else if (method.name === 'connection.update-secret') {
+      // As RabbitMQ for users with a password: theirs does not expire, and nothing changes.
+      this.outbox.method(0, { name: 'connection.update-secret-ok' });
+    } else throw new AmqpError('CHANNEL_ERROR', 'unexpected method in connection state running');
   }
 
   async #shakeHands(method: Method): Promise<void> {
@@ -255,8 +258,9 @@ export class AmqpConnection implements ChannelHost {
       return undefined;
     }
     if (method !== undefined) return this.#waitFor(channel, number, channel.method(method), method);
+    const publish = channel.publishUnderWay;
     const step = type === FRAME.HEADER ? channel.header(this.#parser) : channel.body(this.#parser);
-    return this.#waitFor(channel, number, step, undefined);
+    return this.#waitFor(channel, number, step, publish);
   }
 
   #onUnopened(number: number, method: Method | undefined): void {

@@ -35,6 +35,11 @@ export class Channel {
     this.#consuming = new Consuming(number, host, names, this.#transaction);
   }
 
+  /** The method whose content has begun and is not whole. */
+  get publishUnderWay(): Method | undefined {
+    return this.#content.underWay;
+  }
+
   header(parser: FrameParser): Step {
     const content = this.#content.header(parser);
     return content === undefined ? undefined : this.#publishing.publish(content);
@@ -46,7 +51,7 @@ export class Channel {
   }
 
   method(method: Method): Step {
-    if (this.#content.isUnderWay) throw this.#content.outOfOrder();
+    if (this.#content.underWay !== undefined) throw this.#content.outOfOrder();
     return method.name.startsWith('basic.') ? this.#basic(method) : this.#other(method);
   }
 
@@ -162,6 +167,7 @@ export class Channel {
   /** Consumers end, and what is unsettled goes back. Idempotent. */
   close(): void {
     this.#content.abandon();
+    this.#publishing.close();
     this.#consuming.close();
   }
 }

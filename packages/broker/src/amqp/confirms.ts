@@ -17,6 +17,7 @@ export class Confirms {
   /** The last durable tag that is not confirmed yet, and how many such there are. */
   #durableTag = 0;
   #durableCount = 0;
+  #isClosed = false;
 
   constructor(channel: number, outbox: Outbox) {
     this.#channel = channel;
@@ -34,6 +35,7 @@ export class Confirms {
   }
 
   readonly onDurable = (error?: Error): void => {
+    if (this.#isClosed) return undefined;
     const tag = this.#waiting[this.#head++] as number;
     if (this.#head === this.#waiting.length) {
       this.#waiting = [];
@@ -52,6 +54,12 @@ export class Confirms {
   nack(deliveryTag: number): void {
     this.flush();
     this.#outbox.method(this.#channel, { name: 'basic.nack', deliveryTag, multiple: false, requeue: false });
+  }
+
+  /** What is durable by now is confirmed; of the rest nobody hears any more. */
+  close(): void {
+    this.flush();
+    this.#isClosed = true;
   }
 
   flush(): void {

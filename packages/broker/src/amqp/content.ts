@@ -40,9 +40,9 @@ export class ContentAssembler {
     this.#unfinished = unfinished;
   }
 
-  /** A method on this channel would be out of order. */
-  get isUnderWay(): boolean {
-    return this.#method !== undefined;
+  /** While there is one, another method on this channel would be out of order. */
+  get underWay(): BasicPublish | undefined {
+    return this.#method;
   }
 
   /** What is wrong with a frame that comes now and is not what it should be. */

@@ -33,6 +33,11 @@ export class Publishing {
     this.#confirms ??= new Confirms(this.#channel, this.#host.outbox);
   }
 
+  /** No more confirms. */
+  close(): void {
+    this.#confirms?.close();
+  }
+
   /** Returns a promise when publishing is blocked and has to wait. */
   publish({ method, propertiesBytes, places, body }: Content): Promise<void> | void {
     const { engine, user } = this.#host;
