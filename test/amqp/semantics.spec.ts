@@ -367,6 +367,13 @@ describe('deliveries', () => {
   });
 });
 
+it('a client that comes when the engine was closed is turned away', async () => {
+  const closed = await startServer();
+  await closed.broker.close();
+  await expect(connect(`amqp://127.0.0.1:${closed.port}`)).rejects.toThrow(/closed|ECONNRESET/);
+  await closed.close();
+});
+
 describe('publishing', () => {
   it('on a channel that is closed then is not confirmed after that', async () => {
     const confirming = await connection.createConfirmChannel();

@@ -33,9 +33,11 @@ export class Server {
   ) {
     this.#clock = clock;
     this.#tcp = createTcpServer((socket) => {
+      // The engine may have been closed by who has it.
+      if (this.#closing !== undefined || broker.isClosed) return socket.destroy();
       const init = { socket, broker, clock, authenticator: guestOnLoopback, onFailure };
       const onClose = (closed: AmqpConnection): void => this.#forget(closed);
-      this.#connections.add(new AmqpConnection({ ...init, onClose }));
+      return this.#connections.add(new AmqpConnection({ ...init, onClose }));
     });
     this.#tcp.maxConnections = LIMITS.connectionsMax;
   }

@@ -371,6 +371,7 @@ export class AmqpConnection implements ChannelHost {
 
   /** What the client had goes back to the engine. */
   #letGo(): void {
+    this.#heartbeat?.stop();
     for (const channel of this.#channels.values()) channel.close();
     this.#channels.clear();
     this.engine.close();
@@ -379,7 +380,6 @@ export class AmqpConnection implements ChannelHost {
   #onClosed(): void {
     this.#state = 'closed';
     this.#deadline.cancel();
-    this.#heartbeat?.stop();
     this.#letGo();
     this.#init.onClose(this);
   }

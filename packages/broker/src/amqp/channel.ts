@@ -152,7 +152,7 @@ export class Channel {
 
   async #commit(): Promise<void> {
     const { engine } = this.#host;
-    if (engine.blocked !== undefined) await this.#host.unblocked();
+    while (engine.blocked !== undefined) await this.#host.unblocked();
     for (const message of this.#transaction.commit(engine)) this.#publishing.returnUnroutable(message);
     this.#consuming.wake();
     await engine.durable();

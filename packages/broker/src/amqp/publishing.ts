@@ -54,7 +54,13 @@ export class Publishing {
       return undefined;
     }
     if (engine.blocked === undefined) return this.#publish(message, mandatory);
-    return this.#host.unblocked().then(() => this.#publish(message, mandatory));
+    return this.#publishWhenOpen(message, mandatory);
+  }
+
+  async #publishWhenOpen(message: Message, mandatory: boolean): Promise<void> {
+    // It may be blocked again before it was this one's turn.
+    while (this.#host.engine.blocked !== undefined) await this.#host.unblocked();
+    this.#publish(message, mandatory);
   }
 
   #publish(message: Message, mandatory: boolean): void {
