@@ -37,7 +37,10 @@ const declare = (name: string | Buffer, args: Buffer): Buffer =>
 const open = (vhost: string): Buffer =>
   method(0, 10, 40, shortString(vhost), shortString(''), Buffer.from([0]));
 
-/** What is sent on channel 1, and what RabbitMQ 3.10.8 answers, as measured; with a star, what it ends without a word. */
+/**
+ * What is sent on channel 1, and what is answered: RabbitMQ 3.10.8's answer, as measured, where nothing else is said;
+ * with a star, what it ends without a word.
+ */
 const CASES: [what: string, sent: Buffer[], answer: string][] = [
   ['a wrong end octet', [frame(1, 1, Buffer.from([0, 60]), 0)], 'connection 501'],
   ['a frame that is too large', [Buffer.from([1, 0, 1, 0xff, 0xff, 0xff, 0xff])], 'connection 501'],
@@ -46,6 +49,24 @@ const CASES: [what: string, sent: Buffer[], answer: string][] = [
   ['an unknown class *', [method(1, 77, 1)], 'connection 503'],
   ['an unknown method *', [method(1, 60, 99)], 'connection 503'],
   ['a method of the server', [method(1, 50, 11, shortString('q'), long(0), long(0))], 'connection 503'],
+  // RabbitMQ says nothing to the method alone: it waits for the content.
+  [
+    'a delivery',
+    [
+      method(
+        1,
+        60,
+        60,
+        shortString('t'),
+        long(0),
+        long(1),
+        Buffer.from([0]),
+        shortString(''),
+        shortString('q'),
+      ),
+    ],
+    'connection 503',
+  ],
   ['arguments that are cut off', [method(1, 50, 10, short(0))], 'connection 501'],
   ['bytes after the arguments', [method(1, 60, 10, Buffer.alloc(9))], 'connection 501'],
   ['a table that is cut off *', [declare('q', Buffer.from('\u0001kS\0\0\0\u0009ab'))], 'connection 501'],
@@ -75,12 +96,13 @@ const CASES: [what: string, sent: Buffer[], answer: string][] = [
     'connection 505',
   ],
   ['a header that is cut off', [publish(1, 'q'), frame(HEADER, 1, short(60))], 'connection 501'],
-  // Here RabbitMQ says 541 INTERNAL_ERROR.
+  // RabbitMQ says 541 INTERNAL_ERROR.
   [
     'properties that are cut off',
     [publish(1, 'q'), header(1, 0, Buffer.from([0x80, 0, 9, 1]))],
     'connection 501',
   ],
+  // RabbitMQ says nothing to the header alone; what it says to such a body was not measured.
   ['a body over the limit', [publish(1, 'q'), header(1, 17 * 1024 * 1024)], 'channel 406'],
   ['immediate', [publish(1, 'q', '', 2), header(1, 0)], 'connection 540 NOT_IMPLEMENTED - immediate=true'],
   [

@@ -79,16 +79,19 @@ describe('nestmq serve', () => {
   });
 
   it('says what is wrong: arguments, a port that is taken, a directory that is in use', async () => {
-    expect(await run().ended).toContain('2: usage: nestmq serve');
-    expect(await run('serve').ended).toMatch(/^2: Give either --data DIR or --memory\.\nusage: /);
+    expect(await run().ended).toContain('2: Usage: nestmq COMMAND\n\n  serve ');
+    expect(await run('serve').ended).toBe('2: Give either --data DIR or --memory.\n');
+    expect(await run('serve', 'x', '--memory').ended).toBe(
+      '2: Give options only.\nUsage: nestmq serve [--data] [--memory] [--host] [--port]\n',
+    );
     expect(await run('serve', '--memory', '--port', 'x').ended).toContain("2: --port is 'x'.");
     const server = await startServer();
     expect(await run('serve', '--memory', '--port', `${server.port}`).ended).toMatch(
-      new RegExp(`^1: Port ${server.port} of '127.0.0.1' is taken\\. Give another`),
+      new RegExp(`^2: Port ${server.port} of '127.0.0.1' is taken\\. Give another`),
     );
     await server.close();
     const served = await serve('--data', directory);
-    expect(await run('serve', '--data', directory, '--port', '0').ended).toMatch(/^1: .*directory/i);
+    expect(await run('serve', '--data', directory, '--port', '0').ended).toMatch(/^2: .*directory/i);
     served.process.kill('SIGTERM');
     expect(await served.ended).toMatch(/^0: /);
   });

@@ -94,9 +94,13 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         'open',
         (original) =>
           async function (this: JournalStore) {
-            const { entries, definitions } = await original.call(this);
+            const { entries, definitions, lacksSnapshot } = await original.call(this);
             const ids = new Set([...definitions.values()].map((value) => (value as { id?: number }).id));
-            return { definitions, entries: new Map([...entries].filter(([id]) => ids.has(id))) };
+            return {
+              definitions,
+              lacksSnapshot,
+              entries: new Map([...entries].filter(([id]) => ids.has(id))),
+            };
           },
       ),
     ],
@@ -126,7 +130,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         'giveBack',
         () =>
           function (this: Consumer) {
-            for (const delivery of this.unsettled.values()) delivery.ack();
+            for (const delivery of this.unsettled()) delivery.ack();
           },
       ),
     ],

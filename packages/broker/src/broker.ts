@@ -11,6 +11,8 @@ import { Turns } from './turns.js';
 import { Vhost } from './vhost.js';
 
 const DEFAULT_VHOST = '/';
+/** A message that could not be read is tried again this much later. Milliseconds. */
+const READ_AGAIN_MS = 5000;
 
 /** The engine: everything but sockets. Made by {@link openBroker}. */
 export class Broker {
@@ -60,8 +62,15 @@ export class Broker {
   }
 
   async #close(): Promise<void> {
-    for (const connection of this.#connections) connection.close();
-    this.gate.close();
+    try {
+      for (const connection of this.#connections) connection.close();
+    } finally {
+      this.gate.close();
+      await this.#letGo();
+    }
+  }
+
+  async #letGo(): Promise<void> {
     try {
       await this.store.close();
     } finally {
@@ -104,10 +113,11 @@ async function start(
   store: MessageStore,
   {
     directory,
+    clock,
     onFailure,
     gate,
     lock,
-  }: Pick<NormalisedBrokerOptions, 'directory' | 'onFailure'> & {
+  }: Pick<NormalisedBrokerOptions, 'directory' | 'clock' | 'onFailure'> & {
     readonly gate: PublishGate;
     readonly lock?: DirectoryLock | undefined;
   },
@@ -116,6 +126,7 @@ async function start(
   const vhost = new Vhost(DEFAULT_VHOST, {
     store,
     schedule: new Turns().schedule,
+    later: (retry) => void clock.setTimer(READ_AGAIN_MS, retry),
     onReadFailure: (queue, cause) => {
       onFailure(
         new BrokerError(
@@ -123,20 +134,25 @@ async function start(
           `Queue '${queue.name}' stands still: a message can't be read (${messageOf(cause)}).`,
           {
             severity: 'broker',
-            cure: 'Cure the disk, then start again: no message was skipped.',
+            cure: 'No message was skipped. Cure the disk: it is tried again by itself.',
             cause,
           },
         ),
       );
     },
   });
-  vhost.restore(recovered);
+  try {
+    vhost.restore(recovered);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
   store.compactFor(vhost);
   return new Broker(vhost, store, gate, lock);
 }
 
 /** Turns the system's errors into one that says what to do. */
-async function usable<R>(directory: string, verb: string, operation: () => Promise<R>): Promise<R> {
+export async function usable<R>(directory: string, verb: string, operation: () => Promise<R>): Promise<R> {
   try {
     return await operation();
   } catch (cause) {

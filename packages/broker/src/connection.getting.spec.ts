@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Broker, openBroker } from './broker.js';
 import type { Connection } from './connection.js';
 import { consumeInto, engine, idle, publishAll } from './engine.spec.support.js';
+import { GatedFileSystem } from './store/gated-file-system.spec.support.js';
+import { SimulatedFileSystem } from './store/simulated-file-system.js';
 
 let broker: Broker;
 let connection: Connection;
@@ -65,6 +67,22 @@ describe('a message that is got', () => {
     expect(got.map((one) => one?.message.body.toString())).toEqual(['1', '2', '3', undefined]);
     await onDisk.close();
     rmSync(directory, { recursive: true });
+  });
+
+  it('is none when a purge overtakes it on its way from the disk', async () => {
+    const fileSystem = new GatedFileSystem(new SimulatedFileSystem());
+    const onDisk = await openBroker({ directory: '/data', fileSystem, cacheBytesMax: 0 });
+    const reader = onDisk.connect();
+    await reader.declareQueue('q');
+    publishAll(reader, 'q', ['1', '2']);
+    await reader.durable();
+    const reading = fileSystem.hold('read');
+    const got = reader.get('q');
+    await reading.reached;
+    expect(await reader.purgeQueue('q')).toBe(2);
+    expect(await got).toBeUndefined();
+    reading.open();
+    await onDisk.close();
   });
 });
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { BrokerError, channelError, connectionError } from './errors.js';
+import { BrokerError, channelError, connectionError, messageOf } from './errors.js';
 import type { Message } from './message/message.js';
 import { Consumer } from './queue/consumer.js';
 import type { Delivery } from './queue/delivery.js';
@@ -15,6 +15,8 @@ export interface QueueState {
   /** Messages that were delivered and are not settled yet. */
   readonly unsettledCount: number;
   readonly consumerCount: number;
+  /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
+  readonly readFailure?: string;
 }
 
 export interface ConsumeOptions {
@@ -226,15 +228,16 @@ export class Connection {
     if (queue.readyCount === 0) return Promise.resolve(undefined);
     const holder = noAck ? newHolder(queue, true) : this.#holderOf(queue);
     return new Promise((resolve, reject) => {
-      queue.get({ holder, onMessage: resolve, onEmpty: () => resolve(undefined), onFailure: reject });
+      const onFailure = (cause: unknown): void => reject(unreadable(queueName, cause));
+      queue.get({ holder, onMessage: resolve, onEmpty: () => resolve(undefined), onFailure });
     });
   }
 
   #holderOf(queue: Queue): Consumer {
     const known = this.#holders.get(queue);
     if (known !== undefined) return known;
-    for (const [other, { unsettled }] of this.#holders)
-      if (other.isDeleted && unsettled.size === 0) this.#holders.delete(other);
+    for (const [other, { unsettledCount }] of this.#holders)
+      if (other.isDeleted && unsettledCount === 0) this.#holders.delete(other);
     const holder = newHolder(queue, false);
     this.#holders.set(queue, holder);
     return holder;
@@ -245,8 +248,8 @@ export class Connection {
     consumer.cancel();
     // Another consumer may have taken the tag since.
     if (this.#consumers.get(consumer.tag) === consumer) this.#consumers.delete(consumer.tag);
-    for (const one of this.#cancelled) if (one.unsettled.size === 0) this.#cancelled.delete(one);
-    if (consumer.unsettled.size > 0) this.#cancelled.add(consumer);
+    for (const one of this.#cancelled) if (one.unsettledCount === 0) this.#cancelled.delete(one);
+    if (consumer.unsettledCount > 0) this.#cancelled.add(consumer);
   }
 
   /** Resolves when everything done before is durable; rejects with STORE_FAILED when that can't be known. */
@@ -285,6 +288,12 @@ export class Connection {
 
 const nothing = (): void => {};
 
+function unreadable(queueName: string, cause: unknown): BrokerError {
+  if (cause instanceof BrokerError) return cause;
+  const what = `The next message of queue '${queueName}' can't be read (${messageOf(cause)}).`;
+  return new BrokerError('STORE_FAILED', what, { cause });
+}
+
 function newHolder(queue: Queue, noAck: boolean): Consumer {
   const init = { tag: '', prefetchCount: 0, exclusive: false, onDelivery: nothing, onCancel: nothing };
   return new Consumer(queue, { ...init, noAck });
@@ -296,5 +305,6 @@ function stateOf(queue: Queue): QueueState {
     messageCount: queue.readyCount,
     unsettledCount: queue.unsettledCount,
     consumerCount: queue.consumerCount,
+    ...(queue.readFailure === undefined ? {} : { readFailure: queue.readFailure }),
   };
 }

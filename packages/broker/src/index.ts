@@ -40,4 +40,15 @@ export type {
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
 export { createServer, Server, type ServerOptions } from './server.js';
+export { type BackupReport, backUpJournal } from './tools/backup.js';
+export { type CheckedSegment, checkJournal, type CheckReport } from './tools/check.js';
+export {
+  type InspectedQueue,
+  type InspectedSegment,
+  inspectJournal,
+  type InspectReport,
+} from './tools/inspect.js';
+export type { LostMessages, Problem } from './tools/problems.js';
+export type { Progress, ToolOptions } from './tools/progress.js';
+export { type LostFromQueue, repairJournal, type RepairOptions, type RepairReport } from './tools/repair.js';
 export type { DeleteOptions, ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.js';
 import { BrokerError } from './errors.js';
 import { LIMITS } from './limits.js';
@@ -23,8 +24,8 @@ export interface BrokerOptions {
    */
   readonly settlementDelayMs?: number;
   /**
-   * Below this much free space on the disk publishers are blocked, so that consumers can go on to settle. Bytes, 0
-   * (never) or more. @default 128 MiB
+   * Below this much free space on the disk publishers are blocked, so that consumers can go on to settle, and a segment
+   * can be written anew after a failed write. Bytes, 0 (never) or more. @default twice segmentBytesMax: 128 MiB
    */
   readonly diskFreeBytesMin?: number;
   /** @default the system's */
@@ -76,12 +77,15 @@ export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOption
   if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
     throw invalid(`'directory' is ${describe(directory)}.`, 'Give a path as a non-empty string.');
   }
+  const segmentBytesMax = integer(options, 'segmentBytesMax');
   return {
-    directory,
-    segmentBytesMax: integer(options, 'segmentBytesMax'),
+    // What it means must not change with the process's working directory.
+    directory: directory === undefined || options.fileSystem !== undefined ? directory : resolve(directory),
+    segmentBytesMax,
     cacheBytesMax: integer(options, 'cacheBytesMax'),
     settlementDelayMs: integer(options, 'settlementDelayMs'),
-    diskFreeBytesMin: integer(options, 'diskFreeBytesMin'),
+    diskFreeBytesMin:
+      options.diskFreeBytesMin === undefined ? 2 * segmentBytesMax : integer(options, 'diskFreeBytesMin'),
     clock: options.clock ?? systemClock,
     fileSystem: options.fileSystem ?? nodeFileSystem,
     onFailure: options.onFailure ?? ((error) => process.emitWarning(error)),

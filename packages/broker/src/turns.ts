@@ -17,6 +17,15 @@ export class Turns {
     const due = this.#due;
     this.#due = new Set();
     this.#scheduled = false;
-    for (const turn of due) turn();
+    for (const turn of due) {
+      try {
+        turn();
+      } catch (error) {
+        // One turn's bug comes to light by itself, and the others have theirs.
+        process.nextTick(() => {
+          throw error;
+        });
+      }
+    }
   }
 }

@@ -45,7 +45,8 @@ export interface DeleteOptions {
 }
 
 const DEFAULT_EXCHANGE = '';
-const PREDECLARED: readonly [string, ExchangeType][] = [
+/** Exchanges that are there without a definition. */
+export const PREDECLARED: readonly [string, ExchangeType][] = [
   [DEFAULT_EXCHANGE, 'direct'],
   ['amq.direct', 'direct'],
   ['amq.fanout', 'fanout'],
@@ -67,27 +68,38 @@ export class Vhost implements Residents {
 
   constructor(
     readonly name: string,
-    environment: Pick<QueueEnvironment, 'store' | 'schedule' | 'onReadFailure'>,
+    environment: Omit<QueueEnvironment, 'onUnused' | 'onForgotten'>,
   ) {
-    this.#environment = { ...environment, onUnused: (queue) => this.#removeUnused(queue) };
+    this.#environment = {
+      ...environment,
+      onUnused: (queue) => this.#removeUnused(queue),
+      onForgotten: ({ init }) => this.#queuesById.delete(init.id),
+    };
     for (const [exchange, type] of PREDECLARED)
       this.#exchanges.set(exchange, new Exchange(exchange, type, true, false));
   }
 
-  /** Rebuilds what the store had. Messages of queues that are no more are settled. */
-  restore({ definitions, entries }: Recovered): void {
+  /**
+   * Rebuilds what the store had. Messages of queues that are no more are settled. Throws JOURNAL_DAMAGED when definitions
+   * are missing.
+   */
+  restore({ definitions, entries, lacksSnapshot }: Recovered): void {
     const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
     for (const [key, value] of all) {
       if (key[0] === 'exchange') this.#restoreExchange(key[2], value as ExchangeDefinition);
       if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
     }
     for (const [key] of all) {
-      if (key[0] === 'binding') this.#exchange(key[2]).bind(this.#queue(key[3]), key[4]);
+      if (key[0] === 'binding') this.#restoreBinding(key[2], key[3], key[4]);
     }
     for (const [id, stored] of entries) {
       this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
       const queue = this.#queuesById.get(id);
       if (queue !== undefined) queue.restore(stored);
+      else if (lacksSnapshot)
+        throw damaged(
+          `definitions.json is missing, and ${stored.length} messages are of a queue that nothing else names`,
+        );
       else this.#environment.store.discard(id, stored.sequences.at(-1) ?? 0, [], stored.positions);
     }
   }
@@ -99,6 +111,17 @@ export class Vhost implements Residents {
   #restoreQueue(name: string, { id, autoDelete }: QueueDefinition): void {
     this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
     this.#add(new Queue({ id, name, durable: true, autoDelete, owner: undefined }, this.#environment));
+  }
+
+  #restoreBinding(exchangeName: string, queueName: string, routingKey: string): void {
+    const exchange = this.#exchanges.get(exchangeName);
+    const queue = this.#queues.get(queueName);
+    if (exchange === undefined || queue === undefined) {
+      throw damaged(
+        `a binding names the exchange '${exchangeName}' and the queue '${queueName}', of which one is not there`,
+      );
+    }
+    exchange.bind(queue, routingKey);
   }
 
   // ---------------------------------------------------------------- exchanges
@@ -200,7 +223,16 @@ export class Vhost implements Residents {
     this.#assertAccess(queue, owner);
     if (ifUnused && queue.consumerCount > 0) throw this.#preconditionFailed('queue', name, 'in use');
     if (ifEmpty && queue.readyCount > 0) throw this.#preconditionFailed('queue', name, 'not empty');
+    if (this.#isDefined(queue)) this.#assertWritable();
     return this.#remove(queue);
+  }
+
+  /** Whether the queue, or an exchange that goes with its last binding, is on the disk. */
+  #isDefined(queue: Queue): boolean {
+    if (queue.init.durable) return true;
+    return [...this.#exchanges.values()].some(
+      (one) => one.durable && one.autoDelete && one.bindings.has(queue),
+    );
   }
 
   deleteQueuesOf(owner: object): void {
@@ -213,7 +245,6 @@ export class Vhost implements Residents {
   }
 
   #remove(queue: Queue): number {
-    if (queue.init.durable) this.#assertWritable();
     for (const exchange of this.#exchanges.values()) this.#unbindAll(exchange, queue);
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
@@ -242,6 +273,8 @@ export class Vhost implements Residents {
     if (exchange === undefined || queue === undefined) return;
     this.#assertAccess(queue, owner);
     if (!exchange.has(queue, key)) return;
+    // Before the first of several steps, so that none is taken when the last would be refused.
+    if (exchange.durable) this.#assertWritable();
     exchange.unbind(queue, key);
     this.#undefineBinding(exchange, queue, key);
     this.#deleteIfUnbound(exchange);
@@ -254,13 +287,11 @@ export class Vhost implements Residents {
     this.#deleteIfUnbound(exchange);
   }
 
+  /** With a failed store a durable one stays, as it does on the disk: nobody is there to be told. */
   #deleteIfUnbound(exchange: Exchange): void {
-    if (
-      exchange.autoDelete &&
-      exchange.bindings.size === 0 &&
-      this.#exchanges.delete(exchange.name) &&
-      exchange.durable
-    ) {
+    if (!exchange.autoDelete || exchange.bindings.size > 0) return;
+    if (exchange.durable && this.#environment.store.failure !== undefined) return;
+    if (this.#exchanges.delete(exchange.name) && exchange.durable) {
       this.#define(['exchange', this.name, exchange.name], null);
     }
   }
@@ -273,7 +304,6 @@ export class Vhost implements Residents {
     return ['binding', this.name, exchange.name, queue.name, key];
   }
 
-  /** Before the first of several steps, so that none is taken when the last would be refused. */
   #assertWritable(): void {
     if (this.#environment.store.failure !== undefined) throw this.#environment.store.failure;
   }
@@ -393,7 +423,7 @@ export class Vhost implements Residents {
 }
 
 function byDurability(queues: ReadonlySet<Queue>): RouteByDurability {
-  if (queues.size === 1) for (const { alone } of queues) return alone;
+  if (queues.size === 1) return (queues.values().next().value as Queue).alone;
   const journaled: number[] = [];
   for (const { init } of queues) if (init.durable) journaled.push(init.id);
   return { journaled, others: queues.size - journaled.length };
@@ -418,6 +448,13 @@ function assertShortString(what: string, value: string): void {
       cure: `Give one of at most ${bytesMax} bytes as UTF-8.`,
     },
   );
+}
+
+function damaged(why: string): BrokerError {
+  return new BrokerError('JOURNAL_DAMAGED', `The journal's definitions are not whole: ${why}.`, {
+    severity: 'broker',
+    cure: 'Put definitions.json back, or let `nestmq repair` keep what can be read; nothing was thrown away.',
+  });
 }
 
 function refusedOnDefault(): Error {

@@ -1,21 +1,27 @@
 #!/usr/bin/env node
-import { type Io, serve, SERVE_USAGE } from './serve.js';
+import { createInterface } from 'node:readline/promises';
+import { systemCodeOf } from '../errors.js';
+import { runCommandLine } from './command-line.js';
 
-const COMMANDS: ReadonlyMap<string, (args: string[], io: Io) => Promise<number>> = new Map([
-  ['serve', serve],
-]);
+// Whoever reads may have seen enough: `nestmq inspect DIR | head`.
+process.stdout.on('error', (error) => {
+  if (systemCodeOf(error) !== 'EPIPE') throw error;
+});
 
-const [name = '', ...args] = process.argv.slice(2);
-const command = COMMANDS.get(name);
-const ending = new AbortController();
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => ending.abort());
-
-const io: Io = {
+process.exitCode = await runCommandLine(process.argv.slice(2), {
   out: (line) => process.stdout.write(`${line}\n`),
   err: (line) => process.stderr.write(`${line}\n`),
-  signal: ending.signal,
-};
-if (command === undefined) {
-  io.err(`usage: ${SERVE_USAGE}`);
-  process.exitCode = 2;
-} else process.exitCode = await command(args, io);
+  async ask(question) {
+    if (!process.stdin.isTTY) return undefined;
+    const prompt = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      return await prompt.question(question);
+    } finally {
+      prompt.close();
+    }
+  },
+  ended: () =>
+    new Promise((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+    }),
+});

@@ -18,8 +18,9 @@ export interface ConsumerInit {
 
 /** Who takes messages from one queue. */
 export class Consumer {
-  /** By sequence. */
-  readonly unsettled: Map<number, Delivery> = new Map();
+  #unsettledCount = 0;
+  /** Any of the unsettled deliveries: each knows its neighbours, so that one goes without being looked for. */
+  #first: Delivery | undefined;
   cancelled: boolean = false;
 
   constructor(
@@ -31,9 +32,20 @@ export class Consumer {
     return this.init.tag;
   }
 
+  get unsettledCount(): number {
+    return this.#unsettledCount;
+  }
+
+  /** The deliveries that are unsettled now, the latest first. */
+  unsettled(): Delivery[] {
+    const deliveries: Delivery[] = [];
+    for (let one = this.#first; one !== undefined; one = one.next) deliveries.push(one);
+    return deliveries;
+  }
+
   hasCredit(): boolean {
     const { prefetchCount, mayDeliver } = this.init;
-    if (this.cancelled || (prefetchCount !== 0 && this.unsettled.size >= prefetchCount)) return false;
+    if (this.cancelled || (prefetchCount !== 0 && this.#unsettledCount >= prefetchCount)) return false;
     return mayDeliver === undefined || mayDeliver();
   }
 
@@ -43,12 +55,20 @@ export class Consumer {
   }
 
   hold(delivery: Delivery): void {
-    this.unsettled.set(delivery.entry.sequence, delivery);
+    this.#unsettledCount++;
+    delivery.next = this.#first;
+    if (this.#first !== undefined) this.#first.previous = delivery;
+    this.#first = delivery;
     if (this.init.noAck) delivery.ack();
   }
 
   onSettled(delivery: Delivery): void {
-    this.unsettled.delete(delivery.entry.sequence);
+    this.#unsettledCount--;
+    const { previous, next } = delivery;
+    if (previous === undefined) this.#first = next;
+    else previous.next = next;
+    if (next !== undefined) next.previous = previous;
+    delivery.previous = delivery.next = undefined;
     this.queue.schedule();
   }
 
@@ -66,6 +86,6 @@ export class Consumer {
 
   /** Requeues everything unsettled, as closing a channel does. */
   giveBack(): void {
-    for (const delivery of this.unsettled.values()) delivery.requeue({ failed: false });
+    for (const delivery of this.unsettled()) delivery.requeue({ failed: false });
   }
 }

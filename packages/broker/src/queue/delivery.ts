@@ -9,6 +9,10 @@ import type { ReadyEntry } from './ready-index.js';
  */
 export class Delivery {
   #settled = false;
+  /** Its neighbours among the consumer's unsettled deliveries. @internal */
+  previous: Delivery | undefined = undefined;
+  /** @internal */
+  next: Delivery | undefined = undefined;
 
   constructor(
     readonly queue: Queue,

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import type { Appended, MessageStore, StoredEntries } from '../store/message-store.js';
@@ -22,6 +23,10 @@ export interface QueueEnvironment {
   readonly schedule: (turn: () => void) => void;
   /** An auto-delete queue has lost its last consumer. */
   readonly onUnused: (queue: Queue) => void;
+  /** It was deleted, and the last message that a consumer had of it is settled. */
+  readonly onForgotten: (queue: Queue) => void;
+  /** Runs `retry` after a while, or never if the process ends before: a read has failed. */
+  readonly later: (retry: () => void) => void;
   /** A message could not be read from the disk. */
   readonly onReadFailure: (queue: Queue, error: unknown) => void;
 }
@@ -64,6 +69,9 @@ export class Queue {
   #lastSequence = 0;
   readonly #unsettled = new Map<number, ReadyEntry>();
   #deleted = false;
+  #readFailure: { readonly error: unknown } | undefined;
+  /** A turn to deliver is to come. */
+  #isScheduled = false;
   readonly #turn = (): void => this.#deliver();
   /** How a message is stored that goes to this queue alone. */
   readonly alone: RouteByDurability;
@@ -96,6 +104,11 @@ export class Queue {
 
   get consumerCount(): number {
     return this.#consumers.length;
+  }
+
+  /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
+  get readFailure(): string | undefined {
+    return this.#readFailure && messageOf(this.#readFailure.error);
   }
 
   get hasExclusiveConsumer(): boolean {
@@ -146,17 +159,23 @@ export class Queue {
   /** Calls one of the getter's functions, once: later, and before consumers are served. */
   get(getter: Getter): void {
     this.#getters.push(getter);
-    this.#environment.schedule(this.#turn);
+    this.schedule();
   }
 
   #serveGetters(): void {
     while (this.#getters.length > 0) {
       const loaded = this.#deleted ? undefined : this.#takeMessage();
-      if (loaded === undefined && !this.#deleted && this.#loading.length > 0) return;
+      if (loaded === undefined && this.#loading.length > 0) return this.#failGettersIfStanding();
       const { holder, onMessage, onEmpty } = this.#getters.shift() as Getter;
       if (loaded === undefined) onEmpty();
       else this.#handOver(holder, loaded, onMessage);
     }
+  }
+
+  /** Who comes while the queue stands still is told why, and does not wait until it goes on. */
+  #failGettersIfStanding(): void {
+    if (this.#readFailure === undefined) return;
+    for (const { onFailure } of this.#getters.splice(0)) onFailure(this.#readFailure.error);
   }
 
   #handOver(holder: Consumer, loaded: Loaded, onMessage: (delivery: Delivery) => void): void {
@@ -169,17 +188,18 @@ export class Queue {
   }
 
   settle(entry: ReadyEntry): void {
-    this.#unsettled.delete(entry.sequence);
+    this.taken(entry);
     this.#release(entry);
   }
 
   /** A delivery's message was taken out of the queue by a move. */
   taken(entry: ReadyEntry): void {
     this.#unsettled.delete(entry.sequence);
+    if (this.#deleted && this.#unsettled.size === 0) this.#environment.onForgotten(this);
   }
 
   putBack(entry: ReadyEntry, failed: boolean): void {
-    this.#unsettled.delete(entry.sequence);
+    this.taken(entry);
     if (this.#deleted) return this.#release(entry);
     const deliveryCount = entry.deliveryCount + (failed ? 1 : 0);
     if (failed && this.init.durable) {
@@ -200,6 +220,8 @@ export class Queue {
     const { id, durable } = this.init;
     if (durable) store.discard(id, this.#lastSequence, [...this.#unsettled.keys()], this.#takeAll());
     else for (const position of this.#takeAll()) store.settle(id, 0, position);
+    // Getters that waited for the disk find nothing now.
+    this.schedule();
     return count;
   }
 
@@ -208,6 +230,7 @@ export class Queue {
     for (const { entry } of this.#loaded.splice(0)) yield entry.position;
     const loading = this.#loading;
     this.#loading = [];
+    this.#readFailure = undefined;
     for (const { position } of loading) yield position;
     for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift())
       yield entry.position;
@@ -242,11 +265,14 @@ export class Queue {
 
   /** Something changed that may let a message go to a consumer. */
   schedule(): void {
-    if ((this.#consumers.length > 0 && this.readyCount > 0) || this.#getters.length > 0)
-      this.#environment.schedule(this.#turn);
+    if (this.#isScheduled) return;
+    if (this.#getters.length === 0 && (this.#consumers.length === 0 || this.readyCount === 0)) return;
+    this.#isScheduled = true;
+    this.#environment.schedule(this.#turn);
   }
 
   #deliver(): void {
+    this.#isScheduled = false;
     this.#serveGetters();
     for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
       if (this.#deleted) return;
@@ -315,6 +341,7 @@ export class Queue {
     try {
       const messages = await this.#environment.store.read(positions);
       if (this.#loading !== entries) return;
+      this.#readFailure = undefined;
       this.#loading = [];
       this.#loaded = merge(
         this.#loaded,
@@ -326,10 +353,20 @@ export class Queue {
       if (this.#loading !== entries) return;
       // Or the store has brought messages forward, and the file where they were is gone.
       if (entries.some((entry, i) => entry.position !== positions[i])) return this.#read(entries);
-      this.#environment.onReadFailure(this, error);
-      for (const { onFailure } of this.#getters.splice(0)) onFailure(error);
+      this.#standStill(entries, error);
     }
     return undefined;
+  }
+
+  /** Nothing is skipped. It is tried again later: a disk may have hiccups, and somebody may have cured it. */
+  #standStill(entries: readonly ReadyEntry[], error: unknown): void {
+    const isNew = this.#readFailure === undefined;
+    this.#readFailure = { error };
+    if (isNew) this.#environment.onReadFailure(this, error);
+    this.#failGettersIfStanding();
+    this.#environment.later(() => {
+      if (this.#loading === entries && this.#readFailure !== undefined) void this.#read(entries);
+    });
   }
 }
 

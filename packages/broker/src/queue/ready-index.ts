@@ -1,3 +1,4 @@
+import { lowerBound } from '../store/columns.js';
 import type { StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 
@@ -173,18 +174,6 @@ function newChunk(entries: number): Chunk {
     head: 0,
     tail: 0,
   };
-}
-
-/** Where the first value of at least `sought` is between `from` and `to`, which are in order; else `to`. */
-function lowerBound(values: Float64Array, sought: number, from: number, to: number): number {
-  let low = from;
-  let high = to;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((values[middle] as number) < sought) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function heapPush(heap: ReadyEntry[], entry: ReadyEntry): void {

@@ -52,3 +52,20 @@ export class Uint32Column {
     return this.array.subarray(0, this.length);
   }
 }
+
+/** Where the first value of at least `sought` is between `from` and `to`, which are in ascending order; else `to`. */
+export function lowerBound(
+  values: Float64Array | Uint32Array | readonly number[],
+  sought: number,
+  from: number = 0,
+  to: number = values.length,
+): number {
+  let low = from;
+  let high = to;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((values[middle] as number) < sought) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -28,6 +28,8 @@ const COMMIT_BYTES_MAX = 1024 * 1024;
 const COMMIT_SHARE = 1 / 3;
 /** A buffer that one large commit made larger than this is not kept for the next. Bytes. */
 const BUFFER_KEPT_BYTES_MAX = 4 * 1024 * 1024;
+/** A burst may need many; so many serve what comes after it. */
+const BUFFERS_KEPT_MAX = 4;
 
 /** Fills commits with records, rolls from segment to segment, and decides when a commit goes to the writer. */
 export class CommitFiller {
@@ -110,7 +112,8 @@ export class CommitFiller {
 
   /** The buffer of a commit that is done with is used again. */
   recycle({ out }: Commit): void {
-    if (out.buffer.length <= BUFFER_KEPT_BYTES_MAX) this.#spareBuffers.push(out);
+    if (out.buffer.length > BUFFER_KEPT_BYTES_MAX || this.#spareBuffers.length >= BUFFERS_KEPT_MAX) return;
+    this.#spareBuffers.push(out);
   }
 
   // ---------------------------------------------------------------- closing and handing over
@@ -129,11 +132,11 @@ export class CommitFiller {
     this.#open = rolls
       ? this.#newCommit(segment + 1, SEGMENT_HEADER_BYTES)
       : this.#newCommit(segment, commit.end);
+    this.#init.writer.add(commit);
     this.#open.takeOver(commit);
     for (let i = 0; i < commit.settledQueueIds.length; i++) {
       index.settle(commit.settledQueueIds[i] as number, commit.settledSequences[i] as number);
     }
-    this.#init.writer.add(commit);
   }
 
   /** Settlements alone do not keep the disk going: they have time. */

@@ -231,6 +231,7 @@ export class CommitWriter {
    */
   async heal(): Promise<void> {
     await Promise.all(this.#underWay);
+    if (!this.#failed) return;
     const unsure = this.#writing;
     if (unsure.length > 0) {
       const { fileSystem, directory } = this.#init;

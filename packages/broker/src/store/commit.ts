@@ -91,8 +91,11 @@ export class Commit {
     const sequences = before.settledSequences.splice(SETTLEMENTS_PER_COMMIT_MAX);
     for (const [i, queueId] of queueIds.entries()) this.settle(queueId, sequences[i] as number);
     // Which release belongs to which settlement is not known: all wait for the last.
-    this.releasedSegments.push(...before.releasedSegments.splice(0));
-    this.releasedCounts.push(...before.releasedCounts.splice(0));
+    for (const [i, segment] of before.releasedSegments.splice(0).entries()) {
+      this.releasedSegments.push(segment);
+      this.releasedCounts.push(before.releasedCounts[i] as number);
+    }
+    before.releasedCounts.length = 0;
   }
 
   /** Says in the commit's own record how far the journal is durable now. */

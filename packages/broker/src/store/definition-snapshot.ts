@@ -21,7 +21,7 @@ export async function writeSnapshot(
   { through, definitions }: Snapshot,
 ): Promise<void> {
   const entries = JSON.stringify([...definitions]);
-  const text = `{"format":"${FORMAT}","version":${FORMAT_VERSION},"through":${through},"crc32":${checksum(through, entries)},"definitions":${entries}}\n`;
+  const text = `{"format":"${FORMAT}","version":${FORMAT_VERSION},"through":${through},"crc32":${checksum(FORMAT_VERSION, through, entries)},"definitions":${entries}}\n`;
   const temporary = `${directory}/definitions.json.new`;
   await removeIfThere(fileSystem, temporary);
   const file = await fileSystem.open(temporary, 'create');
@@ -54,10 +54,19 @@ function parse(text: string, path: string): Snapshot {
   } catch (cause) {
     throw damaged(path, 'it is not JSON', cause);
   }
-  const { format, version, through, crc32: expected, definitions } = document as Record<string, unknown>;
+  const {
+    format,
+    version,
+    through,
+    crc32: expected,
+    definitions,
+  } = (document ?? {}) as Record<string, unknown>;
   if (format !== FORMAT || typeof through !== 'number' || !Array.isArray(definitions)) {
     throw damaged(path, 'its fields are not those of a definitions file');
   }
+  // Before the version is believed: a damaged one is no newer release's.
+  if (expected !== checksum(version, through, JSON.stringify(definitions)))
+    throw damaged(path, 'its checksum does not match');
   if (version !== FORMAT_VERSION) {
     throw new BrokerError(
       'JOURNAL_VERSION',
@@ -68,19 +77,17 @@ function parse(text: string, path: string): Snapshot {
       },
     );
   }
-  if (expected !== checksum(through, JSON.stringify(definitions)))
-    throw damaged(path, 'its checksum does not match');
   return { through, definitions: new Map(definitions as [string, unknown][]) };
 }
 
-function checksum(through: number, entries: string): number {
-  return crc32(`${FORMAT_VERSION} ${through} ${entries}`);
+function checksum(version: unknown, through: number, entries: string): number {
+  return crc32(`${String(version)} ${through} ${entries}`);
 }
 
 function damaged(path: string, why: string, cause?: unknown): BrokerError {
   return new BrokerError('JOURNAL_DAMAGED', `${path} is damaged: ${why}.`, {
     severity: 'broker',
-    cure: 'Nothing was changed. Restore the directory from a backup.',
+    cure: 'Nothing was changed. `nestmq repair` keeps what the records still define; or restore the directory from a backup.',
     cause,
   });
 }

@@ -53,9 +53,24 @@ export class DurableMark {
 
   static async open(fileSystem: FileSystem, path: string): Promise<{ mark: DurableMark; marked: Marked }> {
     const file = await openOrCreate(fileSystem, path);
-    const bytes = Buffer.alloc(MARK_BYTES);
-    const marked = decodeMark(bytes.subarray(0, await file.read(bytes, 0)));
+    const marked = await readMarked(file);
     return { mark: new DurableMark(file, marked), marked };
+  }
+
+  /** Only looks. No file says nothing, as a damaged one does. */
+  static async read(fileSystem: FileSystem, path: string): Promise<Marked> {
+    let file: File;
+    try {
+      file = await fileSystem.open(path, 'read');
+    } catch (error) {
+      if (systemCodeOf(error) === 'ENOENT') return NOTHING_MARKED;
+      throw error;
+    }
+    try {
+      return await readMarked(file);
+    } finally {
+      await file.close();
+    }
   }
 
   /**
@@ -103,6 +118,11 @@ export class DurableMark {
       await this.file.close();
     }
   }
+}
+
+async function readMarked(file: File): Promise<Marked> {
+  const bytes = Buffer.alloc(MARK_BYTES);
+  return decodeMark(bytes.subarray(0, await file.read(bytes, 0)));
 }
 
 async function openOrCreate(fileSystem: FileSystem, path: string): Promise<File> {

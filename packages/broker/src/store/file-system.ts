@@ -9,7 +9,10 @@ export interface FileSystem {
   list(path: string): Promise<string[]>;
   /** Opens for reading and writing; `create` makes an empty file and rejects with EEXIST when there is one. */
   open(path: string, mode: 'create' | 'write' | 'read'): Promise<File>;
+  /** Of a file, over another one; or of a directory, over an empty one. */
   rename(from: string, to: string): Promise<void>;
+  /** Gives a file a second name; rejects with EEXIST when that is taken, and where the disk knows no such thing. */
+  link(path: string, second: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** Resolves when names made, renamed and removed in this directory before the call survive a power cut. */
   syncDirectory(path: string): Promise<void>;

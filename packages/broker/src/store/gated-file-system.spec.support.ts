@@ -43,6 +43,10 @@ export class GatedFileSystem implements FileSystem {
     return this.inner.rename(from, to);
   }
 
+  link(path: string, second: string): Promise<void> {
+    return this.inner.link(path, second);
+  }
+
   async remove(path: string): Promise<void> {
     await this.#pass('remove', path);
     await this.inner.remove(path);

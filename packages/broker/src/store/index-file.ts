@@ -159,6 +159,13 @@ export async function writeIndexFile(
   }
 }
 
+/** Which segment the bytes say they are the index of. Whether they are one at all, {@link decodeIndex} tells. */
+export function indexedSegmentOf(file: Buffer): IndexedSegment {
+  if (file.length < HEADER_BYTES) return { id: 0, end: 0 };
+  const [, , end = 0, id = 0] = new Uint32Array(new Uint8Array(file.subarray(0, HEADER_BYTES)).buffer, 0, 4);
+  return { id, end };
+}
+
 /** Returns undefined when there is none that can be used. */
 export async function readIndexFile(
   fileSystem: FileSystem,
@@ -166,12 +173,22 @@ export async function readIndexFile(
   number: number,
   of: IndexedSegment,
 ): Promise<SegmentIndex | undefined> {
+  const bytes = await readIndexBytes(fileSystem, directory, number);
+  return bytes === undefined ? undefined : decodeIndex(bytes, of);
+}
+
+/** Returns undefined when there is no such file. */
+export async function readIndexBytes(
+  fileSystem: FileSystem,
+  directory: string,
+  number: number,
+): Promise<Buffer | undefined> {
   try {
     const file = await fileSystem.open(`${directory}/${indexFileName(number)}`, 'read');
     try {
       const bytes = Buffer.allocUnsafe(await file.size());
       const count = await file.read(bytes, 0);
-      return decodeIndex(bytes.subarray(0, count), of);
+      return bytes.subarray(0, count);
     } finally {
       await file.close();
     }

@@ -212,7 +212,16 @@ describe('a format that this release does not know', () => {
   });
 
   it('of the definitions is refused as such', async () => {
-    const text = whole.readNow(SNAPSHOT).toString().replace('"version":2', '"version":3');
+    const { through, definitions } = JSON.parse(whole.readNow(SNAPSHOT).toString()) as Record<
+      string,
+      unknown
+    >;
+    const sum = crc32(`3 ${String(through)} ${JSON.stringify(definitions)}`);
+    const text = whole
+      .readNow(SNAPSHOT)
+      .toString()
+      .replace('"version":2', '"version":3')
+      .replace(/"crc32":\d+/, `"crc32":${sum}`);
     await expect(journalOn(await withBytes(SNAPSHOT, Buffer.from(text))).open()).rejects.toMatchObject({
       code: 'JOURNAL_VERSION',
     });

@@ -10,7 +10,7 @@ import type { CompactionInit, Resident } from './compaction.js';
 import { writeSnapshot } from './definition-snapshot.js';
 import { DiskWatch } from './disk-watch.js';
 import { DurableMark } from './durable-mark.js';
-import { type IndexedSegment, writeIndexFile } from './index-file.js';
+import { type IndexedSegment, indexFileName, removeIfThere, writeIndexFile } from './index-file.js';
 import type { JournalOptions } from './journal-options.js';
 import { openLastSegment } from './last-segment.js';
 import { TransientMessages } from './memory-store.js';
@@ -134,7 +134,9 @@ export class JournalStore implements MessageStore {
       const { segment, durableUpTo } = this.#writer;
       this.#filler.begin(durableUpTo, segment, journal.lastIndex);
       await this.#disk.look();
-      return { entries: journal.entries, definitions: journal.definitions };
+      const { entries, definitions, snapshotThrough, segments } = journal;
+      const lacksSnapshot = snapshotThrough === 0 && (segments[0]?.number ?? 1) > 1;
+      return { entries, definitions, lacksSnapshot };
     } catch (error) {
       await mark.close();
       await this.#writer?.close();
@@ -199,12 +201,11 @@ export class JournalStore implements MessageStore {
 
   publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
     this.#check(message, journaledQueueIds.length + otherQueues);
-    const publication = { message, journaledQueueIds, otherQueues };
     if (journaledQueueIds.length === 0 || !isPersistent(message))
-      return this.#appended(publication, undefined);
+      return this.#appended(message, journaledQueueIds, otherQueues, undefined);
     const sequence = this.#nextSequence;
     const position = this.#filler.append((out) => writePublish(out, sequence, journaledQueueIds, message));
-    const appended = this.#appended(publication, position);
+    const appended = this.#appended(message, journaledQueueIds, otherQueues, position);
     this.#filler.scheduleWrite();
     return appended;
   }
@@ -223,9 +224,10 @@ export class JournalStore implements MessageStore {
     const position = record === undefined ? 0 : this.#filler.append((out) => out.bytes(record));
     for (const one of held) this.#filler.index.settle(one.queueId, one.sequence);
     for (const one of settled) this.#release(one.position);
-    const appended = publications.map((publication, i) => {
+    const appended = publications.map(({ message, journaledQueueIds, otherQueues }, i) => {
       const offset = offsets[i];
-      return this.#appended(publication, offset === undefined ? undefined : position + offset);
+      const at = offset === undefined ? undefined : position + offset;
+      return this.#appended(message, journaledQueueIds, otherQueues, at);
     });
     if (record !== undefined) this.#filler.scheduleWrite();
     return appended;
@@ -233,7 +235,9 @@ export class JournalStore implements MessageStore {
 
   /** Takes note of a message whose record is written at `position` already; of one that has none, without. */
   #appended(
-    { message, journaledQueueIds, otherQueues }: Publication,
+    message: Message,
+    journaledQueueIds: readonly number[],
+    otherQueues: number,
     position: Position | undefined,
   ): Appended {
     const sequence = this.#nextSequence++;
@@ -389,9 +393,20 @@ export class JournalStore implements MessageStore {
     this.#indexing = (async () => {
       await before;
       const index = this.#filler.indexOf(number);
-      if (index !== undefined && this.#table.has(number)) await this.#writeIndexOf(number, index, of);
+      if (index !== undefined && this.#table.isKept(number)) await this.#writeIndexOf(number, index, of);
       this.#filler.forgetIndex(number);
+      if (!this.#table.isKept(number)) await this.#removeIndex(number);
     })();
+  }
+
+  /** Of a segment that went while its index was written. */
+  async #removeIndex(number: number): Promise<void> {
+    const { fileSystem, directory } = this.#options;
+    try {
+      await removeIfThere(fileSystem, `${directory}/${indexFileName(number)}`);
+    } catch (error) {
+      this.#trouble(`The index of segment ${number}, which is gone, can't be removed`, error);
+    }
   }
 
   /** An index that can't be written is made anew at the next opening. */
@@ -492,8 +507,8 @@ export class JournalStore implements MessageStore {
       },
     );
     for (const callback of this.#filler.takeWaiting()) tell(callback, this.#failure);
-    this.#options.onFailure(this.#failure);
     this.#scheduleHealing();
+    this.#report(this.#failure);
   }
 
   #scheduleHealing(): void {
@@ -518,11 +533,15 @@ export class JournalStore implements MessageStore {
     }
     this.#countsWhileFailed.clear();
     if (!this.#filler.open.isEmpty) this.#filler.scheduleSettlements();
-    this.#options.onHealed?.();
+    tell(() => this.#options.onHealed?.());
+  }
+
+  #report(error: Error): void {
+    tell(() => this.#options.onFailure(error));
   }
 
   #trouble(what: string, cause: unknown): void {
-    this.#options.onFailure(
+    this.#report(
       new BrokerError('STORE_TROUBLE', `${what}, in ${this.#options.directory} (${messageOf(cause)}).`, {
         severity: 'broker',
         cure: 'Look after the disk. Nothing is lost, and messages are accepted; only disk space or time is wasted.',

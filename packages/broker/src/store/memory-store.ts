@@ -40,7 +40,7 @@ export class MemoryStore implements MessageStore {
   readonly blocked: string | undefined = undefined;
 
   async open(): Promise<Recovered> {
-    return { entries: new Map(), definitions: new Map() };
+    return { entries: new Map(), definitions: new Map(), lacksSnapshot: false };
   }
 
   publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {

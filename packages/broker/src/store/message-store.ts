@@ -15,6 +15,8 @@ export interface Recovered {
   /** Messages by queue id; also those of queues that no definition names any more. */
   readonly entries: ReadonlyMap<number, StoredEntries>;
   readonly definitions: ReadonlyMap<string, unknown>;
+  /** Segments are gone, and the snapshot that should have their definitions is not there. */
+  readonly lacksSnapshot: boolean;
 }
 
 /** Called once: without an error when durable, with one when it is not known to be. */

@@ -17,6 +17,7 @@ export const nodeFileSystem: FileSystem = {
     });
   },
   rename: (from, to) => fs.promises.rename(from, to),
+  link: (file, second) => fs.promises.link(file, second),
   remove: (file) => fs.promises.unlink(file),
   async syncDirectory(directory) {
     // Windows can't open a directory; NTFS journals its names itself.

@@ -5,12 +5,13 @@ import type { SimulatedFileSystem } from './simulated-file-system.js';
 import type { PlantedFault } from './simulation.spec.support.js';
 
 /** The disk with some of its methods replaced. */
-function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSystem {
+export function diskWith(disk: SimulatedFileSystem, over: Partial<FileSystem>): FileSystem {
   return {
     makeDirectory: (path) => disk.makeDirectory(path),
     list: (path) => disk.list(path),
     open: (path, mode) => disk.open(path, mode),
     rename: (from, to) => disk.rename(from, to),
+    link: (path, second) => disk.link(path, second),
     remove: (path) => disk.remove(path),
     syncDirectory: (path) => disk.syncDirectory(path),
     freeBytes: (path) => disk.freeBytes(path),

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../clock.js';
+import { BrokerError } from '../errors.js';
 import { bringForward, type CompactionInit } from './compaction.js';
 import type { DurableMark } from './durable-mark.js';
 import type { FileSystem } from './file-system.js';
@@ -69,7 +70,7 @@ export class Reclaimer {
     if (this.#closed || this.#paused !== undefined) return;
     if (this.#removing === undefined && this.#canRemove()) {
       this.#removing = this.#removeAll()
-        .catch((error: unknown) => this.#pause('Settled segments', error))
+        .catch((error: unknown) => this.#pause("Settled segments can't be removed for now", error))
         .finally(() => (this.#removing = undefined));
     }
     // With many segments the sum is not made for each commit.
@@ -82,7 +83,7 @@ export class Reclaimer {
       this.#paused = undefined;
       this.look();
     });
-    onTrouble(`${what} can't be removed for now`, cause);
+    onTrouble(what, cause);
   }
 
   // ---------------------------------------------------------------- removing
@@ -123,6 +124,8 @@ export class Reclaimer {
 
   async #remove(number: number): Promise<void> {
     const { fileSystem, directory, table, reader } = this.#init;
+    // First of all: who writes its index now sees by this that it is not wanted.
+    table.get(number).isGoing = true;
     await reader.forget(number);
     await removeIfThere(fileSystem, `${directory}/${indexFileName(number)}`);
     await removeIfThere(fileSystem, `${directory}/${segmentFileName(number)}`);
@@ -184,8 +187,11 @@ export class Reclaimer {
   /** A failed store is cured by itself; a segment that can't be read is not. */
   #refuseCompaction(cause: unknown): void {
     if (this.#init.failed()) return;
-    this.#compactionRefused = true;
-    this.#init.onTrouble("The oldest segment can't be compacted until the next start", cause);
+    if (cause instanceof BrokerError && cause.code === 'JOURNAL_DAMAGED') {
+      this.#compactionRefused = true;
+      return this.#init.onTrouble("The oldest segment can't be compacted until the next start", cause);
+    }
+    return this.#pause("The oldest segment can't be compacted for now", cause);
   }
 
   async close(): Promise<void> {

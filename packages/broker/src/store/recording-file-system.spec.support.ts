@@ -30,6 +30,10 @@ export class RecordingFileSystem implements FileSystem {
     return this.inner.rename(from, to);
   }
 
+  link(path: string, second: string): Promise<void> {
+    return this.inner.link(path, second);
+  }
+
   remove(path: string): Promise<void> {
     return this.inner.remove(path);
   }

@@ -1,4 +1,4 @@
-import { NumberColumn, Uint32Column } from './columns.js';
+import { lowerBound, NumberColumn, Uint32Column } from './columns.js';
 import type { StoredEntries } from './message-store.js';
 import { PLANTED } from './planted.js';
 import { positionOf } from './record.js';
@@ -85,51 +85,47 @@ function entriesOf(gathered: Gathered): StoredEntries {
     deliveryCounts: new Uint32Array(length),
   };
   for (let i = 0; i < gathered.counts.length; i++) {
-    const at = indexOf(entries.sequences, gathered.countedSequences.array[i] as number);
-    if (at >= 0) entries.deliveryCounts[at] = gathered.counts.array[i] as number;
+    const sequence = gathered.countedSequences.array[i] as number;
+    const at = lowerBound(entries.sequences, sequence);
+    if (entries.sequences[at] === sequence) entries.deliveryCounts[at] = gathered.counts.array[i] as number;
   }
   return entries;
 }
 
-/** Returns how many are left. */
+/**
+ * Returns how many are left: those that every discard which reaches so far has kept. Whoever is kept by a discard is below
+ * its end, so counting is enough, and takes one pass however many discards there are.
+ */
 function discardFrom(
   sequences: Float64Array,
   positions: Float64Array,
   count: number,
   discards: Gathered['discards'],
 ): number {
-  let length = count;
-  for (const { through, kept } of discards) {
-    const keeps = new Set(kept);
-    let left = 0;
-    for (let i = 0; i < length; i++) {
-      const sequence = sequences[i] as number;
-      if (sequence <= through && !keeps.has(sequence)) continue;
-      if (PLANTED.purgeTakesLater && !keeps.has(sequence)) continue;
-      sequences[left] = sequence;
-      positions[left] = positions[i] as number;
-      left++;
-    }
-    length = left;
+  if (discards.length === 0) return count;
+  const ends = discards
+    .map(({ through }) => (PLANTED.purgeTakesLater ? Infinity : through))
+    .toSorted((a, b) => a - b);
+  const keptBy = new Map<number, number>();
+  for (const { kept } of discards) {
+    for (const sequence of new Set(kept)) keptBy.set(sequence, (keptBy.get(sequence) ?? 0) + 1);
   }
-  return length;
+  let left = 0;
+  let passed = 0;
+  for (let i = 0; i < count; i++) {
+    const sequence = sequences[i] as number;
+    while (passed < ends.length && (ends[passed] as number) < sequence) passed++;
+    if ((keptBy.get(sequence) ?? 0) < ends.length - passed) continue;
+    sequences[left] = sequence;
+    positions[left] = positions[i] as number;
+    left++;
+  }
+  return left;
 }
 
 function isAscending(values: Float64Array): boolean {
   for (let i = 1; i < values.length; i++) if ((values[i - 1] as number) > (values[i] as number)) return false;
   return true;
-}
-
-/** Where `sought` is in ascending values, or -1. */
-function indexOf(values: Float64Array, sought: number): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((values[middle] as number) < sought) low = middle + 1;
-    else high = middle;
-  }
-  return values[low] === sought ? low : -1;
 }
 
 /**

@@ -135,7 +135,12 @@ function summaryOf(segment: FoundSegment, bytes: number, index: SegmentIndex): R
   };
 }
 
-function define(definitions: Map<string, unknown>, snapshotThrough: number, index: SegmentIndex): void {
+/** Brings the definitions forward by what a segment says, the segments given oldest first. */
+export function define(
+  definitions: Map<string, unknown>,
+  snapshotThrough: number,
+  index: SegmentIndex,
+): void {
   for (const { sequence, key, value } of index.definitions) {
     if (sequence <= snapshotThrough) continue;
     if (value === null) definitions.delete(key);
@@ -253,7 +258,7 @@ async function scanned(
 }
 
 /** Adds a record to the index. Throws, as BrokerError, for one that this release does not know or can't read. */
-function addTo(
+export function addTo(
   index: SegmentIndex,
   { record, offset }: { readonly record: Parameters<SegmentIndex['add']>[0]; readonly offset: number },
   path: string,
@@ -288,7 +293,7 @@ async function refuseUnlessTorn(
 }
 
 /** Whether a commit among these bytes was written when what starts at `offset` was durable. */
-function provesDurable(rest: Buffer, number: number, offset: number): boolean {
+export function provesDurable(rest: Buffer, number: number, offset: number): boolean {
   for (let at = 1; at + COMMIT_RECORD_BYTES <= rest.length; at++) {
     if (rest[at + 8] !== RECORD_TYPE.commit || rest.readUInt32BE(at) !== COMMIT_RECORD_BYTES) continue;
     const check = readRecord(rest, at);

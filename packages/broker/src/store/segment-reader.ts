@@ -109,9 +109,13 @@ export class SegmentReader {
       }
     }
     if (check.ok) return check.record;
-    throw new BrokerError(
+    throw this.#unreadable(position, check.why);
+  }
+
+  #unreadable(position: Position, why: string): BrokerError {
+    return new BrokerError(
       'JOURNAL_DAMAGED',
-      `${this.directory}/${segmentFileName(window.segment)} can't be read at offset ${offsetOf(position)}: ${check.why}.`,
+      `${this.directory}/${segmentFileName(segmentOf(position))} can't be read at offset ${offsetOf(position)}: ${why}.`,
       {
         severity: 'broker',
         cure: 'Check the disk. `nestmq check` tells more, `nestmq repair` keeps what can be read.',
@@ -120,6 +124,7 @@ export class SegmentReader {
   }
 
   async #moved(record: RawRecord, position: Position): Promise<Message> {
+    if (record.type !== RECORD_TYPE.move) throw this.#unreadable(position, 'no message is there');
     const { message: envelope, body, bodyPosition } = readMove(record.payload);
     if (body !== undefined) return withBody(envelope, body);
     const [original] = await this.#read([bodyPosition]);

@@ -25,6 +25,22 @@ export async function rewriteSegment(
 ): Promise<void> {
   const fresh = `${path}.new`;
   await removeIfThere(fileSystem, fresh);
+  try {
+    await writeFresh(fileSystem, fresh, { path, durableEnd, commits });
+  } catch (error) {
+    // What was begun must not take the room that the next try needs.
+    await removeIfThere(fileSystem, fresh).catch(() => {});
+    throw error;
+  }
+  await fileSystem.rename(fresh, path);
+  await fileSystem.syncDirectory(directory);
+}
+
+async function writeFresh(
+  fileSystem: FileSystem,
+  fresh: string,
+  { path, durableEnd, commits }: Omit<SegmentRewrite, 'directory'>,
+): Promise<void> {
   const to = await fileSystem.open(fresh, 'create');
   try {
     const from = await fileSystem.open(path, 'read');
@@ -39,8 +55,6 @@ export async function rewriteSegment(
   } finally {
     await to.close();
   }
-  await fileSystem.rename(fresh, path);
-  await fileSystem.syncDirectory(directory);
 }
 
 /** Throws when the file has fewer bytes. */

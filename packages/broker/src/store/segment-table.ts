@@ -9,6 +9,8 @@ export interface SegmentState {
   /** Up to the end of its last closed commit. */
   bytes: number;
   lastDefinitionSequence: number;
+  /** Its files are being removed. */
+  isGoing: boolean;
   /** Segments before it that hold bodies of messages which were moved, and whose records are here. */
   readonly borrowedFrom: Set<number>;
 }
@@ -33,10 +35,17 @@ export class SegmentTable {
   }
 
   add(
-    state: Omit<SegmentState, 'live' | 'borrowedFrom'> & { readonly borrowedFrom?: Iterable<number> },
+    state: Omit<SegmentState, 'live' | 'borrowedFrom' | 'isGoing'> & {
+      readonly borrowedFrom?: Iterable<number>;
+    },
   ): void {
-    this.#segments.set(state.number, { ...state, live: 0, borrowedFrom: new Set() });
+    this.#segments.set(state.number, { ...state, live: 0, isGoing: false, borrowedFrom: new Set() });
     for (const from of state.borrowedFrom ?? []) this.borrow(state.number, from);
+  }
+
+  /** Whether its index is worth a file. */
+  isKept(number: number): boolean {
+    return this.#segments.get(number)?.isGoing === false;
   }
 
   has(number: number): boolean {

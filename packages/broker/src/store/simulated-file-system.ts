@@ -62,11 +62,32 @@ export class SimulatedFileSystem implements FileSystem {
 
   async rename(from: string, to: string): Promise<void> {
     this.#check('rename', from);
+    if (this.#directories.has(from)) return this.#renameDirectory(from, to);
     const inode = this.#names.get(from);
     if (inode === undefined) throw systemError('ENOENT', from);
     this.#names.delete(from);
     inode.path = to;
     this.#names.set(to, inode);
+  }
+
+  /** Durable at once, as the making of a directory is here. */
+  #renameDirectory(from: string, to: string): void {
+    const moved = (path: string): string =>
+      path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path;
+    this.#directories = new Set([...this.#directories].map(moved));
+    for (const names of [this.#names, this.#durableNames]) {
+      const entries = [...names];
+      names.clear();
+      for (const [path, inode] of entries) names.set(moved(path), inode);
+    }
+  }
+
+  async link(path: string, second: string): Promise<void> {
+    this.#check('rename', path);
+    const inode = this.#names.get(path);
+    if (inode === undefined) throw systemError('ENOENT', path);
+    if (this.#names.has(second)) throw systemError('EEXIST', second);
+    this.#names.set(second, inode);
   }
 
   async remove(path: string): Promise<void> {

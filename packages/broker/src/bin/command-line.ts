@@ -1,0 +1,72 @@
+import { parseArgs } from 'node:util';
+import { BrokerError, messageOf, systemCodeOf } from '../errors.js';
+import type { Command, CommandArguments, ExitCode, Terminal } from './command.js';
+import { COMMANDS } from './commands.js';
+
+/** Runs what the arguments say. Never rejects: what went wrong is said, and in the exit code. */
+export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    terminal.out(overview());
+    return name === undefined ? 2 : 0;
+  }
+  const command = COMMANDS.find((one) => one.name === name);
+  if (command === undefined) return misused(terminal, `'${name}' is no command of nestmq.`, overview());
+  return runCommand(command, rest, terminal);
+}
+
+async function runCommand(command: Command, args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  let given: CommandArguments;
+  try {
+    given = parse(command, args);
+  } catch (error) {
+    return misused(terminal, messageOf(error), usageOf(command));
+  }
+  if (given.values['help'] === true) {
+    terminal.out(`${usageOf(command)}\n\n${command.summary}. ${command.help}`);
+    return 0;
+  }
+  if (given.positionals.length !== command.parameters.length) {
+    const wanted = command.parameters.length === 0 ? 'options only' : command.parameters.join(' and ');
+    return misused(terminal, `Give ${wanted}.`, usageOf(command));
+  }
+  try {
+    return await command.run(given, terminal);
+  } catch (error) {
+    return failed(error, given, terminal);
+  }
+}
+
+function parse({ options }: Command, args: readonly string[]): CommandArguments {
+  return parseArgs({
+    args: [...args],
+    options: { ...options, help: { type: 'boolean', short: 'h' } },
+    allowPositionals: true,
+  });
+}
+
+function misused(terminal: Terminal, what: string, usage: string): ExitCode {
+  terminal.err(`${what}\n${usage}`);
+  return 2;
+}
+
+/** Damage is told apart from what keeps the command from its work. */
+function failed(error: unknown, { values }: CommandArguments, terminal: Terminal): ExitCode {
+  const code = error instanceof BrokerError ? error.code : (systemCodeOf(error) ?? 'UNKNOWN');
+  if (values['json'] === true) terminal.out(JSON.stringify({ error: { code, message: messageOf(error) } }));
+  terminal.err(messageOf(error));
+  return code === 'JOURNAL_DAMAGED' ? 1 : 2;
+}
+
+function usageOf({ name, parameters, options }: Command): string {
+  const flags = Object.keys(options).map((option) => ` [--${option}]`);
+  return `Usage: nestmq ${[name, ...parameters].join(' ')}${flags.join('')}`;
+}
+
+function overview(): string {
+  const width = Math.max(...COMMANDS.map(({ name, parameters }) => [name, ...parameters].join(' ').length));
+  const lines = COMMANDS.map(
+    ({ name, parameters, summary }) => `  ${[name, ...parameters].join(' ').padEnd(width)}  ${summary}`,
+  );
+  return `Usage: nestmq COMMAND\n\n${lines.join('\n')}\n\nDIR is the directory that the broker was given. nestmq COMMAND --help tells more.`;
+}
