@@ -30,7 +30,11 @@ export class Machine {
   readonly #random: () => number;
   readonly #trace: (line: string) => void;
   readonly #habits: Habits;
-  readonly #options: { readonly cacheBytesMax: number; readonly settlementDelayMs: number };
+  readonly #options: {
+    readonly cacheBytesMax: number;
+    readonly settlementDelayMs: number;
+    readonly diskFreeBytesMin: number;
+  };
   readonly #isSlow: boolean;
   #disk = new SimulatedFileSystem();
   #clock = new ManualClock();
@@ -50,6 +54,8 @@ export class Machine {
     this.#options = {
       cacheBytesMax: pickOne(random, [0, 8 * KIB, 1024 * KIB]),
       settlementDelayMs: pickOne(random, [0, 5]),
+      // Publishers are blocked, or find the disk full.
+      diskFreeBytesMin: pickOne(random, [0, 8 * KIB, 128 * KIB]),
     };
   }
 

@@ -84,7 +84,8 @@ export class Witness {
   }
 
   protected assertMayFail(error: unknown): void {
-    if (!isRefusal(error, 'STORE_FAILED') || !this.hasTrouble) throw error;
+    const isKnown = isRefusal(error, 'STORE_FAILED') || isRefusal(error, 'BLOCKED');
+    if (!isKnown || !this.hasTrouble) throw error;
   }
 
   #unlessEnded(then: () => void): void {

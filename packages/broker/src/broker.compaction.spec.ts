@@ -108,4 +108,24 @@ describe('J7 a message that is stuck', () => {
     expect(after.connect().checkQueue('backlog').messageCount).toBe(0);
     await after.close();
   });
+
+  it('counts by its bytes: small ones beside large ones that are settled pin no more than a few segments', async () => {
+    const disk = new SimulatedFileSystem();
+    const broker = await open(disk);
+    const connection = broker.connect();
+    for (const queue of ['busy', 'small']) await connection.declareQueue(queue);
+    consumeInto(connection, 'busy', { noAck: true });
+    let most = 0;
+    for (let round = 0; round < 300; round++) {
+      connection.publish(to('small', 'x'));
+      connection.publish({ ...to('busy', ''), body: Buffer.alloc(16_000) });
+      await connection.durable();
+      await idle();
+      most = Math.max(most, segmentsOn(disk).length);
+    }
+    // Half of all messages are alive, and a thousandth of the bytes.
+    expect(most).toBeLessThanOrEqual(8);
+    expect(connection.checkQueue('small').messageCount).toBe(300);
+    await broker.close();
+  });
 });

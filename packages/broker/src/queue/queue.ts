@@ -339,14 +339,13 @@ export class Queue {
   async #read(entries: readonly ReadyEntry[]): Promise<void> {
     const positions = entries.map((entry) => entry.position);
     try {
-      const messages = await this.#environment.store.read(positions);
+      const messages = await this.#environment.store.read(positions, LIMITS.readAheadBytesMax);
       if (this.#loading !== entries) return;
       this.#readFailure = undefined;
       this.#loading = [];
-      this.#loaded = merge(
-        this.#loaded,
-        entries.map((entry, i) => ({ entry, message: messages[i] as Message })),
-      );
+      for (const entry of entries.slice(messages.length)) this.#ready.putBack(entry);
+      const read = messages.map((message, i) => ({ entry: entries[i] as ReadyEntry, message }));
+      this.#loaded = merge(this.#loaded, read);
       this.schedule();
     } catch (error) {
       // A purge may have overtaken the read. Else nothing is skipped: the queue stands still, its messages are kept.

@@ -22,7 +22,7 @@ export interface CompactionInit {
   /** Of a segment that is not sealed yet, or whose index is not on the disk yet. */
   readonly openIndex: (segment: number) => SegmentIndex | undefined;
   readonly borrowersOf: (segment: number) => readonly number[];
-  readonly read: (positions: readonly Position[]) => Promise<Message[]>;
+  readonly read: (positions: readonly Position[], bytesMax: number) => Promise<Message[]>;
   /** Appends the message again, for the queues that still have it at that position, and tells them. */
   readonly copy: (resident: Resident, message: Message) => void;
   /** Resolves when what was copied is durable. */
@@ -85,15 +85,16 @@ class Copying {
     // In one go with the question: what is only in memory yet is there as long as a queue has it.
     const wanted = part.filter((one) => isResident(residents, one));
     if (wanted.length === 0) return;
-    const messages = await read(wanted.map(({ position }) => position));
-    for (const [i, resident] of wanted.entries()) {
-      const message = messages[i] as Message;
-      copy(resident, message);
+    const positions = wanted.map(({ position }) => position);
+    const messages = await read(positions, COPIED_BYTES_MAX);
+    for (const [i, message] of messages.entries()) {
+      copy(wanted[i] as Resident, message);
       this.#bytesSinceDurable += message.body.length;
       if (this.#bytesSinceDurable < COPIED_BYTES_MAX) continue;
       this.#bytesSinceDurable = 0;
       await durable();
     }
+    await this.#part(wanted.slice(messages.length));
   }
 }
 
@@ -170,4 +171,30 @@ async function indexOf(init: CompactionInit, segment: number): Promise<SegmentIn
   } finally {
     await file.close();
   }
+}
+
+/** What of a segment is alive, in bytes of its records; and how many messages in queues that is. */
+export async function aliveIn(
+  init: CompactionInit,
+  segment: number,
+  end: number,
+): Promise<{ readonly bytes: number; readonly messages: number }> {
+  const { offsets, queueIds, sequences } = await indexOf(init, segment);
+  let bytes = 0;
+  let messages = 0;
+  let counted = -1;
+  for (let row = 0; row < offsets.length; row++) {
+    if ((row + 1) % ROWS_PER_TURN === 0) await new Promise(setImmediate);
+    const offset = offsets.array[row] as number;
+    const position = positionOf(segment, offset);
+    const found = init.residents.find(queueIds.array[row] as number, sequences.array[row] as number);
+    if (found?.position !== position) continue;
+    messages++;
+    if (offset === counted) continue;
+    counted = offset;
+    let next = row + 1;
+    while (next < offsets.length && offsets.array[next] === offset) next++;
+    bytes += (next < offsets.length ? (offsets.array[next] as number) : end) - offset;
+  }
+  return { bytes, messages };
 }

@@ -45,6 +45,34 @@ describe('reading messages back', () => {
     await store.close();
   });
 
+  it('a message that is far from the next one does not keep what lies between in memory', async () => {
+    const store = journalOn(new SimulatedFileSystem(), { cacheBytesMax: 0, segmentBytesMax: 1024 * 1024 });
+    await store.open();
+    const sparse: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      sparse.push(store.publish(persistent(`small ${i}`), [1], 0).position);
+      store.publish(persistent(Buffer.alloc(20_000)), [2], 0);
+    }
+    await durable(store);
+    const messages = await store.read(sparse);
+    expect(messages.map(({ body }) => body.toString())).toEqual(sparse.map((_, i) => `small ${i}`));
+    // The properties' bytes are still there, and do not keep it either.
+    expect(messages.filter(({ propertiesBytes }) => propertiesBytes === undefined)).toEqual([]);
+    const kept = new Set(
+      messages.flatMap(({ body, propertiesBytes }) => [body.buffer, propertiesBytes?.buffer ?? body.buffer]),
+    );
+    expect([...kept].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(40_000);
+    await store.close();
+  });
+
+  it('no more is read at once than was asked for in bytes, but one message at least', async () => {
+    const { store, positions } = await backlog(10);
+    expect((await store.read(positions, 1)).length).toBe(1);
+    expect((await store.read(positions, 12_001)).length).toBe(3);
+    expect((await store.read(positions)).length).toBe(10);
+    await store.close();
+  });
+
   it('closing waits for reads that are under way', async () => {
     const { store, files, positions } = await backlog(1);
     const read = files.hold('read');

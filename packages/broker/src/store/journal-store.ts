@@ -154,7 +154,10 @@ export class JournalStore implements MessageStore {
       nextSequence: () => this.#nextSequence,
       onRoom: () => this.#filler.closeIfAwaited(),
       onDurable: (commit) => this.#afterCommit(commit),
-      onSealed: (number, of) => this.#writeIndex(number, of),
+      onSealed: (number, of) => {
+        this.#writeIndex(number, of);
+        this.#reclaimer.measureOne();
+      },
       onFailure: (cause) => this.#fail(cause),
       onHealed: () => this.#healed(),
       onMarkTrouble: (cause) => this.#trouble("The mark 'durable' can't be written", cause),
@@ -435,7 +438,7 @@ export class JournalStore implements MessageStore {
       residents,
       openIndex: (segment) => this.#filler.indexOf(segment),
       borrowersOf: (segment) => this.#table.borrowersOf(segment),
-      read: (positions) => this.read(positions),
+      read: (positions, bytesMax) => this.read(positions, bytesMax),
       copy: (resident, message) => this.#copy(residents, resident, message),
       durable: () =>
         new Promise((resolve, reject) => {
@@ -479,14 +482,19 @@ export class JournalStore implements MessageStore {
     return position < 0 ? this.#transient.get(position) : this.#cache.get(position);
   }
 
-  async read(positions: readonly Position[]): Promise<Message[]> {
-    const messages = positions.map((position) => this.peek(position));
-    const absent = positions.filter((_, i) => messages[i] === undefined);
-    if (absent.length === 0) return messages as Message[];
-    const read = await this.#reader.read(absent);
+  async read(positions: readonly Position[], bytesMax: number = Infinity): Promise<Message[]> {
+    const inMemory = positions.map((position) => this.peek(position));
+    const absent = positions.filter((_, i) => inMemory[i] === undefined);
+    if (absent.length === 0) return inMemory as Message[];
+    const read = await this.#reader.read(absent, bytesMax);
     await this.#reader.forget();
+    const messages: Message[] = [];
     let next = 0;
-    return messages.map((message) => message ?? (read[next++] as Message));
+    for (const message of inMemory) {
+      if (message === undefined && next === read.length) break;
+      messages.push(message ?? (read[next++] as Message));
+    }
+    return messages;
   }
 
   // ---------------------------------------------------------------- failing, healing, closing

@@ -105,8 +105,11 @@ export interface MessageStore {
   whenDurable(callback: DurableCallback): void;
   /** The message, if it is in memory. */
   peek(position: Position): Message | undefined;
-  /** The messages at these positions, which must not be settled yet, in the same order. */
-  read(positions: readonly Position[]): Promise<Message[]>;
+  /**
+   * The messages at these positions, which must not be settled yet, in the same order. Stops, after one at least, when
+   * the bodies that it had to read have `bytesMax` bytes together. @default all of them
+   */
+  read(positions: readonly Position[], bytesMax?: number): Promise<Message[]>;
   /** Why nothing is accepted now, if so: a write or sync failed. Gone when the store has proved itself again (J5). */
   readonly failure: Error | undefined;
   /** Why publishers should wait now, if so: the disk is nearly full. Settlements, moves and reads go on. */

@@ -1,13 +1,13 @@
 import type { Clock, Timer } from '../clock.js';
 import { BrokerError } from '../errors.js';
-import { bringForward, type CompactionInit } from './compaction.js';
+import { aliveIn, bringForward, type CompactionInit } from './compaction.js';
 import type { DurableMark } from './durable-mark.js';
 import type { FileSystem } from './file-system.js';
 import { indexFileName, removeIfThere } from './index-file.js';
 import { PLANTED } from './planted.js';
 import { segmentFileName } from './segment.js';
 import type { SegmentReader } from './segment-reader.js';
-import type { SegmentState, SegmentTable } from './segment-table.js';
+import { liveBytesOf, type SegmentState, type SegmentTable } from './segment-table.js';
 
 export interface ReclaimerInit {
   readonly fileSystem: FileSystem;
@@ -46,6 +46,8 @@ export class Reclaimer {
   /** Segments up to this number were emptied: what is counted in them still is settled, but not durably yet. */
   #compactedUpTo = 0;
   #compactions = 0;
+  #measuring: Promise<void> | undefined;
+  #measurements = 0;
   #looks = 0;
   #paused: Timer | undefined;
   #compactionRefused = false;
@@ -172,9 +174,36 @@ export class Reclaimer {
       const isFirst = numbers.length === 0;
       if (segment.number >= writtenSegment() || (!isFirst && (bytes > bytesMax || given >= excess))) break;
       numbers.push(segment.number);
-      given += segment.bytes - (segment.bytes * segment.live) / Math.max(1, segment.messages, segment.live);
+      given += segment.bytes - liveBytesOf(segment);
     }
     return numbers;
+  }
+
+  /**
+   * A segment was sealed: one of them is looked at, so that what is alive is known by bytes, too, however different the
+   * messages in it are. One for each that is filled: so all have their turn.
+   */
+  measureOne(): void {
+    const { table, writtenSegment, compaction } = this.#init;
+    const init = compaction();
+    const segment = table.leastMeasured(writtenSegment());
+    if (init === undefined || segment === undefined || this.#measuring !== undefined || this.#closed) return;
+    this.#measuring = this.#measure(init, segment).finally(() => {
+      this.#measuring = undefined;
+      this.look();
+    });
+  }
+
+  async #measure(init: CompactionInit, segment: SegmentState): Promise<void> {
+    const look = ++this.#measurements;
+    try {
+      segment.measured = { ...(await aliveIn(init, segment.number, segment.bytes)), look };
+    } catch (error) {
+      // It may have gone meanwhile. Else it is looked at again when the others have had their turn.
+      segment.measured = { bytes: segment.bytes, messages: segment.live, look };
+      if (!segment.isGoing)
+        this.#init.onTrouble(`The index of segment ${segment.number} can't be read`, error);
+    }
   }
 
   async #compact(init: CompactionInit, segments: readonly number[]): Promise<void> {
@@ -197,6 +226,7 @@ export class Reclaimer {
   async close(): Promise<void> {
     this.#closed = true;
     this.#paused?.cancel();
+    await this.#measuring;
     await this.#compacting;
     await this.#removing;
   }

@@ -1,6 +1,6 @@
 import { BrokerError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { withBody } from '../message/encoded-message.js';
+import { ownBytes, withBody } from '../message/encoded-message.js';
 import type { Message } from '../message/message.js';
 import type { File, FileSystem } from './file-system.js';
 import {
@@ -18,6 +18,8 @@ import { segmentFileName } from './segment.js';
 
 /** The first read of a record whose length is not known yet. Bytes. */
 const GUESS_BYTES = 4096;
+/** What lies between two messages and is more than this is not read along. Bytes. */
+const GAP_BYTES_MAX = 64 * 1024;
 
 interface Window {
   readonly segment: number;
@@ -46,8 +48,9 @@ export class SegmentReader {
     private readonly onMoved: (message: Message, position: Position, bodyPosition: Position) => void,
   ) {}
 
-  async read(positions: readonly Position[]): Promise<Message[]> {
-    const reading = this.#read(positions);
+  /** In order; stops, after one at least, when the bodies read have `bytesMax` bytes together. */
+  async read(positions: readonly Position[], bytesMax: number): Promise<Message[]> {
+    const reading = this.#read(positions, bytesMax);
     this.#reading.add(reading);
     try {
       return await reading;
@@ -56,16 +59,25 @@ export class SegmentReader {
     }
   }
 
-  async #read(positions: readonly Position[]): Promise<Message[]> {
+  async #read(positions: readonly Position[], bytesMax: number): Promise<Message[]> {
     const messages: Message[] = [];
+    let bytes = 0;
     let window: Window | undefined;
-    for (let i = 0; i < positions.length; i++) {
+    let firstInWindow = 0;
+    for (let i = 0; i < positions.length && (i === 0 || bytes < bytesMax); i++) {
       const position = positions[i] as Position;
-      if (window === undefined || !covers(window, position)) window = await this.#windowOver(positions, i);
+      if (window === undefined || !covers(window, position)) {
+        if (window !== undefined) letGo(window, messages, firstInWindow);
+        window = await this.#windowOver(positions, i);
+        firstInWindow = i;
+      }
       const check = readRecord(window.buffer, offsetOf(position) - window.start);
       const record = check.ok ? check.record : await this.#record(window, position);
-      messages.push(messageIn(record) ?? (await this.#moved(record, position)));
+      const message = messageIn(record) ?? (await this.#moved(record, position));
+      bytes += message.body.length;
+      messages.push(message);
     }
+    if (window !== undefined) letGo(window, messages, firstInWindow);
     return messages;
   }
 
@@ -74,7 +86,7 @@ export class SegmentReader {
     const first = positions[from] as Position;
     let last = first;
     for (const next of positions.slice(from + 1)) {
-      if (next < last || next - first > LIMITS.readAheadBytesMax) break;
+      if (next < last || next - first > LIMITS.readAheadBytesMax || next - last > GAP_BYTES_MAX) break;
       if (segmentOf(next) !== segmentOf(first)) break;
       last = next;
     }
@@ -127,7 +139,7 @@ export class SegmentReader {
     if (record.type !== RECORD_TYPE.move) throw this.#unreadable(position, 'no message is there');
     const { message: envelope, body, bodyPosition } = readMove(record.payload);
     if (body !== undefined) return withBody(envelope, body);
-    const [original] = await this.#read([bodyPosition]);
+    const [original] = await this.#read([bodyPosition], Infinity);
     const message = withBody(envelope, (original as Message).body);
     this.onMoved(message, position, bodyPosition);
     return message;
@@ -161,6 +173,25 @@ export class SegmentReader {
   async close(): Promise<void> {
     await Promise.allSettled(this.#reading);
     for (const number of this.#open.keys()) await this.forget(number);
+  }
+}
+
+/**
+ * Bodies and properties are parts of the window that they were read with, and keep all of it in memory. If they are less
+ * than half of it, they get bytes of their own (J8).
+ */
+function letGo({ buffer }: Window, messages: Message[], from: number): void {
+  let bytes = 0;
+  for (let i = from; i < messages.length; i++) {
+    const { body, propertiesBytes } = messages[i] as Message;
+    bytes += body.length + (propertiesBytes?.length ?? 0);
+  }
+  if (bytes * 2 >= buffer.length) return;
+  for (let i = from; i < messages.length; i++) {
+    const message = messages[i] as Message;
+    const { body, propertiesBytes } = message;
+    if (body.buffer === buffer.buffer || propertiesBytes?.buffer === buffer.buffer)
+      messages[i] = ownBytes(message);
   }
 }
 

@@ -9,6 +9,8 @@ export interface SegmentState {
   /** Up to the end of its last closed commit. */
   bytes: number;
   lastDefinitionSequence: number;
+  /** What was alive in it when somebody looked, and when that was: the count of such looks. */
+  measured: { readonly bytes: number; readonly messages: number; readonly look: number } | undefined;
   /** Its files are being removed. */
   isGoing: boolean;
   /** Segments before it that hold bodies of messages which were moved, and whose records are here. */
@@ -35,11 +37,17 @@ export class SegmentTable {
   }
 
   add(
-    state: Omit<SegmentState, 'live' | 'borrowedFrom' | 'isGoing'> & {
+    state: Omit<SegmentState, 'live' | 'borrowedFrom' | 'isGoing' | 'measured'> & {
       readonly borrowedFrom?: Iterable<number>;
     },
   ): void {
-    this.#segments.set(state.number, { ...state, live: 0, isGoing: false, borrowedFrom: new Set() });
+    this.#segments.set(state.number, {
+      ...state,
+      live: 0,
+      isGoing: false,
+      measured: undefined,
+      borrowedFrom: new Set(),
+    });
     for (const from of state.borrowedFrom ?? []) this.borrow(state.number, from);
   }
 
@@ -99,14 +107,30 @@ export class SegmentTable {
     return this.borrowersOf(segment.number).every((borrower) => this.get(borrower).live === 0);
   }
 
-  /** Bytes in all segments, and how many of them are alive by the share of messages that are. */
+  /** Bytes in all segments, and about how many of them are alive. */
   usage(): { readonly bytes: number; readonly liveBytes: number } {
     let bytes = 0;
     let liveBytes = 0;
     for (const segment of this.#segments.values()) {
       bytes += segment.bytes;
-      liveBytes += (segment.bytes * segment.live) / Math.max(1, segment.messages, segment.live);
+      liveBytes += liveBytesOf(segment);
     }
     return { bytes, liveBytes };
   }
+
+  /** The segment before `end` that was looked at the longest ago, or never. */
+  leastMeasured(end: number): SegmentState | undefined {
+    let least: SegmentState | undefined;
+    for (const segment of this.#segments.values()) {
+      if (segment.number >= end || segment.live === 0 || segment.isGoing) continue;
+      if (least === undefined || (segment.measured?.look ?? 0) < (least.measured?.look ?? 0)) least = segment;
+    }
+    return least;
+  }
+}
+
+/** From the last look, less what was settled since; without one, by the share of its messages that are alive. */
+export function liveBytesOf({ bytes, live, messages, measured }: SegmentState): number {
+  if (measured === undefined) return (bytes * live) / Math.max(1, messages, live);
+  return (measured.bytes * live) / Math.max(1, measured.messages, live);
 }

@@ -112,7 +112,7 @@ function requeueOf({ queueId, sequence, deliveryCount }: MessageInQueue): WriteR
 /** The message as it was before it was moved, under the sequence that it got: its new envelope is lost. */
 async function copyOf(copies: readonly RescuedMessage[], reader: SegmentReader): Promise<WriteRecord> {
   const [{ sequence, bodyPosition }] = copies as [RescuedMessage];
-  const [message] = await reader.read([bodyPosition]);
+  const [message] = await reader.read([bodyPosition], Infinity);
   if (message === undefined) throw new Error(`nothing is at ${bodyPosition}`);
   const queueIds = copies.map((one) => one.queueId);
   const deliveryCounts = copies.map((one) => one.deliveryCount);
