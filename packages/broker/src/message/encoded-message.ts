@@ -66,6 +66,13 @@ export function ownBytes(message: Message): Message {
   return new StoredMessage(exchange, routingKey, Buffer.from(propertiesBytes), body);
 }
 
+/** The same envelope, with its properties in memory of its own. */
+export function ownProperties(envelope: Envelope): Envelope {
+  const { exchange, routingKey, propertiesBytes } = envelope;
+  if (propertiesBytes === undefined) return envelope;
+  return new StoredEnvelope(exchange, routingKey, Buffer.from(propertiesBytes));
+}
+
 /** The same envelope around another body. */
 export function withBody(envelope: Envelope, body: Buffer): Message {
   const { exchange, routingKey, properties, propertiesBytes } = envelope;
