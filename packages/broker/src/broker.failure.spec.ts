@@ -68,6 +68,7 @@ describe('a broker whose disk fails', () => {
     const other = consumeInto(connection, 'other').inbox;
     connection.publish(to('other', 'goes on'));
     expect((await other.nth(1)).message.body.toString()).toBe('goes on');
+    await expect(connection.get('q')).rejects.toMatchObject({ code: 'STORE_FAILED' });
 
     clock.advance(5000);
     await idle();

@@ -37,6 +37,11 @@ export class Broker {
     return connection;
   }
 
+  /** {@link close} was called. */
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
   /** Why nothing is accepted now, if so: a write failed. Gone when the disk has proved itself again (J5). */
   get failure(): Error | undefined {
     return this.store.failure;

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { BrokerError, channelError, connectionError } from './errors.js';
+import { BrokerError, channelError, connectionError, messageOf } from './errors.js';
 import type { Message } from './message/message.js';
-import type { Consumer } from './queue/consumer.js';
+import { Consumer } from './queue/consumer.js';
 import type { Delivery } from './queue/delivery.js';
 import type { PublishGate } from './publish-gate.js';
 import type { Queue } from './queue/queue.js';
 import type { DurableCallback, MessageStore } from './store/message-store.js';
-import type { ExchangeOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
+import type { DeleteOptions, ExchangeOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
 
 export interface QueueState {
   readonly name: string;
@@ -28,6 +28,11 @@ export interface ConsumeOptions {
   readonly noAck?: boolean;
   /** Fails when the queue has another consumer, and keeps others away. @default false */
   readonly exclusive?: boolean;
+  /**
+   * Asked before each delivery: nothing comes while it says no. When it says yes again, `wake()` the consumer.
+   * @default always yes
+   */
+  readonly mayDeliver?: () => boolean;
   /** Called for each delivery, on a turn of its own; must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
   /** The queue was deleted: no delivery comes any more. @default nothing is done */
@@ -54,6 +59,8 @@ export class Connection {
   readonly #consumers = new Map<string, Consumer>();
   /** Cancelled ones that may still have unsettled deliveries. */
   readonly #cancelled = new Set<Consumer>();
+  /** Those that hold what was got without consuming. */
+  readonly #holders = new Map<Queue, Consumer>();
   #closed = false;
 
   /** @internal */
@@ -70,9 +77,15 @@ export class Connection {
     await this.durable();
   }
 
-  async deleteExchange(name: string): Promise<void> {
+  /** Throws NOT_FOUND (AMQP 0-9-1, `exchange.declare` with `passive`). */
+  checkExchange(name: string): void {
     this.#assertOpen();
-    this.#vhost.deleteExchange(name);
+    this.#vhost.checkExchange(name);
+  }
+
+  async deleteExchange(name: string, options: Pick<DeleteOptions, 'ifUnused'> = {}): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.deleteExchange(name, options);
     await this.durable();
   }
 
@@ -91,9 +104,9 @@ export class Connection {
   }
 
   /** Resolves with how many messages were ready. */
-  async deleteQueue(name: string): Promise<number> {
+  async deleteQueue(name: string, options: DeleteOptions = {}): Promise<number> {
     this.#assertOpen();
-    const count = this.#vhost.deleteQueue(name, this);
+    const count = this.#vhost.deleteQueue(name, this, options);
     await this.durable();
     return count;
   }
@@ -153,6 +166,12 @@ export class Connection {
     return outcomes;
   }
 
+  /** Throws NOT_FOUND when there is no such exchange to publish to. */
+  checkRoute(exchange: string): void {
+    this.#assertOpen();
+    this.#vhost.checkRoute(exchange);
+  }
+
   /** Why {@link publish} throws BLOCKED now, if so: the disk is nearly full. Everything else goes on. */
   get blocked(): string | undefined {
     return this.#gate.reason;
@@ -177,16 +196,14 @@ export class Connection {
     if (this.#consumers.has(tag))
       throw connectionError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
     if (queue.hasExclusiveConsumer || (exclusive && queue.consumerCount > 0)) {
-      throw channelError(
-        'ACCESS_REFUSED',
-        `queue '${queueName}' in vhost '${this.#vhost.name}' in exclusive use`,
-      );
+      throw this.#inExclusiveUse(queueName);
     }
     const consumer: Consumer = queue.addConsumer({
       tag,
       exclusive,
       prefetchCount: options.prefetchCount ?? 0,
       noAck: options.noAck ?? false,
+      mayDeliver: options.mayDeliver,
       onDelivery: options.onDelivery,
       onCancel: () => {
         this.cancel(consumer);
@@ -195,6 +212,35 @@ export class Connection {
     });
     this.#consumers.set(tag, consumer);
     return consumer;
+  }
+
+  /**
+   * The next message, or undefined when none is ready; without `noAck` it is to be settled. Prefetch does not count
+   * (AMQP 0-9-1, `basic.get`). Rejects with STORE_FAILED or JOURNAL_DAMAGED when it can't be read.
+   */
+  get(
+    queueName: string,
+    { noAck = false }: Pick<ConsumeOptions, 'noAck'> = {},
+  ): Promise<Delivery | undefined> {
+    this.#assertOpen();
+    const queue = this.#vhost.queue(queueName, this);
+    if (queue.hasExclusiveConsumer) throw this.#inExclusiveUse(queueName);
+    if (queue.readyCount === 0) return Promise.resolve(undefined);
+    const holder = noAck ? newHolder(queue, true) : this.#holderOf(queue);
+    return new Promise((resolve, reject) => {
+      const onFailure = (cause: unknown): void => reject(unreadable(queueName, cause));
+      queue.get({ holder, onMessage: resolve, onEmpty: () => resolve(undefined), onFailure });
+    });
+  }
+
+  #holderOf(queue: Queue): Consumer {
+    const known = this.#holders.get(queue);
+    if (known !== undefined) return known;
+    for (const [other, { unsettledCount }] of this.#holders)
+      if (other.isDeleted && unsettledCount === 0) this.#holders.delete(other);
+    const holder = newHolder(queue, false);
+    this.#holders.set(queue, holder);
+    return holder;
   }
 
   /** No more deliveries for this consumer; its unsettled ones can still be settled. Idempotent. */
@@ -220,13 +266,37 @@ export class Connection {
     for (const consumer of this.#consumers.values()) this.cancel(consumer);
     for (const consumer of this.#cancelled) consumer.giveBack();
     this.#cancelled.clear();
+    for (const holder of this.#holders.values()) {
+      holder.cancelled = true;
+      holder.giveBack();
+    }
     this.#vhost.deleteQueuesOf(this);
     this.#onClose(this);
+  }
+
+  #inExclusiveUse(queueName: string): Error {
+    return channelError(
+      'ACCESS_REFUSED',
+      `queue '${queueName}' in vhost '${this.#vhost.name}' in exclusive use`,
+    );
   }
 
   #assertOpen(): void {
     if (this.#closed) throw new BrokerError('CLOSED', 'The connection to the broker is closed.');
   }
+}
+
+const nothing = (): void => {};
+
+function unreadable(queueName: string, cause: unknown): BrokerError {
+  if (cause instanceof BrokerError) return cause;
+  const what = `The next message of queue '${queueName}' can't be read (${messageOf(cause)}).`;
+  return new BrokerError('STORE_FAILED', what, { cause });
+}
+
+function newHolder(queue: Queue, noAck: boolean): Consumer {
+  const init = { tag: '', prefetchCount: 0, exclusive: false, onDelivery: nothing, onCancel: nothing };
+  return new Consumer(queue, { ...init, noAck });
 }
 
 function stateOf(queue: Queue): QueueState {

@@ -39,6 +39,7 @@ export type {
 } from './store/message-store.js';
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
+export { createServer, Server, type ServerOptions } from './server.js';
 export { type BackupReport, backUpJournal } from './tools/backup.js';
 export { type CheckedSegment, checkJournal, type CheckReport } from './tools/check.js';
 export {
@@ -50,4 +51,4 @@ export {
 export type { LostMessages, Problem } from './tools/problems.js';
 export type { Progress, ToolOptions } from './tools/progress.js';
 export { type LostFromQueue, repairJournal, type RepairOptions, type RepairReport } from './tools/repair.js';
-export type { ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';
+export type { DeleteOptions, ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';

@@ -25,6 +25,30 @@ export interface Limits {
   readonly readAheadBytesMax: number;
   /** Segments kept open for reading; the least recently used is closed first. */
   readonly openSegmentsMax: number;
+  /** What AMQP clients are offered, as RabbitMQ offers it: longer bodies take turns with others. Bytes. */
+  readonly frameBytesMax: number;
+  /** The least that a client may ask for, as in RabbitMQ. Bytes. */
+  readonly frameBytesMin: number;
+  /** Before a client has agreed to anything its frames are small: long client properties, no more. Bytes. */
+  readonly handshakeFrameBytesMax: number;
+  /** As RabbitMQ offers: clients that do not count their channels stop here. */
+  readonly channelsMax: number;
+  /** A connection costs memory before it has said who it is. */
+  readonly connectionsMax: number;
+  /** A client that says nothing holds a connection no longer than this. Milliseconds. */
+  readonly handshakeTimeoutMs: number;
+  /** A client that does not answer a close is cut off after this. Milliseconds. */
+  readonly closeTimeoutMs: number;
+  /** What clients are offered: dead peers are noticed within two of these. Seconds. */
+  readonly heartbeatSeconds: number;
+  /** Bodies under way on all channels of a connection, announced but not complete. Bytes. */
+  readonly unfinishedBytesMax: number;
+  /** With more than this to send, a connection gets no deliveries until its client has read. Bytes. */
+  readonly unsentDeliveriesBytesMax: number;
+  /** With more than this to send, nothing is read from a client either: it asks, and does not take the answers. Bytes. */
+  readonly unsentBytesMax: number;
+  /** Published by one connection and not yet durable: more is read when the disk has caught up. Bytes. */
+  readonly undurableBytesMax: number;
 }
 
 export const LIMITS: Limits = {
@@ -39,4 +63,16 @@ export const LIMITS: Limits = {
   readAheadMessagesMax: 256,
   readAheadBytesMax: 1024 * 1024,
   openSegmentsMax: 16,
+  frameBytesMax: 131_072,
+  frameBytesMin: 4096,
+  handshakeFrameBytesMax: 8192,
+  channelsMax: 2047,
+  connectionsMax: 65_536,
+  handshakeTimeoutMs: 10_000,
+  closeTimeoutMs: 10_000,
+  heartbeatSeconds: 60,
+  unfinishedBytesMax: 128 * 1024 * 1024,
+  unsentDeliveriesBytesMax: 1024 * 1024,
+  unsentBytesMax: 16 * 1024 * 1024,
+  undurableBytesMax: 8 * 1024 * 1024,
 };

@@ -10,6 +10,7 @@ import {
 import { BrokerError, channelError, connectionError } from './errors.js';
 import { Exchange, isExchangeType } from './exchange.js';
 import { LIMITS } from './limits.js';
+import { withBody } from './message/encoded-message.js';
 import type { Message } from './message/message.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment, type RouteByDurability } from './queue/queue.js';
@@ -33,6 +34,14 @@ export interface QueueOptions {
   readonly exclusive?: boolean;
   /** Deleted when its last consumer goes, after it had one. @default false */
   readonly autoDelete?: boolean;
+}
+
+/** What `deleteExchange` and `deleteQueue` are to refuse. */
+export interface DeleteOptions {
+  /** It has a consumer; an exchange, a binding. @default false */
+  readonly ifUnused?: boolean;
+  /** It has a ready message. @default false */
+  readonly ifEmpty?: boolean;
 }
 
 const DEFAULT_EXCHANGE = '';
@@ -138,18 +147,25 @@ export class Vhost implements Residents {
     return exchange;
   }
 
-  /** Also removes its bindings. One that is not there is not an error (RabbitMQ since 3.2). */
-  deleteExchange(name: string): void {
+  /** Throws NOT_FOUND (AMQP 0-9-1, `exchange.declare` with `passive`). */
+  checkExchange(name: string): void {
     if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
-    const exchange = this.#exchanges.get(name);
-    if (exchange === undefined) return;
-    if (exchange.durable) this.#assertWritable();
+    this.#exchange(name);
+  }
+
+  /** Also removes its bindings. One that is not there is not an error (RabbitMQ since 3.2). */
+  deleteExchange(name: string, { ifUnused = false }: Pick<DeleteOptions, 'ifUnused'> = {}): void {
+    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
     if (name.startsWith('amq.')) {
       throw channelError(
         'ACCESS_REFUSED',
         `deletion of system exchange '${name}' in vhost '${this.name}' not allowed`,
       );
     }
+    const exchange = this.#exchanges.get(name);
+    if (exchange === undefined) return;
+    if (exchange.durable) this.#assertWritable();
+    if (ifUnused && exchange.bindings.size > 0) throw this.#preconditionFailed('exchange', name, 'in use');
     for (const queue of exchange.bindings.keys()) this.#unbindAll(exchange, queue);
     if (exchange.durable) this.#define(['exchange', this.name, name], null);
     this.#exchanges.delete(name);
@@ -201,10 +217,12 @@ export class Vhost implements Residents {
   }
 
   /** Returns how many messages were ready. One that is not there is not an error (RabbitMQ since 3.2). */
-  deleteQueue(name: string, owner: object): number {
+  deleteQueue(name: string, owner: object, { ifUnused, ifEmpty }: DeleteOptions = {}): number {
     const queue = this.#queues.get(name);
     if (queue === undefined) return 0;
     this.#assertAccess(queue, owner);
+    if (ifUnused && queue.consumerCount > 0) throw this.#preconditionFailed('queue', name, 'in use');
+    if (ifEmpty && queue.readyCount > 0) throw this.#preconditionFailed('queue', name, 'not empty');
     if (this.#isDefined(queue)) this.#assertWritable();
     return this.#remove(queue);
   }
@@ -296,6 +314,11 @@ export class Vhost implements Residents {
 
   // ---------------------------------------------------------------- messages
 
+  /** Throws NOT_FOUND when a message can't be published to it. */
+  checkRoute(exchangeName: string): void {
+    this.#exchange(exchangeName);
+  }
+
   /** Throws NOT_FOUND for a missing exchange, and what {@link MessageStore.publish} throws. */
   publish(message: Message): PublishOutcome {
     const queues = this.#route(message);
@@ -346,7 +369,7 @@ export class Vhost implements Residents {
     const { journaled, others } = byDurability(queues);
     const moved = delivery.settleBy(({ init }, { sequence, position }) => {
       const from = { queueId: init.id, sequence, position, message: delivery.message };
-      const message = { ...envelope, body: delivery.message.body };
+      const message = withBody(envelope, delivery.message.body);
       const appended = this.#environment.store.move(from, message, journaled, others);
       for (const queue of queues) queue.enqueue(appended, message);
     });
@@ -386,6 +409,10 @@ export class Vhost implements Residents {
       'RESOURCE_LOCKED',
       `cannot obtain exclusive access to locked queue '${name}' in vhost '${this.name}'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`,
     );
+  }
+
+  #preconditionFailed(kind: 'queue' | 'exchange', name: string, why: string): Error {
+    return channelError('PRECONDITION_FAILED', `${kind} '${name}' in vhost '${this.name}' ${why}`);
   }
 
   #assertNotReserved(kind: 'queue' | 'exchange', name: string): void {

@@ -27,7 +27,8 @@ async function runCommand(command: Command, args: readonly string[], terminal: T
     return 0;
   }
   if (given.positionals.length !== command.parameters.length) {
-    return misused(terminal, `Give ${command.parameters.join(' and ')}.`, usageOf(command));
+    const wanted = command.parameters.length === 0 ? 'options only' : command.parameters.join(' and ');
+    return misused(terminal, `Give ${wanted}.`, usageOf(command));
   }
   try {
     return await command.run(given, terminal);

@@ -8,6 +8,8 @@ export interface Terminal {
   err(line: string): void;
   /** Resolves with what was typed; undefined when nobody is there to be asked. */
   ask(question: string): Promise<string | undefined>;
+  /** Resolves when the process is asked to end. Without a call that ends it at once. */
+  ended(): Promise<void>;
 }
 
 /** 0: done, or sound. 1: damaged. 2: it could not be done, or was not asked for rightly. */

@@ -20,4 +20,8 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
       prompt.close();
     }
   },
+  ended: () =>
+    new Promise((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+    }),
 });

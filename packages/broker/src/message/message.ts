@@ -1,3 +1,5 @@
+import { deliveryModeIn } from './encoded-properties.js';
+
 /**
  * A value in a header table: what AMQP 0-9-1 field tables can carry (section 4.2.5.5), in JavaScript's terms.
  * A `Date` is a timestamp (whole seconds on the wire), a `Uint8Array` a byte array, a `bigint` a 64-bit integer.
@@ -34,11 +36,19 @@ export interface Message {
   readonly exchange: string;
   readonly routingKey: string;
   readonly properties: MessageProperties;
+  /**
+   * The properties as a client sent them, to be handed on byte for byte; `properties` says the same, less exactly.
+   * Not there where a message was made in this process. Never an own field: a copy with other properties has none.
+   */
+  readonly propertiesBytes?: Buffer | undefined;
   readonly body: Buffer;
 }
 
 export const DELIVERY_MODE_PERSISTENT = 2;
 
 export function isPersistent(message: Message): boolean {
-  return message.properties.deliveryMode === DELIVERY_MODE_PERSISTENT;
+  const { propertiesBytes } = message;
+  const mode =
+    propertiesBytes === undefined ? message.properties.deliveryMode : deliveryModeIn(propertiesBytes);
+  return mode === DELIVERY_MODE_PERSISTENT;
 }

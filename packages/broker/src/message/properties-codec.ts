@@ -101,7 +101,7 @@ export function readProperties(from: ByteReader): MessageProperties {
   if (flags & FLAG.replyTo) p.replyTo = from.shortString();
   if (flags & FLAG.expiration) p.expiration = from.shortString();
   if (flags & FLAG.messageId) p.messageId = from.shortString();
-  if (flags & FLAG.timestamp) p.timestamp = from.uint64();
+  if (flags & FLAG.timestamp) p.timestamp = from.roughUint64();
   if (flags & FLAG.type) p.type = from.shortString();
   if (flags & FLAG.userId) p.userId = from.shortString();
   if (flags & FLAG.appId) p.appId = from.shortString();

@@ -266,6 +266,12 @@ export class ByteReader {
     return value;
   }
 
+  /** As near as a number comes: a stranger's timestamp may be any. */
+  roughUint64(): number {
+    const at = this.#take(8);
+    return this.buffer.readUInt32BE(at) * 2 ** 32 + this.buffer.readUInt32BE(at + 4);
+  }
+
   int64(): number | bigint {
     const value = this.buffer.readBigInt64BE(this.#take(8));
     const number = Number(value);
@@ -355,7 +361,7 @@ function readValue(from: ByteReader, depth: number): FieldValue {
     case T.float:
       return from.bytes(4).readFloatBE();
     case T.timestamp:
-      return new Date(from.uint64() * 1000);
+      return new Date(from.roughUint64() * 1000);
     case T.bytes:
       return from.bytes(from.uint32());
     case T.void:

@@ -8,6 +8,8 @@ export interface ConsumerInit {
   /** A delivery is settled as it is handed over. */
   readonly noAck: boolean;
   readonly exclusive: boolean;
+  /** Beside its own prefetch: nothing is delivered while this says no. Who says yes again calls {@link Consumer.wake}. */
+  readonly mayDeliver?: (() => boolean) | undefined;
   /** Must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
   /** The queue was deleted: no delivery comes any more. */
@@ -42,17 +44,22 @@ export class Consumer {
   }
 
   hasCredit(): boolean {
-    const { prefetchCount } = this.init;
-    return !this.cancelled && (prefetchCount === 0 || this.#unsettledCount < prefetchCount);
+    const { prefetchCount, mayDeliver } = this.init;
+    if (this.cancelled || (prefetchCount !== 0 && this.#unsettledCount >= prefetchCount)) return false;
+    return mayDeliver === undefined || mayDeliver();
   }
 
   deliver(delivery: Delivery): void {
+    this.hold(delivery);
+    this.init.onDelivery(delivery);
+  }
+
+  hold(delivery: Delivery): void {
     this.#unsettledCount++;
     delivery.next = this.#first;
     if (this.#first !== undefined) this.#first.previous = delivery;
     this.#first = delivery;
     if (this.init.noAck) delivery.ack();
-    this.init.onDelivery(delivery);
   }
 
   onSettled(delivery: Delivery): void {
@@ -62,6 +69,11 @@ export class Consumer {
     else previous.next = next;
     if (next !== undefined) next.previous = previous;
     delivery.previous = delivery.next = undefined;
+    this.queue.schedule();
+  }
+
+  /** What kept it from taking deliveries may be gone. */
+  wake(): void {
     this.queue.schedule();
   }
 

@@ -39,6 +39,15 @@ export interface RouteByDurability {
   readonly others: number;
 }
 
+/** Who takes one message, if there is one, and is not a consumer (AMQP 0-9-1, `basic.get`). */
+export interface Getter {
+  /** Holds what it took until that is settled. It is in no queue's list. */
+  readonly holder: Consumer;
+  readonly onMessage: (delivery: Delivery) => void;
+  readonly onEmpty: () => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
 interface Loaded {
   readonly entry: ReadyEntry;
   readonly message: Message;
@@ -54,11 +63,13 @@ export class Queue {
   #loading: readonly ReadyEntry[] = [];
   readonly #consumers: Consumer[] = [];
   #nextConsumer = 0;
+  /** They wait for the disk at most: who finds nothing is told so. */
+  #getters: Getter[] = [];
   /** Of all that was ever put in. */
   #lastSequence = 0;
   readonly #unsettled = new Map<number, ReadyEntry>();
   #deleted = false;
-  #readFailure: string | undefined;
+  #readFailure: { readonly error: unknown } | undefined;
   /** A turn to deliver is to come. */
   #isScheduled = false;
   readonly #turn = (): void => this.#deliver();
@@ -87,13 +98,17 @@ export class Queue {
     return this.#unsettled.size;
   }
 
+  get isDeleted(): boolean {
+    return this.#deleted;
+  }
+
   get consumerCount(): number {
     return this.#consumers.length;
   }
 
   /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
   get readFailure(): string | undefined {
-    return this.#readFailure;
+    return this.#readFailure && messageOf(this.#readFailure.error);
   }
 
   get hasExclusiveConsumer(): boolean {
@@ -141,6 +156,37 @@ export class Queue {
       this.#environment.onUnused(this);
   }
 
+  /** Calls one of the getter's functions, once: later, and before consumers are served. */
+  get(getter: Getter): void {
+    this.#getters.push(getter);
+    this.schedule();
+  }
+
+  #serveGetters(): void {
+    while (this.#getters.length > 0) {
+      const loaded = this.#deleted ? undefined : this.#takeMessage();
+      if (loaded === undefined && this.#loading.length > 0) return this.#failGettersIfStanding();
+      const { holder, onMessage, onEmpty } = this.#getters.shift() as Getter;
+      if (loaded === undefined) onEmpty();
+      else this.#handOver(holder, loaded, onMessage);
+    }
+  }
+
+  /** Who comes while the queue stands still is told why, and does not wait until it goes on. */
+  #failGettersIfStanding(): void {
+    if (this.#readFailure === undefined) return;
+    for (const { onFailure } of this.#getters.splice(0)) onFailure(this.#readFailure.error);
+  }
+
+  #handOver(holder: Consumer, loaded: Loaded, onMessage: (delivery: Delivery) => void): void {
+    this.#unsettled.set(loaded.entry.sequence, loaded.entry);
+    const delivery = new Delivery(this, holder, loaded.entry, loaded.message);
+    holder.hold(delivery);
+    // Its connection was closed while the message was on its way.
+    if (holder.cancelled) delivery.requeue({ failed: false });
+    else onMessage(delivery);
+  }
+
   settle(entry: ReadyEntry): void {
     this.taken(entry);
     this.#release(entry);
@@ -174,6 +220,8 @@ export class Queue {
     const { id, durable } = this.init;
     if (durable) store.discard(id, this.#lastSequence, [...this.#unsettled.keys()], this.#takeAll());
     else for (const position of this.#takeAll()) store.settle(id, 0, position);
+    // Getters that waited for the disk find nothing now.
+    this.schedule();
     return count;
   }
 
@@ -196,6 +244,7 @@ export class Queue {
   delete(): number {
     const count = this.purge();
     this.#deleted = true;
+    this.#serveGetters();
     for (const consumer of this.#consumers.splice(0)) {
       consumer.cancelled = true;
       consumer.init.onCancel();
@@ -216,13 +265,15 @@ export class Queue {
 
   /** Something changed that may let a message go to a consumer. */
   schedule(): void {
-    if (this.#isScheduled || this.#consumers.length === 0 || this.readyCount === 0) return;
+    if (this.#isScheduled) return;
+    if (this.#getters.length === 0 && (this.#consumers.length === 0 || this.readyCount === 0)) return;
     this.#isScheduled = true;
     this.#environment.schedule(this.#turn);
   }
 
   #deliver(): void {
     this.#isScheduled = false;
+    this.#serveGetters();
     for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
       if (this.#deleted) return;
       const at = this.#consumerInTurn();
@@ -309,8 +360,9 @@ export class Queue {
   /** Nothing is skipped. It is tried again later: a disk may have hiccups, and somebody may have cured it. */
   #standStill(entries: readonly ReadyEntry[], error: unknown): void {
     const isNew = this.#readFailure === undefined;
-    this.#readFailure = messageOf(error);
+    this.#readFailure = { error };
     if (isNew) this.#environment.onReadFailure(this, error);
+    this.#failGettersIfStanding();
     this.#environment.later(() => {
       if (this.#loading === entries && this.#readFailure !== undefined) void this.#read(entries);
     });

@@ -59,7 +59,7 @@ export class BodyCache {
     page.messages.push(message);
     page.queues.push(queues);
     page.held++;
-    this.#bytes += message.body.length + OVERHEAD_BYTES;
+    this.#bytes += bytesOf(message);
   }
 
   get(position: Position): Message | undefined {
@@ -104,7 +104,7 @@ export class BodyCache {
     if (message === undefined) return;
     page.messages[at] = undefined;
     page.held--;
-    this.#bytes -= message.body.length + OVERHEAD_BYTES;
+    this.#bytes -= bytesOf(message);
     if (isDone(page)) this.#emptyPages++;
   }
 
@@ -127,6 +127,10 @@ export class BodyCache {
     }
     return this.#pages[low - 1];
   }
+}
+
+function bytesOf({ body, propertiesBytes }: Message): number {
+  return body.length + (propertiesBytes?.length ?? 0) + OVERHEAD_BYTES;
 }
 
 /** Nothing is in it, and nothing more comes into it. */

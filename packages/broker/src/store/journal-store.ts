@@ -1,5 +1,6 @@
 import type { Timer } from '../clock.js';
 import { BrokerError, messageOf } from '../errors.js';
+import { ownBytes } from '../message/encoded-message.js';
 import { isPersistent, type Message } from '../message/message.js';
 import { BodyCache } from './body-cache.js';
 import type { Commit } from './commit.js';
@@ -454,7 +455,7 @@ export class JournalStore implements MessageStore {
     if (still.length === 0) return;
     this.#throwIfFailed();
     // Its own bytes: the part of the file that it was read from must not stay in memory for it.
-    const kept = this.peek(position) ?? { ...message, body: Buffer.from(message.body) };
+    const kept = this.peek(position) ?? ownBytes(message);
     const deliveryCounts = still.map((queueId) => residents.find(queueId, sequence)?.deliveryCount ?? 0);
     const copy = this.#filler.append((out) =>
       writeCopy(out, { sequence, queueIds: still, deliveryCounts, message: kept }),

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
+import { StoredEnvelope, StoredMessage } from '../message/encoded-message.js';
 import type { Message } from '../message/message.js';
-import { readProperties, writeProperties } from '../message/properties-codec.js';
+import { writeProperties } from '../message/properties-codec.js';
 import { ByteReader, type ByteWriter } from '../message/table-codec.js';
 import { PLANTED } from './planted.js';
 
@@ -127,16 +128,17 @@ function writeEnvelope(out: ByteWriter, queueIds: readonly number[], message: Om
   out.shortString(message.exchange);
   out.shortString(message.routingKey);
   const lengthAt = out.reserve(4);
-  writeProperties(out, message.properties);
+  const { propertiesBytes } = message;
+  if (propertiesBytes === undefined) writeProperties(out, message.properties);
+  else out.bytes(propertiesBytes);
   out.putUint32(out.end - lengthAt - 4, lengthAt);
 }
 
-function readEnvelope(from: ByteReader): { queueIds: number[]; message: Omit<Message, 'body'> } {
+function readEnvelope(from: ByteReader): { queueIds: number[]; message: StoredEnvelope } {
   const queueIds = Array.from({ length: from.uint16() }, () => from.uint32());
   const exchange = from.shortString();
   const routingKey = from.shortString();
-  const properties = readProperties(from.slice(from.uint32()));
-  return { queueIds, message: { exchange, routingKey, properties } };
+  return { queueIds, message: new StoredEnvelope(exchange, routingKey, from.bytes(from.uint32())) };
 }
 
 /** What was decoded last: neighbours in a journal mostly went the same way. */
@@ -149,8 +151,8 @@ export function readMessage(payload: ByteReader): Message {
   payload.skip(payload.uint16() * 4);
   const exchange = (lastExchange = payload.likelyShortString(lastExchange));
   const routingKey = (lastRoutingKey = payload.likelyShortString(lastRoutingKey));
-  const properties = readProperties(payload.slice(payload.uint32()));
-  return { exchange, routingKey, properties, body: payload.bytes(payload.end - payload.at) };
+  const properties = payload.bytes(payload.uint32());
+  return new StoredMessage(exchange, routingKey, properties, payload.bytes(payload.end - payload.at));
 }
 
 /** The message of a copy record. */
@@ -161,8 +163,12 @@ export function readCopiedMessage(payload: ByteReader): Message {
 
 export function readPublish(payload: ByteReader): PublishRecord {
   const sequence = payload.uint64();
-  const { queueIds, message } = readEnvelope(payload);
-  return { sequence, queueIds, message: { ...message, body: payload.bytes(payload.end - payload.at) } };
+  const queueIds = Array.from({ length: payload.uint16() }, () => payload.uint32());
+  const exchange = payload.shortString();
+  const routingKey = payload.shortString();
+  const properties = payload.bytes(payload.uint32());
+  const body = payload.bytes(payload.end - payload.at);
+  return { sequence, queueIds, message: new StoredMessage(exchange, routingKey, properties, body) };
 }
 
 /** Only what recovery needs: no strings, no properties, no body. */

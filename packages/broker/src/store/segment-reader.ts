@@ -1,5 +1,6 @@
 import { BrokerError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { ownBytes, ownProperties, withBody } from '../message/encoded-message.js';
 import type { Message } from '../message/message.js';
 import type { File, FileSystem } from './file-system.js';
 import {
@@ -40,6 +41,9 @@ export class SegmentReader {
   readonly #open = new Map<number, OpenSegment>();
   readonly #reading = new Set<Promise<Message[]>>();
 
+  /** Messages whose body lies in another record. */
+  readonly #borrowing = new WeakSet<Message>();
+
   constructor(
     private readonly fileSystem: FileSystem,
     private readonly directory: string,
@@ -66,7 +70,7 @@ export class SegmentReader {
     for (let i = 0; i < positions.length && (i === 0 || bytes < bytesMax); i++) {
       const position = positions[i] as Position;
       if (window === undefined || !covers(window, position)) {
-        if (window !== undefined) letGo(window, messages, firstInWindow);
+        if (window !== undefined) this.#letGo(window, messages, firstInWindow);
         window = await this.#windowOver(positions, i);
         firstInWindow = i;
       }
@@ -76,7 +80,7 @@ export class SegmentReader {
       bytes += message.body.length;
       messages.push(message);
     }
-    if (window !== undefined) letGo(window, messages, firstInWindow);
+    if (window !== undefined) this.#letGo(window, messages, firstInWindow);
     return messages;
   }
 
@@ -134,12 +138,34 @@ export class SegmentReader {
     );
   }
 
+  /**
+   * Bodies and properties are parts of the window that they were read with, and keep all of it in memory. If they are less
+   * than half of it, they get bytes of their own (J8).
+   */
+  #letGo({ buffer }: Window, messages: Message[], from: number): void {
+    let bytes = 0;
+    for (let i = from; i < messages.length; i++) {
+      const { body, propertiesBytes } = messages[i] as Message;
+      bytes += body.length + (propertiesBytes?.length ?? 0);
+    }
+    if (bytes * 2 >= buffer.length) return;
+    for (let i = from; i < messages.length; i++) {
+      const message = messages[i] as Message;
+      const { body, propertiesBytes } = message;
+      if (this.#borrowing.has(message)) continue;
+      if (body.buffer === buffer.buffer || propertiesBytes?.buffer === buffer.buffer)
+        messages[i] = ownBytes(message);
+    }
+  }
+
   async #moved(record: RawRecord, position: Position): Promise<Message> {
     if (record.type !== RECORD_TYPE.move) throw this.#unreadable(position, 'no message is there');
     const { message: envelope, body, bodyPosition } = readMove(record.payload);
-    if (body !== undefined) return { ...envelope, body };
+    if (body !== undefined) return withBody(envelope, body);
     const [original] = await this.#read([bodyPosition], Infinity);
-    const message = { ...envelope, body: (original as Message).body };
+    // Its properties' own bytes: it is never replaced by a copy, since it is known by its identity from here on.
+    const message = withBody(ownProperties(envelope), (original as Message).body);
+    this.#borrowing.add(message);
     this.onMoved(message, position, bodyPosition);
     return message;
   }
@@ -172,20 +198,6 @@ export class SegmentReader {
   async close(): Promise<void> {
     await Promise.allSettled(this.#reading);
     for (const number of this.#open.keys()) await this.forget(number);
-  }
-}
-
-/**
- * Bodies are parts of the window that they were read with, and keep all of it in memory. If they are less than half of
- * it, they get bytes of their own (J8).
- */
-function letGo({ buffer }: Window, messages: Message[], from: number): void {
-  let bytes = 0;
-  for (let i = from; i < messages.length; i++) bytes += (messages[i] as Message).body.length;
-  if (bytes * 2 >= buffer.length) return;
-  for (let i = from; i < messages.length; i++) {
-    const message = messages[i] as Message;
-    if (message.body.buffer === buffer.buffer) messages[i] = { ...message, body: Buffer.from(message.body) };
   }
 }
 

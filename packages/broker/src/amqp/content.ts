@@ -1,0 +1,141 @@
+import { checkProperties, type PropertyPlaces } from '../message/encoded-properties.js';
+import { LIMITS } from '../limits.js';
+import { AmqpError, octetsOf } from './amqp-error.js';
+import type { FrameParser } from './frame-parser.js';
+import { type BasicPublish, CLASS_ID } from './protocol.js';
+
+/** What a client published: the method, and the content that followed. */
+export interface Content {
+  readonly method: BasicPublish;
+  readonly propertiesBytes: Buffer;
+  readonly places: PropertyPlaces;
+  readonly body: Buffer;
+}
+
+/** Bytes of the bodies that are under way on a connection. */
+export interface Unfinished {
+  bytes: number;
+}
+
+/** Class, weight, body size; then the properties. Bytes. */
+const HEADER_BYTES = 12;
+const EMPTY = Buffer.alloc(0);
+/** The memory for a body grows as the body comes: what is announced is not yet there. Bytes. */
+const FIRST_PART_BYTES = 64 * 1024;
+
+/**
+ * Puts one channel's content together from its frames: a method, a header, then bodies until the announced size is
+ * there. What is announced takes no memory before it comes, and no byte is copied more than twice.
+ */
+export class ContentAssembler {
+  readonly #unfinished: Unfinished;
+  #method: BasicPublish | undefined;
+  #propertiesBytes: Buffer | undefined;
+  #places: PropertyPlaces | undefined;
+  #bodyBytes = 0;
+  #body: Buffer = EMPTY;
+  #filled = 0;
+
+  constructor(unfinished: Unfinished) {
+    this.#unfinished = unfinished;
+  }
+
+  /** While there is one, another method on this channel would be out of order. */
+  get underWay(): BasicPublish | undefined {
+    return this.#method;
+  }
+
+  /** What is wrong with a frame that comes now and is not what it should be. */
+  outOfOrder(): AmqpError {
+    if (this.#method === undefined) return unexpected('method frame, got non method frame instead');
+    const expected = this.#propertiesBytes === undefined ? 'content header for class 60' : 'content body';
+    const got = this.#propertiesBytes === undefined ? 'non content header' : 'non content body';
+    return unexpected(`${expected}, got ${got} frame instead`);
+  }
+
+  begin(method: BasicPublish): void {
+    this.#method = method;
+  }
+
+  /** Throws UNEXPECTED_FRAME, FRAME_ERROR or PRECONDITION_FAILED, RangeError for properties that can't be decoded; returns the content when there is no body. */
+  header(parser: FrameParser): Content | undefined {
+    if (this.#method === undefined || this.#propertiesBytes !== undefined) throw this.outOfOrder();
+    const { buffer, start, end } = parser;
+    if (end - start < HEADER_BYTES + 2) {
+      const octets = octetsOf(parser.type, buffer.subarray(start, end));
+      throw new AmqpError('FRAME_ERROR', `${octets}: unknown_frame`);
+    }
+    const classId = buffer.readUInt16BE(start);
+    if (classId !== CLASS_ID.basic) {
+      throw unexpected(`content header for class ${CLASS_ID.basic}, got one for class ${classId} instead`);
+    }
+    this.#propertiesBytes = parser.payload(start + HEADER_BYTES);
+    this.#places = checkProperties(this.#propertiesBytes);
+    this.#bodyBytes = bodySize(buffer, start + 4);
+    return this.#bodyBytes === 0 ? this.#take(EMPTY) : undefined;
+  }
+
+  /** Throws as {@link header}; returns the content when its body is whole. */
+  body(parser: FrameParser): Content | undefined {
+    const length = parser.end - parser.start;
+    if (this.#propertiesBytes === undefined || this.#filled + length > this.#bodyBytes)
+      throw this.outOfOrder();
+    if (length === this.#bodyBytes) return this.#take(parser.payload());
+    this.#append(parser, length);
+    return this.#filled === this.#bodyBytes ? this.#take(this.#body) : undefined;
+  }
+
+  #append({ buffer, start, end }: FrameParser, length: number): void {
+    this.#unfinished.bytes += length;
+    if (this.#unfinished.bytes > LIMITS.unfinishedBytesMax) {
+      throw new AmqpError(
+        'RESOURCE_ERROR',
+        `bodies under way on all channels have more than ${LIMITS.unfinishedBytesMax} bytes`,
+      );
+    }
+    const needed = this.#filled + length;
+    if (needed > this.#body.length) {
+      const room = Math.max(needed, this.#body.length * 2, FIRST_PART_BYTES);
+      const grown = Buffer.allocUnsafe(Math.min(this.#bodyBytes, room));
+      this.#body.copy(grown, 0, 0, this.#filled);
+      this.#body = grown;
+    }
+    buffer.copy(this.#body, this.#filled, start, end);
+    this.#filled = needed;
+  }
+
+  #take(body: Buffer): Content {
+    const content = {
+      method: this.#method as BasicPublish,
+      propertiesBytes: this.#propertiesBytes as Buffer,
+      places: this.#places as PropertyPlaces,
+      body,
+    };
+    this.abandon();
+    return content;
+  }
+
+  /** Forgets what is under way. */
+  abandon(): void {
+    this.#unfinished.bytes -= this.#filled;
+    this.#method = undefined;
+    this.#propertiesBytes = undefined;
+    this.#body = EMPTY;
+    this.#filled = 0;
+  }
+}
+
+function bodySize(buffer: Buffer, at: number): number {
+  const size = buffer.readBigUInt64BE(at);
+  if (size > LIMITS.bodyBytesMax) {
+    throw new AmqpError(
+      'PRECONDITION_FAILED',
+      `message size ${size} is larger than configured max size ${LIMITS.bodyBytesMax}`,
+    );
+  }
+  return Number(size);
+}
+
+function unexpected(expected: string): AmqpError {
+  return new AmqpError('UNEXPECTED_FRAME', `expected ${expected}`);
+}

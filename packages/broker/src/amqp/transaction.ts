@@ -1,0 +1,62 @@
+import type { Connection } from '../connection.js';
+import { LIMITS } from '../limits.js';
+import type { Message } from '../message/message.js';
+import type { Delivery } from '../queue/delivery.js';
+import { AmqpError } from './amqp-error.js';
+
+export type Settlement = 'ack' | 'discard' | 'requeue';
+
+interface Settled {
+  readonly taken: readonly [number, Delivery][];
+  readonly how: Settlement;
+}
+
+/** What a channel in transaction mode has published and settled since the last commit (AMQP 0-9-1, class `tx`). */
+export class Transaction {
+  isSelected = false;
+  #messages: Message[] = [];
+  #mandatory: boolean[] = [];
+  #settled: Settled[] = [];
+  #bytes = 0;
+
+  publish(message: Message, mandatory: boolean): void {
+    this.#bytes += message.body.length;
+    if (this.#bytes > LIMITS.transactionBytesMax) {
+      const bytesMax = LIMITS.transactionBytesMax;
+      throw new AmqpError('PRECONDITION_FAILED', `transaction of more than ${bytesMax} bytes`);
+    }
+    this.#messages.push(message);
+    this.#mandatory.push(mandatory);
+  }
+
+  settle(taken: readonly [number, Delivery][], how: Settlement): void {
+    this.#settled.push({ taken, how });
+  }
+
+  /** One commit of the journal: all of it or nothing (J2). Returns the mandatory messages that nobody took. */
+  commit(engine: Connection): Message[] {
+    const gone = this.#settled.filter(({ how }) => how !== 'requeue').flatMap(({ taken }) => taken);
+    const acked = gone.map(([, delivery]) => delivery);
+    const messages = this.#messages;
+    const outcomes = engine.transact(messages, acked);
+    for (const { taken, how } of this.#settled)
+      if (how === 'requeue') for (const [, delivery] of taken) delivery.requeue({ failed: true });
+    const returned = messages.filter((_, i) => this.#mandatory[i] === true && outcomes[i] === 'unroutable');
+    this.#clear();
+    return returned;
+  }
+
+  /** Forgets it all; returns what is unsettled again. */
+  rollback(): [number, Delivery][] {
+    const taken = this.#settled.flatMap((one) => one.taken);
+    this.#clear();
+    return taken;
+  }
+
+  #clear(): void {
+    this.#messages = [];
+    this.#mandatory = [];
+    this.#settled = [];
+    this.#bytes = 0;
+  }
+}
