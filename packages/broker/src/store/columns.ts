@@ -12,12 +12,6 @@ export class NumberColumn {
     this.array[this.length++] = value;
   }
 
-  pushAll(values: Float64Array): void {
-    if (this.length + values.length > this.array.length) this.#grow(this.length + values.length);
-    this.array.set(values, this.length);
-    this.length += values.length;
-  }
-
   #grow(needed: number): void {
     const grown = new Float64Array(Math.max(needed, this.array.length * 2));
     grown.set(this.array.subarray(0, this.length));

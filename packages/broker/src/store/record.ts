@@ -161,16 +161,6 @@ export function readCopiedMessage(payload: ByteReader): Message {
   return readMessage(payload);
 }
 
-export function readPublish(payload: ByteReader): PublishRecord {
-  const sequence = payload.uint64();
-  const queueIds = Array.from({ length: payload.uint16() }, () => payload.uint32());
-  const exchange = payload.shortString();
-  const routingKey = payload.shortString();
-  const properties = payload.bytes(payload.uint32());
-  const body = payload.bytes(payload.end - payload.at);
-  return { sequence, queueIds, message: new StoredMessage(exchange, routingKey, properties, body) };
-}
-
 /** Only what recovery needs: no strings, no properties, no body. */
 export function readPublishIndex(payload: ByteReader): { sequence: number; queueIds: number[] } {
   const sequence = payload.uint64();
@@ -198,10 +188,6 @@ export function writeCopy(
 
 function readDeliveryCounts(payload: ByteReader): number[] {
   return Array.from({ length: payload.uint16() }, () => payload.uint32());
-}
-
-export function readCopy(payload: ByteReader): CopyRecord {
-  return { deliveryCounts: readDeliveryCounts(payload), ...readPublish(payload) };
 }
 
 /** Only what recovery needs. */

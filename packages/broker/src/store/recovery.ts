@@ -51,8 +51,6 @@ export interface RecoveredJournal {
   /** The snapshot of definitions reaches up to this sequence. */
   readonly snapshotThrough: number;
   readonly nextSequence: number;
-  /** Indexes that were missing or not to be used, and were made from the segment's records. */
-  readonly indexesRebuilt: number;
 }
 
 interface Source {
@@ -92,7 +90,6 @@ export async function recoverJournal(
   let nextSequence = snapshot.through + 1;
   let lastIndex: SegmentIndex | undefined;
   let provenUpTo = marked.position;
-  let indexesRebuilt = 0;
   for (const [i, segment] of found.entries()) {
     const next = found[i + 1];
     let bytes = segment.fileBytes;
@@ -101,7 +98,6 @@ export async function recoverJournal(
       const read = await scanned(source, segment, next === undefined);
       ({ index, bytes } = read);
       provenUpTo = Math.max(provenUpTo, read.provenUpTo);
-      if (next !== undefined) indexesRebuilt++;
       const of = { id: segment.header.checksum, end: bytes };
       if (next !== undefined) await onIndexMade?.(segment.number, index, of);
     }
@@ -120,7 +116,6 @@ export async function recoverJournal(
     definitions,
     snapshotThrough: snapshot.through,
     nextSequence,
-    indexesRebuilt,
   };
 }
 
