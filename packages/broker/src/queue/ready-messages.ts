@@ -214,15 +214,22 @@ export class ReadyMessages {
 
   /** The message with this sequence; `position` given, it lies there from now on. */
   find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
-    const entry = this.#findLoaded(sequence) ?? this.#loading.find((one) => one.sequence === sequence);
+    const entry = this.#findLoaded(sequence) ?? this.#findLoading(sequence);
     if (entry === undefined) return this.#index?.find(sequence, position);
     if (position !== undefined) entry.position = position;
     return entry;
   }
 
   #findLoaded(sequence: number): ReadyEntry | undefined {
+    if (this.#last === undefined || sequence > this.#last.entry.sequence) return undefined;
     for (let one = this.#first; one !== undefined && one.entry.sequence <= sequence; one = one.next)
       if (one.entry.sequence === sequence) return one.entry;
     return undefined;
+  }
+
+  #findLoading(sequence: number): ReadyEntry | undefined {
+    const last = this.#loading.at(-1);
+    if (last === undefined || sequence > last.sequence) return undefined;
+    return this.#loading.find((one) => one.sequence === sequence);
   }
 }
