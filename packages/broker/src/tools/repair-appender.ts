@@ -105,8 +105,8 @@ async function* recordsOf(
   for (const one of counted) yield requeueOf(one);
 }
 
-function requeueOf({ queueId, sequence, deliveryCount }: MessageInQueue): WriteRecord {
-  return (out) => writeRequeue(out, queueId, sequence, deliveryCount);
+function requeueOf({ mark, ...message }: MessageInQueue): WriteRecord {
+  return (out) => writeRequeue(out, { ...message, readyAt: mark.readyAt });
 }
 
 /** The message as it was before it was moved, under the sequence that it got: its new envelope is lost. */
@@ -116,7 +116,8 @@ async function copyOf(copies: readonly RescuedMessage[], reader: SegmentReader):
   if (message === undefined) throw new Error(`nothing is at ${bodyPosition}`);
   const queueIds = copies.map((one) => one.queueId);
   const deliveryCounts = copies.map((one) => one.deliveryCount);
-  return (out) => writeCopy(out, { sequence, queueIds, deliveryCounts, message });
+  const marks = copies.map((one) => one.mark);
+  return (out) => writeCopy(out, { sequence, queueIds, marks, deliveryCounts, message });
 }
 
 function bySequence(rescued: readonly RescuedMessage[]): Iterable<RescuedMessage[]> {

@@ -69,12 +69,20 @@ function sayingsOf(index: SegmentIndex): Set<string> {
   const { sequences, offsets, queueIds } = index;
   for (let i = 0; i < sequences.length; i++)
     says.add(`at ${offsets.array[i]}: ${queueIds.array[i]} ${sequences.array[i]}`);
+  const { markedRows, expiresAt, readyAt, priorities } = index;
+  for (const [i, row] of markedRows.values().entries()) {
+    const mark = [expiresAt.array[i], readyAt.array[i], priorities.array[i]].join(' ');
+    says.add(`at ${offsets.array[row]}, marked ${mark}: ${queueIds.array[row]} ${sequences.array[row]}`);
+  }
   const { settledSequences, settledQueueIds } = index;
   for (let i = 0; i < settledSequences.length; i++)
     says.add(`settled: ${settledQueueIds.array[i]} ${settledSequences.array[i]}`);
-  const { countedSequences, countedQueueIds, counts } = index;
-  for (let i = 0; i < counts.length; i++)
-    says.add(`${counts.array[i]} times: ${countedQueueIds.array[i]} ${countedSequences.array[i]}`);
+  const { countedSequences, countedQueueIds, counts, delayedRows, delayedUntil } = index;
+  const delays = new Map([...delayedRows.values()].map((row, i) => [row, delayedUntil.array[i]]));
+  for (let i = 0; i < counts.length; i++) {
+    const said = `${counts.array[i]} times, ready at ${delays.get(i) ?? 0}`;
+    says.add(`${said}: ${countedQueueIds.array[i]} ${countedSequences.array[i]}`);
+  }
   for (const one of [...index.discards, ...index.definitions]) says.add(JSON.stringify(one));
   return says;
 }
@@ -129,7 +137,7 @@ export function mayBegin(
     case RECORD_TYPE.settle:
       return (length - 12) % 12 === 0 && isTold(u64(payload + 4));
     case RECORD_TYPE.requeue:
-      return length === 28 && isTold(u64(payload + 4));
+      return (length === 28 || length === 36) && isTold(u64(payload + 4));
     case RECORD_TYPE.discard:
       return length % 8 === 0 && isTold(u64(payload + 4));
     case RECORD_TYPE.copy:
