@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from '../clock.js';
 import { durable, JOURNAL, journalOn, persistent, rowsOf, UNMARKED } from './journal-model.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import type { Marks, QueueMark } from './message-store.js';
-import { SimulatedFileSystem } from './simulated-file-system.js';
+import { SimulatedFileSystem, systemError } from './simulated-file-system.js';
 
 const EXPIRING: QueueMark = { expiresAt: 1_800_000_000_000, readyAt: 0, priority: 0 };
 const DELAYED: QueueMark = { expiresAt: 0, readyAt: 1_900_000_000_000, priority: 0 };
@@ -59,10 +60,21 @@ describe('J3 the marks of messages', () => {
     expect((await found(files))[1]).toEqual(expected);
   });
 
-  it('of messages that were requeued while the disk had failed are found as well', async () => {
+  it('have the time of a requeue that came while the disk had failed', async () => {
     const files = new SimulatedFileSystem();
-    const store = await opened(files);
-    store.requeue(1, store.publish(persistent('a'), [1], 0, [URGENT]).sequence, 1, 1, 8);
+    const clock = new ManualClock();
+    const store = journalOn(files, { clock });
+    await store.open();
+    const { sequence, position } = store.publish(persistent('a'), [1], 0, [URGENT]);
+    await durable(store);
+    files.fault = (operation, path) => (operation === 'write' ? systemError('EIO', path) : undefined);
+    store.define('"k"', 1);
+    await expect(durable(store)).rejects.toThrow('EIO');
+    store.requeue(1, sequence, position, 1, 7);
+    store.requeue(1, sequence, position, 2, 8);
+    files.fault = undefined;
+    clock.advance(1000);
+    while (store.failure !== undefined) await new Promise(setImmediate);
     await store.close();
     expect((await found(files))[1]).toEqual([{ ...URGENT, readyAt: 8 }]);
   });

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ManualClock } from '../clock.js';
 import type { Message } from '../message/message.js';
+import { seededRandom } from '../random.spec.support.js';
 import type { FileSystem } from './file-system.js';
 import { JournalStore } from './journal-store.js';
 import type {
@@ -28,6 +29,13 @@ export interface JournalSettings {
   readonly onBlocked?: (reason: string | undefined) => void;
   readonly onFailure?: (error: Error) => void;
   readonly onHealed?: () => void;
+  readonly newSegmentKey?: () => number;
+}
+
+/** Keys for segments, the same each time. */
+export function seededKeys(seed: number): () => number {
+  const random = seededRandom(seed);
+  return () => Math.floor(random() * 2 ** 48);
 }
 
 /** A journal with small segments. Settlements wait for a publish or for the clock, which stands still. */
@@ -41,6 +49,7 @@ export function journalOn(fileSystem: FileSystem, settings: JournalSettings = {}
     settlementDelayMs: 5,
     diskFreeBytesMin: 0,
     onFailure: () => {},
+    newSegmentKey: seededKeys(1),
     ...settings,
   });
 }

@@ -40,6 +40,7 @@ import {
   writeRequeue,
 } from './record.js';
 import { recoverJournal, type RecoveredJournal } from './recovery.js';
+import { randomSegmentKey } from './segment.js';
 import type { SegmentIndex } from './segment-index.js';
 import { SegmentReader } from './segment-reader.js';
 import { SegmentTable } from './segment-table.js';
@@ -151,6 +152,7 @@ export class JournalStore implements MessageStore {
       directory,
       mark,
       nextSequence: () => this.#nextSequence,
+      newKey: this.#options.newSegmentKey ?? randomSegmentKey,
       onRoom: () => this.#filler.closeIfAwaited(),
       onDurable: (commit) => this.#afterCommit(commit),
       onSealed: (number, of) => {

@@ -305,24 +305,27 @@ export function readDefinition(payload: ByteReader): DefinitionRecord {
 }
 
 export interface CommitRecord {
-  /** Its own, so that bytes which only look like a commit (in a body) are not taken for one. */
+  /** Its own: a piece of a journal in a body is not taken for one. */
   readonly position: Position;
   /** Everything before this was durable when the commit was written. */
   readonly durableUpTo: Position;
+  /** The segment's, which no body's writer knows. */
+  readonly key: number;
 }
 
-export const COMMIT_RECORD_BYTES: number = RECORD_HEADER_BYTES + 16;
+export const COMMIT_RECORD_BYTES: number = RECORD_HEADER_BYTES + 24;
 
-/** position u64, durable up to u64. */
-export function writeCommit(out: ByteWriter, { position, durableUpTo }: CommitRecord): void {
+/** position u64, durable up to u64, key u64. */
+export function writeCommit(out: ByteWriter, { position, durableUpTo, key }: CommitRecord): void {
   const start = beginRecord(out, RECORD_TYPE.commit);
   out.uint64(position);
   out.uint64(durableUpTo);
+  out.uint64(key);
   endRecord(out, start);
 }
 
 export function readCommit(payload: ByteReader): CommitRecord {
-  return { position: payload.uint64(), durableUpTo: payload.uint64() };
+  return { position: payload.uint64(), durableUpTo: payload.uint64(), key: payload.uint64() };
 }
 
 export interface DiscardRecord {

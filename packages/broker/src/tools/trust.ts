@@ -6,6 +6,7 @@ import {
   readCommit,
   RECORD_TYPE,
 } from '../store/record.js';
+import { isKeyOf } from '../store/recovery.js';
 import { SegmentIndex } from '../store/segment-index.js';
 
 /**
@@ -23,6 +24,8 @@ export interface Trust {
 /** What is known of the sequences that were given where the damage is. */
 export interface Surroundings {
   readonly segment: number;
+  /** The segment's key; undefined when it is lost. */
+  readonly key: number | undefined;
   /** The last one before it. */
   readonly after: number;
   /** All are below: the first of the next segment, or Infinity. */
@@ -30,10 +33,10 @@ export interface Surroundings {
 }
 
 /** Without an index: by what the journal says before and behind the damage. */
-export function trustBySequence({ segment, after, below }: Surroundings): Trust {
+export function trustBySequence({ segment, key, after, below }: Surroundings): Trust {
   return {
     judge(record, offset) {
-      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset));
+      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset), key);
       const says = whatItSays(record, offset);
       if (says === undefined) return 'no';
       const given = [...says.sequences.values(), ...says.definitions.map(({ sequence }) => sequence)];
@@ -51,11 +54,14 @@ export function trustBySequence({ segment, after, below }: Surroundings): Trust 
 }
 
 /** With the index of the segment as it was: a record is one of its own when it says nothing that the index does not. */
-export function trustByIndex(segment: number, index: SegmentIndex): Trust {
+export function trustByIndex(
+  { segment, key }: Pick<Surroundings, 'segment' | 'key'>,
+  index: SegmentIndex,
+): Trust {
   const known = sayingsOf(index);
   return {
     judge(record, offset) {
-      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset));
+      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset), key);
       const says = whatItSays(record, offset);
       if (says === undefined || ![...sayingsOf(says)].every((one) => known.has(one))) return 'no';
       return record.type === RECORD_TYPE.gap ? 'possible' : 'certain';
@@ -87,12 +93,13 @@ function sayingsOf(index: SegmentIndex): Set<string> {
   return says;
 }
 
-function judgeCommit(record: RawRecord, position: Position): Verdict {
+function judgeCommit(record: RawRecord, position: Position, key: number | undefined): Verdict {
   if (record.length !== COMMIT_RECORD_BYTES) return 'no';
   const { at } = record.payload;
   const commit = readCommit(record.payload);
   record.payload.at = at;
-  return commit.position === position && commit.durableUpTo <= position ? 'certain' : 'no';
+  const isOwn = commit.position === position && isKeyOf(commit, key);
+  return isOwn && commit.durableUpTo <= position ? 'certain' : 'no';
 }
 
 /** What the record would do to the queues, or undefined when it is none that can be read. */
@@ -111,12 +118,8 @@ function whatItSays(record: RawRecord, offset: number): SegmentIndex | undefined
 }
 
 /** Whether a record may begin here, by its first bytes: so that few checksums are made while one is looked for. */
-export function mayBegin(
-  bytes: Buffer,
-  at: number,
-  offset: number,
-  { segment, after, below }: Surroundings,
-): boolean {
+export function mayBegin(bytes: Buffer, at: number, offset: number, surroundings: Surroundings): boolean {
+  const { segment, after, below } = surroundings;
   const type = bytes[at + 8] as number;
   if (bytes[at + 9] !== 0 || bytes[at + 10] !== 0 || bytes[at + 11] !== 0) return false;
   if (type < RECORD_TYPE.commit || type > RECORD_TYPE.gap) return false;
@@ -143,10 +146,7 @@ export function mayBegin(
     case RECORD_TYPE.copy:
       return length >= 14 && isTold(u64(payload + 2 + 4 * bytes.readUInt16BE(payload)));
     case RECORD_TYPE.transaction:
-      return (
-        length > 24 &&
-        mayBegin(bytes.subarray(0, at + length), payload, offset + 12, { segment, after, below })
-      );
+      return length > 24 && mayBegin(bytes.subarray(0, at + length), payload, offset + 12, surroundings);
     default:
       return bytes.subarray(payload, Math.min(payload + 16, at + length)).every((byte) => byte === 0);
   }
