@@ -56,7 +56,7 @@ describe('J3 the marks of messages', () => {
     requeue(3, 2);
     requeue(4, 0, 60);
     await store.close();
-    const expected = [5, 50, 0, 60].map((readyAt) => ({ ...mark, readyAt }));
+    const expected = [5, 50, 0, 60].map((readyAt) => ({ expiresAt: 7, readyAt, priority: 1 }));
     expect((await found(files))[1]).toEqual(expected);
   });
 
