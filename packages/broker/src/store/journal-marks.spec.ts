@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../clock.js';
-import { durable, JOURNAL, journalOn, persistent, rowsOf, UNMARKED } from './journal-model.spec.support.js';
+import { durable, JOURNAL, journalOn, persistent, rowsOf } from './journal-model.spec.support.js';
+import { UNMARKED } from './random-mark.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import type { Marks, QueueMark } from './message-store.js';
 import { SimulatedFileSystem, systemError } from './simulated-file-system.js';

@@ -48,7 +48,7 @@ export function readQueues(from: ByteReader): RecordQueues {
 
 /** Throws RangeError for a mark of no queue. */
 function readMarks(from: ByteReader, queues: number): Marks {
-  const marks = new Array<QueueMark | undefined>(queues).fill(undefined);
+  const marks = Array.from({ length: queues }, (): QueueMark | undefined => undefined);
   for (let left = from.uint16(); left > 0; left--) {
     const place = from.uint16();
     if (place >= queues) throw new RangeError(`a mark is of queue ${place}, of ${queues}`);
