@@ -96,7 +96,8 @@ export class Exchange {
     const { destination, key, args } = binding;
     const ofOne = this.#bindings.get(destination);
     if (ofOne?.delete(idOf(binding)) !== true) return;
-    if (this.kind.isByArguments || !this.#hasKey(ofOne, key)) this.#router.unbind(key, destination, args.fields);
+    if (this.kind.isByArguments || !this.#hasKey(ofOne, key))
+      this.#router.unbind(key, destination, args.fields);
     if (args.id !== '') this.#withArguments--;
     if (ofOne.size > 0) return;
     this.#bindings.delete(destination);

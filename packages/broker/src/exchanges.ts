@@ -6,7 +6,13 @@ import {
   type ExchangeType,
 } from './definitions/definitions.js';
 import { channelError, connectionError } from './errors.js';
-import { ALTERNATE_EXCHANGE, type Binding, type Destination, Exchange, type ExchangeInit } from './exchange.js';
+import {
+  ALTERNATE_EXCHANGE,
+  type Binding,
+  type Destination,
+  Exchange,
+  type ExchangeInit,
+} from './exchange.js';
 import { isExchangeType } from './exchange-types.js';
 import { type Arguments, argumentsFrom, argumentsOf, NO_ARGUMENTS } from './message/arguments.js';
 import type { Routable } from './message/copy-keys.js';
@@ -98,7 +104,10 @@ export class Exchanges {
   // ---------------------------------------------------------------- declaring
 
   /** What the store had. */
-  restore(name: string, { type, autoDelete, internal = false, arguments: id = '' }: ExchangeDefinition): void {
+  restore(
+    name: string,
+    { type, autoDelete, internal = false, arguments: id = '' }: ExchangeDefinition,
+  ): void {
     const args = argumentsFrom(id);
     this.#add(this.#make({ name, type, durable: true, autoDelete, internal, args }));
   }

@@ -333,10 +333,7 @@ export class Vhost implements Residents {
    * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
    * counts as seen, whether or not it is stored then.
    */
-  queuesFor(
-    envelope: Omit<Message, 'body'>,
-    copyKeys?: readonly string[],
-  ): ReadonlySet<Queue> | undefined {
+  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Queue> | undefined {
     const queues = this.#exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
     this.#exchanges.takeAdmissions();
     return queues;
@@ -351,14 +348,22 @@ export class Vhost implements Residents {
     const exchange = this.#exchanges.forPublishing(envelope.exchange);
     const queues = this.#exchanges.route(exchange, envelope, undefined);
     const admissions = this.#exchanges.takeAdmissions();
-    const move = (): boolean => delivery.settleBy((queue, entry) => {
-      const { init: { id: queueId } } = queue;
-      const { journaled, others } = byDurability(queues);
-      const from = { queueId, sequence: entry.sequence, position: entry.position, message: delivery.message };
-      const message = withBody(envelope, delivery.message.body);
-      const appended = store.move(from, message, journaled, others);
-      for (const one of queues) one.enqueue(appended, message);
-    });
+    const move = (): boolean =>
+      delivery.settleBy((queue, entry) => {
+        const {
+          init: { id: queueId },
+        } = queue;
+        const { journaled, others } = byDurability(queues);
+        const from = {
+          queueId,
+          sequence: entry.sequence,
+          position: entry.position,
+          message: delivery.message,
+        };
+        const message = withBody(envelope, delivery.message.body);
+        const appended = store.move(from, message, journaled, others);
+        for (const one of queues) one.enqueue(appended, message);
+      });
     if (queues.size > 0 && storing(store, admissions, move)) return 'routed';
     forget(admissions);
     return queues.size === 0 ? 'unroutable' : 'settled';

@@ -1,12 +1,6 @@
 /** What survives a restart beside messages: durable exchanges, durable queues, and bindings between them. */
 export type ExchangeType =
-  | 'direct'
-  | 'fanout'
-  | 'topic'
-  | 'headers'
-  | 'x-consistent-hash'
-  | 'x-random'
-  | 'x-message-deduplication';
+  'direct' | 'fanout' | 'topic' | 'headers' | 'x-consistent-hash' | 'x-random' | 'x-message-deduplication';
 
 export interface QueueDefinition {
   readonly id: number;
@@ -30,7 +24,14 @@ export type DefinitionKey =
   | readonly ['exchange', vhost: string, name: string]
   | readonly ['queue', vhost: string, name: string]
   | readonly ['binding', vhost: string, source: string, queue: string, routingKey: string, args?: string]
-  | readonly ['exchange-binding', vhost: string, source: string, exchange: string, routingKey: string, args?: string];
+  | readonly [
+      'exchange-binding',
+      vhost: string,
+      source: string,
+      exchange: string,
+      routingKey: string,
+      args?: string,
+    ];
 
 export function encodeKey(key: DefinitionKey): string {
   return JSON.stringify(key);

@@ -65,7 +65,10 @@ describe('a deduplicating router', () => {
   it.each<[FieldTable, string]>([
     [{}, "Missing or invalid argument, 'x-cache-size' must be an integer greater than 0"],
     [{ 'x-cache-size': 0 }, "Missing or invalid argument, 'x-cache-size' must be an integer greater than 0"],
-    [{ 'x-cache-size': 'x' }, "Missing or invalid argument, 'x-cache-size' must be an integer greater than 0"],
+    [
+      { 'x-cache-size': 'x' },
+      "Missing or invalid argument, 'x-cache-size' must be an integer greater than 0",
+    ],
     [
       { 'x-cache-size': LIMITS.seenIdsMax + 1 },
       `Invalid argument, 'x-cache-size' must be an integer up to ${LIMITS.seenIdsMax}`,
@@ -78,10 +81,7 @@ describe('a deduplicating router', () => {
       { 'x-cache-size': 1, 'x-cache-persistence': 'paper' },
       "Invalid argument, 'x-cache-persistence' must be either 'disk' or 'memory'",
     ],
-    [
-      { 'x-cache-size': 1, 'x-cache-persistence': 'disk' },
-      "'x-cache-persistence' can only be 'memory' here",
-    ],
+    [{ 'x-cache-size': 1, 'x-cache-persistence': 'disk' }, "'x-cache-persistence' can only be 'memory' here"],
   ])('refuses %j', (args, text) => {
     expect(() => rememberedIdsOf(argumentsOf(args).fields)).toThrow(`PRECONDITION_FAILED - ${text}`);
   });
