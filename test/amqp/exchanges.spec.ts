@@ -133,15 +133,16 @@ describe('exchanges over AMQP', () => {
     expect(await counts()).toEqual([1, 0]);
   });
 
-  it('of the predeclared names are there, with RabbitMQ’s types', async () => {
-    for (const [name, type] of [
+  it('of the predeclared names are there, with their types', async () => {
+    const predeclared = [
       ['amq.direct', 'direct'],
       ['amq.fanout', 'fanout'],
       ['amq.topic', 'topic'],
       ['amq.headers', 'headers'],
       ['amq.match', 'headers'],
-    ] as const)
-      await channel.assertExchange(name, type);
+    ] as const;
+    for (const [name, type] of predeclared)
+      expect(await channel.assertExchange(name, type)).toEqual({ exchange: name });
   });
 
   it('of each further type take messages', async () => {

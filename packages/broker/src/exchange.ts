@@ -2,7 +2,7 @@ import type { ExchangeType } from './definitions/definitions.js';
 import { EXCHANGE_KINDS, type ExchangeKind, type RouterEnvironment } from './exchange-types.js';
 import type { Routable } from './message/copy-keys.js';
 import type { Arguments } from './message/arguments.js';
-import { typeOf, valueOf } from './message/fields.js';
+import { textOf } from './message/field-text.js';
 import type { Queue } from './queue/queue.js';
 import type { Router } from './routing/router.js';
 
@@ -49,8 +49,7 @@ export class Exchange {
     this.kind = EXCHANGE_KINDS[init.type];
     this.#router = this.kind.newRouter(init.args.fields, environment, at);
     const alternate = init.args.fields.find(({ name }) => name === ALTERNATE_EXCHANGE);
-    const isNamed = alternate !== undefined && typeOf(alternate) === 'longstr';
-    this.alternate = isNamed ? String(valueOf(alternate)) : undefined;
+    this.alternate = textOf(alternate);
     this.isLast = this.alternate === undefined;
   }
 
@@ -68,7 +67,7 @@ export class Exchange {
   }
 
   bindings(): Binding[] {
-    return [...this.#bindings.values()].flatMap((ofOne) => [...ofOne.values()]);
+    return Array.from(this.#bindings.values()).flatMap((ofOne) => Array.from(ofOne.values()));
   }
 
   leadsTo(destination: Destination): boolean {
