@@ -1,5 +1,5 @@
 import { channelError } from '../errors.js';
-import { StoredMessage } from './encoded-message.js';
+import { EncodedMessage } from './encoded-message.js';
 import { textOf } from './field-text.js';
 import { elementsOf, type Field, typeOf } from './fields.js';
 import { headersIn, propertyBytesOf, withHeaders } from './headers.js';
@@ -34,7 +34,7 @@ export function withoutBcc(message: Message): Message {
   const headers = headersIn(bytes);
   const left = headers.filter(({ name }) => name !== BCC);
   if (left.length === headers.length) return message;
-  return new StoredMessage(message.exchange, message.routingKey, withHeaders(bytes, left), message.body);
+  return new EncodedMessage(message.exchange, message.routingKey, withHeaders(bytes, left), message.body);
 }
 
 /** False for most, and then nothing was decoded. */
