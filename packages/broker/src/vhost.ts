@@ -331,11 +331,12 @@ export class Vhost implements Residents {
   /**
    * The queues of a message that the broker itself sends, such as a dead letter: also through an internal exchange;
    * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
-   * counts as seen, whether or not it is stored then.
+   * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
    */
   queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Queue> | undefined {
     const queues = this.#exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
-    this.#exchanges.takeAdmissions();
+    const admissions = this.#exchanges.takeAdmissions();
+    if (this.#environment.store.failure !== undefined) forget(admissions);
     return queues;
   }
 
