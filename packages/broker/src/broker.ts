@@ -125,6 +125,8 @@ async function start(
   const recovered = await usable(directory ?? '', 'used', () => store.open());
   const vhost = new Vhost(DEFAULT_VHOST, {
     store,
+    clock,
+    random: Math.random,
     schedule: new Turns().schedule,
     later: (retry) => void clock.setTimer(READ_AGAIN_MS, retry),
     onReadFailure: (queue, cause) => {

@@ -20,11 +20,7 @@ const QUEUE_ARGUMENTS: ReadonlySet<string> = new Set([
   'x-delayed-retry-max',
   'x-consumer-timeout',
 ]);
-const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([
-  'alternate-exchange',
-  'x-delayed-type',
-  'hash-header',
-]);
+const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set(['x-delayed-type']);
 const CONSUMER_ARGUMENTS: ReadonlySet<string> = new Set(['x-priority', 'x-stream-offset', 'x-stream-filter']);
 
 /** Throws NOT_IMPLEMENTED: an argument that is ignored would promise what nobody keeps. */
@@ -40,12 +36,6 @@ export function checkExchangeArguments(exchange: string, args: WireTable): void 
 
 export function checkConsumerArguments(queue: string, args: WireTable): void {
   refuse(args.values, CONSUMER_ARGUMENTS, `of a consumer of queue '${queue}'`);
-}
-
-/** In RabbitMQ two bindings that differ in their arguments are two. */
-export function checkBindingArguments(args: WireTable): void {
-  const [name] = Object.keys(args.values);
-  if (name !== undefined) throw notImplemented(`argument '${name}' of a binding is`);
 }
 
 function checkQueueType(queue: string, type: FieldValue | undefined): void {
