@@ -14,6 +14,8 @@ export interface BenchmarkOptions {
   readonly bodyBytes?: number;
   /** How long each contestant of the open loop is measured, in seconds. */
   readonly seconds?: number;
+  /** Only the cases of a scenario whose names have this. */
+  readonly only?: string;
 }
 
 export interface BenchmarkRun {

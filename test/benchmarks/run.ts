@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
+import { amqpThroughput } from './amqp-throughput.js';
 import { backlog } from './backlog.js';
 import { readCommandLine } from './command-line.js';
 import { confirmLatency } from './confirm-latency.js';
@@ -20,6 +21,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   stuck,
   backlog,
   'nest-emit': nestEmit,
+  'amqp-throughput': amqpThroughput,
 };
 
 const { names, smoke, options } = readCommandLine();

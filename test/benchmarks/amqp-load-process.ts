@@ -1,0 +1,7 @@
+import { putLoad } from './amqp-load.js';
+import { serveCommands } from './remote-process.js';
+
+/** A process of its own for clients of AMQP servers, so that what they cost is not the server's. */
+const commands = { putLoad };
+export type LoadCommands = typeof commands;
+serveCommands(commands);
