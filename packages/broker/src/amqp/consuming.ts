@@ -3,11 +3,17 @@ import type { Consumer } from '../queue/consumer.js';
 import type { Delivery } from '../queue/delivery.js';
 import { AmqpError, notImplemented } from './amqp-error.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
+import type { FrameParser } from './frame-parser.js';
 import type { BasicConsume, BasicGet, BasicQos } from './protocol.js';
 import { checkConsumerArguments } from './queue-arguments.js';
+import { deliveryStart } from './outbox.js';
 import { DIRECT_REPLY_TO } from './topology.js';
 import type { Settlement, Transaction } from './transaction.js';
 import { Unsettled } from './unsettled.js';
+
+/** A `basic.ack` is class and method, then the tag in eight octets, and one with the bit `multiple`. */
+const ACK_TAG_AT = 4;
+const ACK_ARGUMENT_BYTES = 9;
 
 /** A channel's consumers, what they were handed, and how it is settled. */
 export class Consuming {
@@ -41,6 +47,7 @@ export class Consuming {
     const tag = consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : consumerTag;
     if (this.#consumers.has(tag))
       throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
+    const start = deliveryStart(this.#channel, tag);
     const consumer = engine.consume(name, {
       // Tags are the channel's here, and the connection's there.
       consumerTag: `${this.#channel} ${tag}`,
@@ -48,22 +55,14 @@ export class Consuming {
       noAck,
       exclusive,
       mayDeliver: this.#mayDeliver,
-      onDelivery: (delivery) => this.#deliver(tag, delivery, noAck),
+      onDelivery: (delivery) => {
+        const deliveryTag = this.#nextTag(delivery, noAck);
+        outbox.delivery(this.#channel, start, deliveryTag, delivery);
+      },
       onCancel: () => this.#cancelled(tag),
     });
     this.#consumers.set(tag, consumer);
     if (!nowait) outbox.method(this.#channel, { name: 'basic.consume-ok', consumerTag: tag });
-  }
-
-  #deliver(consumerTag: string, delivery: Delivery, noAck: boolean): void {
-    const deliveryTag = this.#nextTag(delivery, noAck);
-    const { message, redelivered } = delivery;
-    const { exchange, routingKey } = message;
-    this.#host.outbox.content(
-      this.#channel,
-      { name: 'basic.deliver', consumerTag, deliveryTag, redelivered, exchange, routingKey },
-      message,
-    );
   }
 
   #nextTag(delivery: Delivery, noAck: boolean): number {
@@ -118,6 +117,19 @@ export class Consuming {
       this.#channelPrefetchCount = prefetchCount;
       this.wake();
     }
+  }
+
+  /** `basic.ack` of one delivery. Returns false, with nothing done, where {@link settle} has to see to it. */
+  ackOne({ buffer, start, end }: FrameParser): boolean {
+    const tagAt = start + ACK_TAG_AT;
+    const isPlain =
+      end - tagAt === ACK_ARGUMENT_BYTES && buffer.readUInt32BE(tagAt) === 0 && buffer[end - 1] === 0;
+    if (!isPlain || this.#transaction.isSelected) return false;
+    const delivery = this.#unsettled.takeOne(buffer.readUInt32BE(tagAt + 4));
+    if (delivery === undefined) return false;
+    delivery.ack();
+    if (this.#channelPrefetchCount > 0) this.wake();
+    return true;
   }
 
   settle(tag: number | bigint, multiple: boolean, how: Settlement): void {

@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import { writeProperties } from '../message/properties-codec.js';
 import { ByteWriter } from '../message/table-codec.js';
+import type { Delivery } from '../queue/delivery.js';
 import { CLASS_ID, FRAME, type Method, METHODS, type MethodSpec } from './protocol.js';
 import { FRAME_OVERHEAD_BYTES } from './frame-parser.js';
 
@@ -11,6 +12,20 @@ const COPIED_BODY_BYTES_MAX = 4096;
 /** So much is handed to the socket at once, without waiting for the end of the turn. Bytes. */
 const FLUSH_BYTES = 64 * 1024;
 const FIRST_BUFFER_BYTES = 256;
+/** Where a frame has its size. */
+const SIZE_AT = 3;
+
+/** The frame of a `basic.deliver` up to its delivery tag: it is the same for all of a consumer. */
+export function deliveryStart(channel: number, consumerTag: string): Buffer {
+  const out = new ByteWriter();
+  out.uint8(FRAME.METHOD);
+  out.uint16(channel);
+  out.uint32(0);
+  out.uint16(METHODS['basic.deliver'].classId);
+  out.uint16(METHODS['basic.deliver'].methodId);
+  out.shortString(consumerTag);
+  return out.buffer.subarray(0, out.end);
+}
 
 /** What a connection has to send: frames of one turn go to the socket together. */
 export class Outbox {
@@ -55,10 +70,28 @@ export class Outbox {
     this.#end(at);
   }
 
+  /** A `basic.deliver`, and its content. `start` is the consumer's {@link deliveryStart}. */
+  delivery(channel: number, start: Buffer, deliveryTag: number, { message, redelivered }: Delivery): void {
+    if (this.#isEnded) return;
+    const out = this.#out;
+    const sizeAt = out.end + SIZE_AT;
+    out.bytes(start);
+    out.uint64(deliveryTag);
+    out.uint8(redelivered ? 1 : 0);
+    out.shortString(message.exchange);
+    out.shortString(message.routingKey);
+    this.#end(sizeAt);
+    this.#content(channel, message);
+  }
+
   /** A method that has content, and its content. */
   content(channel: number, method: Method, message: Message): void {
     if (this.#isEnded) return;
     this.method(channel, method);
+    this.#content(channel, message);
+  }
+
+  #content(channel: number, message: Message): void {
     const at = this.#begin(FRAME.HEADER, channel);
     this.#out.uint16(CLASS_ID.basic);
     this.#out.uint16(0);

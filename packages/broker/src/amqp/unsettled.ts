@@ -25,13 +25,22 @@ export class Unsettled {
     if (multiple && tag === 0) return this.takeAll();
     const one = this.#byTag.get(tag);
     if (one === undefined) throw new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
-    if (!multiple) return [this.#remove(tag as number, one)];
-    const taken: [number, Delivery][] = [];
-    for (const [each, delivery] of this.#byTag) {
-      if (each > tag) break;
-      taken.push(this.#remove(each as number, delivery));
+    const taken: [number, Delivery][] = multiple ? [] : [[tag as number, one]];
+    if (multiple) {
+      for (const [each, delivery] of this.#byTag) {
+        if (each > tag) break;
+        taken.push([each as number, delivery]);
+      }
     }
+    for (const [each, delivery] of taken) this.#remove(each, delivery);
     return taken;
+  }
+
+  /** Takes out one; undefined where {@link take} throws. */
+  takeOne(tag: number): Delivery | undefined {
+    const one = this.#byTag.get(tag);
+    if (one !== undefined) this.#remove(tag, one);
+    return one;
   }
 
   takeAll(): [number, Delivery][] {
@@ -47,10 +56,9 @@ export class Unsettled {
     for (const [tag, delivery] of all) this.add(tag, delivery);
   }
 
-  #remove(tag: number, delivery: Delivery): [number, Delivery] {
+  #remove(tag: number, delivery: Delivery): void {
     this.#byTag.delete(tag);
     if (isGot(delivery)) this.#got--;
-    return [tag, delivery];
   }
 }
 
