@@ -42,8 +42,9 @@ export async function serveNestmq(
   return { port, pid: child.pid as number, stop };
 }
 
-export function rabbitMqServer({ url, pid, stop }: RabbitMq): AmqpServer {
-  return { port: Number(new URL(url).port), pid, stop };
+export function rabbitMqServer(rabbitMq: RabbitMq): AmqpServer {
+  const { url, pid } = rabbitMq;
+  return { port: Number(new URL(url).port), pid, stop: () => rabbitMq.stop() };
 }
 
 /** Resident memory of a process, now and at its highest, in bytes; undefined where the system does not tell. */

@@ -68,7 +68,7 @@ export async function amqpThroughput(run: BenchmarkRun): Promise<void> {
       printMemory(run, contestants, 'at the end');
     } finally {
       await client.end();
-      for (const { stop } of [nestmq, memory]) await stop();
+      for (const server of [nestmq, memory]) await server.stop();
       await rabbitMq?.stop();
     }
   });
