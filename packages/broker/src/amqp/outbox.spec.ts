@@ -43,9 +43,9 @@ function bodiesIn(parser: FrameParser, bodies: Buffer[]): void {
 
 describe('what is sent', () => {
   it.each([
-    ['small', [0, 400]],
-    ['of all sizes', [0, 400, 5000, 70_000, 300_000]],
-  ])('comes in order and as it was, however late it is taken: bodies %s', (_, sizes) => {
+    ['small', [0, 400], 0.005],
+    ['of all sizes', [0, 400, 5000, 70_000, 300_000], 0.5],
+  ])('comes in order and as it was, however late it is taken: bodies %s', (_, sizes, slowness) => {
     const next = seededRandom(SEED);
     const socket = new SlowSocket();
     const outbox = new Outbox(socket as unknown as Socket);
@@ -60,8 +60,8 @@ describe('what is sent', () => {
       sent.push(body);
       const message = { exchange: 'x', routingKey: `key.${i}`, properties: {}, body };
       outbox.delivery(1, start, i + 1, { message, redelivered: i % 2 === 0 } as Delivery);
-      if (next() < 0.02) outbox.flush();
-      while (socket.writableLength > 0 && next() < 0.7) socket.take(parser);
+      if (next() < 0.002) outbox.flush();
+      if (socket.writableLength > 0 && next() < slowness) socket.take(parser);
       bodiesIn(parser, received);
     }
     outbox.flush();
