@@ -73,12 +73,15 @@ export class RawConnection {
     return connection;
   }
 
-  /** No channel is open. */
-  static async handshake(port: number): Promise<RawConnection> {
+  /** No channel is open. Heartbeats are agreed on, and not sent: it must not be held for more than two of them. */
+  static async handshake(port: number, heartbeatSeconds = 0): Promise<RawConnection> {
     const connection = new RawConnection(port);
     await connection.call(GREETING);
     await connection.call(startOk('PLAIN', Buffer.from('\0guest\0guest')));
-    await connection.call(tuneOk(), method(0, 10, 40, shortString('/'), shortString(''), NO_BITS));
+    await connection.call(
+      tuneOk(2047, 131_072, heartbeatSeconds),
+      method(0, 10, 40, shortString('/'), shortString(''), NO_BITS),
+    );
     return connection;
   }
 
@@ -134,9 +137,12 @@ export class RawConnection {
   async consume(queue: string, prefetch: number, onDeliveries: (count: number) => void): Promise<void> {
     this.#onDeliveries = onDeliveries;
     await this.call(method(CHANNEL, 60, 10, long(0), short(prefetch), NO_BITS));
-    await this.call(
-      method(CHANNEL, 60, 20, short(0), shortString(queue), shortString('c'), NO_BITS, long(0)),
-    );
+    await this.subscribe(queue, 'c');
+  }
+
+  subscribe(queue: string, tag: string): Promise<void> {
+    const names = [shortString(queue), shortString(tag)];
+    return this.call(method(CHANNEL, 60, 20, short(0), ...names, NO_BITS, long(0)));
   }
 
   /** Resolves when the server has handled all that it was sent. */

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
+import { amqpIdle } from './amqp-idle.js';
 import { amqpThroughput } from './amqp-throughput.js';
 import { backlog } from './backlog.js';
 import { readCommandLine } from './command-line.js';
@@ -22,6 +23,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   backlog,
   'nest-emit': nestEmit,
   'amqp-throughput': amqpThroughput,
+  'amqp-idle': amqpIdle,
 };
 
 const { names, smoke, options } = readCommandLine();
