@@ -156,6 +156,12 @@ export class RawConnection {
     this.#socket.destroy();
   }
 
+  /** Without a word. */
+  destroy(): void {
+    this.#isClosing = true;
+    this.#socket.destroy();
+  }
+
   #awaitFailure(reject: (error: Error) => void): void {
     if (this.#failure !== undefined) reject(this.#failure);
     this.#fail = reject;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { LIMITS } from '../limits.js';
 import type { Consumer } from '../queue/consumer.js';
 import type { Delivery } from '../queue/delivery.js';
 import { AmqpError, notImplemented } from './amqp-error.js';
@@ -28,9 +29,14 @@ export class Consuming {
   #prefetchCount = 0;
   /** Of the channel; 0 is no limit. */
   #channelPrefetchCount = 0;
-  readonly #mayDeliver = (): boolean =>
-    (this.#channelPrefetchCount === 0 || this.#unsettled.consumedCount < this.#channelPrefetchCount) &&
-    this.#host.isDrained();
+  /** Some consumer was held up since so much is unsettled. */
+  #isHeldUp = false;
+  readonly #mayDeliver = (): boolean => {
+    const countMax = this.#channelPrefetchCount;
+    if (countMax !== 0 && this.#unsettled.consumedCount >= countMax) return false;
+    this.#isHeldUp ||= this.#isFull();
+    return !this.#isHeldUp && this.#host.isDrained();
+  };
 
   constructor(channel: number, host: ChannelHost, names: QueueNames, transaction: Transaction) {
     this.#channel = channel;
@@ -89,6 +95,11 @@ export class Consuming {
   async get({ queue, noAck }: BasicGet): Promise<void> {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
+    if (!noAck && this.#isFull())
+      throw new AmqpError(
+        'PRECONDITION_FAILED',
+        `${this.#unsettled.count} messages are unsettled on this channel`,
+      );
     const delivery = await engine.get(name, { noAck });
     if (delivery === undefined) {
       return outbox.method(this.#channel, { name: 'basic.get-empty', clusterId: '' });
@@ -128,7 +139,7 @@ export class Consuming {
     const delivery = this.#unsettled.takeOne(buffer.readUInt32BE(tagAt + 4));
     if (delivery === undefined) return false;
     delivery.ack();
-    if (this.#channelPrefetchCount > 0) this.wake();
+    this.#onSettled();
     return true;
   }
 
@@ -140,7 +151,19 @@ export class Consuming {
       else if (how === 'ack') delivery.ack();
       else delivery.discard();
     }
-    if (this.#channelPrefetchCount > 0) this.wake();
+    this.#onSettled();
+  }
+
+  #onSettled(): void {
+    if (this.#channelPrefetchCount > 0 || this.#isHeldUp) this.wake();
+  }
+
+  /** The bound of what a channel may leave unsettled is reached. */
+  #isFull(): boolean {
+    const { settledCount, settledBytes } = this.#transaction;
+    const { unsettledMax, unsettledBytesMax } = LIMITS;
+    const { count, bytes } = this.#unsettled;
+    return count + settledCount >= unsettledMax || bytes + settledBytes >= unsettledBytesMax;
   }
 
   /** What a rolled-back transaction had settled is unsettled again. */
@@ -156,6 +179,7 @@ export class Consuming {
 
   /** What kept consumers waiting may be gone. */
   wake(): void {
+    this.#isHeldUp = false;
     for (const consumer of this.#consumers.values()) consumer.wake();
   }
 

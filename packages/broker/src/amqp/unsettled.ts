@@ -6,6 +6,16 @@ export class Unsettled {
   #byTag = new Map<number | bigint, Delivery>();
   /** Of them, those that were got and not consumed: no prefetch counts them. */
   #got = 0;
+  #bytes = 0;
+
+  get count(): number {
+    return this.#byTag.size;
+  }
+
+  /** Of their bodies. */
+  get bytes(): number {
+    return this.#bytes;
+  }
 
   /** Those that count for the channel's prefetch. */
   get consumedCount(): number {
@@ -14,6 +24,7 @@ export class Unsettled {
 
   add(tag: number, delivery: Delivery): void {
     this.#byTag.set(tag, delivery);
+    this.#bytes += delivery.message.body.length;
     if (isGot(delivery)) this.#got++;
   }
 
@@ -47,6 +58,7 @@ export class Unsettled {
     const all = [...this.#byTag] as [number, Delivery][];
     this.#byTag.clear();
     this.#got = 0;
+    this.#bytes = 0;
     return all;
   }
 
@@ -58,6 +70,7 @@ export class Unsettled {
 
   #remove(tag: number, delivery: Delivery): void {
     this.#byTag.delete(tag);
+    this.#bytes -= delivery.message.body.length;
     if (isGot(delivery)) this.#got--;
   }
 }
