@@ -16,14 +16,20 @@ export interface AmqpServer {
 const BROKER = dirname(createRequire(import.meta.url).resolve('@nestmq/broker/package.json'));
 const NESTMQ = join(BROKER, 'dist/bin/nestmq.js');
 
+export interface ServeOptions {
+  /** Given what it writes to its standard error. @default that of this process has it */
+  readonly onError?: (text: string) => void;
+}
+
 /** `nestmq serve` on any free port; `--data DIR` or `--memory` are among the arguments. Rejects when it does not start. */
 export async function serveNestmq(
   args: readonly string[],
-  nodeArgs: readonly string[] = [],
+  { onError = (text) => void process.stderr.write(text) }: ServeOptions = {},
 ): Promise<AmqpServer> {
-  const child = spawn(process.execPath, [...nodeArgs, NESTMQ, 'serve', '--port', '0', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const child = spawn(process.execPath, [NESTMQ, 'serve', '--port', '0', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  child.stderr.on('data', (chunk: Buffer) => onError(chunk.toString()));
   const exited = once(child, 'exit');
   const ready = new Promise<number>((resolve, reject) => {
     let output = '';

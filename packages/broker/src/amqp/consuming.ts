@@ -31,11 +31,13 @@ export class Consuming {
   #channelPrefetchCount = 0;
   /** Some consumer was held up since so much is unsettled. */
   #isHeldUp = false;
-  readonly #mayDeliver = (): boolean => {
-    const countMax = this.#channelPrefetchCount;
-    if (countMax !== 0 && this.#unsettled.consumedCount >= countMax) return false;
+  readonly #mayDeliver = (): boolean =>
+    (this.#channelPrefetchCount === 0 || this.#unsettled.consumedCount < this.#channelPrefetchCount) &&
+    this.#host.isDrained();
+  /** To consumers that have to settle. */
+  readonly #mayDeliverMore = (): boolean => {
     this.#isHeldUp ||= this.#isFull();
-    return !this.#isHeldUp && this.#host.isDrained();
+    return !this.#isHeldUp && this.#mayDeliver();
   };
 
   constructor(channel: number, host: ChannelHost, names: QueueNames, transaction: Transaction) {
@@ -60,7 +62,7 @@ export class Consuming {
       prefetchCount: this.#prefetchCount,
       noAck,
       exclusive,
-      mayDeliver: this.#mayDeliver,
+      mayDeliver: noAck ? this.#mayDeliver : this.#mayDeliverMore,
       onDelivery: (delivery) => {
         const deliveryTag = this.#nextTag(delivery, noAck);
         outbox.delivery(this.#channel, start, deliveryTag, delivery);
