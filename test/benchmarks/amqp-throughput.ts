@@ -40,7 +40,8 @@ const CASES: readonly Case[] = (['raw', 'amqplib'] as const).flatMap((client) =>
  * itself; 1,000 unconfirmed, and as many unsettled, over all connections. The client is a raw one, which sends prepared
  * frames, or amqplib. `nestmq serve --memory`, under the same load, shows what is the disk's.
  *
- * Rounds alternate; rates and ratios are medians. A round has as many messages as the contestant does in about 1.5 s.
+ * Rounds alternate; rates and ratios are medians. A round has as many messages as the contestant does in about 1.5 s, or in
+ * `--seconds`.
  * `--only TEXT` runs the cases whose names, such as `raw publish 256 B one connection`, have it.
  */
 export async function amqpThroughput(run: BenchmarkRun): Promise<void> {
@@ -84,7 +85,7 @@ function isQuick({ bodyBytes, connections }: Case): boolean {
 }
 
 async function race(
-  { smoke, print }: BenchmarkRun,
+  { smoke, options, print }: BenchmarkRun,
   client: RemoteProcess<LoadCommands>,
   contestants: readonly Contestant[],
   one: Case,
@@ -94,7 +95,10 @@ async function race(
   const counts: number[] = [];
   for (const contestant of contestants) {
     if (smoke) counts.push(SMOKE_MESSAGES);
-    else counts.push(messagesOf(one, await rateOf(contestant, FIRST_MESSAGES)));
+    else
+      counts.push(
+        messagesOf(one, (options.seconds ?? ROUND_SECONDS) * (await rateOf(contestant, FIRST_MESSAGES))),
+      );
   }
   const rates: number[][] = contestants.map(() => []);
   for (let round = 0; round < (smoke ? 1 : ROUNDS); round++) {
@@ -110,9 +114,9 @@ async function race(
     print({ ...figure, ratio: `${NESTMQ} / ${server}`, value: rounded(ours / rate, 2) });
 }
 
-function messagesOf({ bodyBytes }: Case, rate: number): number {
+function messagesOf({ bodyBytes }: Case, wanted: number): number {
   const max = Math.min(MESSAGES_MAX, Math.floor(ROUND_BYTES_MAX / bodyBytes));
-  return Math.max(FIRST_MESSAGES, Math.min(max, Math.round(rate * ROUND_SECONDS)));
+  return Math.max(FIRST_MESSAGES, Math.min(max, Math.round(wanted)));
 }
 
 function printMemory({ print }: BenchmarkRun, contestants: readonly Contestant[], when: string): void {
