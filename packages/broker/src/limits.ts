@@ -49,6 +49,8 @@ export interface Limits {
   readonly unsentBytesMax: number;
   /** Published by one connection and not yet durable: more is read when the disk has caught up. Bytes. */
   readonly undurableBytesMax: number;
+  /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
+  readonly expirationMsMax: number;
 }
 
 export const LIMITS: Limits = {
@@ -75,4 +77,5 @@ export const LIMITS: Limits = {
   unsentDeliveriesBytesMax: 1024 * 1024,
   unsentBytesMax: 16 * 1024 * 1024,
   undurableBytesMax: 8 * 1024 * 1024,
+  expirationMsMax: 315_360_000_000,
 };

@@ -97,8 +97,8 @@ function checkArray(bytes: Buffer, at: number, end: number, depth: number): numb
   return valuesEnd;
 }
 
-/** A type octet and its value; returns where it ends. */
-function checkValue(bytes: Buffer, at: number, end: number, depth: number): number {
+/** A type octet and its value; returns where it ends. Throws RangeError when it can't be decoded. */
+export function checkValue(bytes: Buffer, at: number, end: number, depth = 0): number {
   const type = String.fromCharCode(octetAt(bytes, at, end));
   const start = at + 1;
   if (type === 'F') return checkTable(bytes, start, end, depth + 1);
