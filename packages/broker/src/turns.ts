@@ -1,25 +1,26 @@
+/** Has something to do, when it is its turn. */
+export interface Turn {
+  turn(): void;
+}
+
 /**
  * Runs turns soon: after what is ready to run now, so that timers and I/O are never starved by messages that make
- * messages, and each turn at most once per round.
+ * messages.
  */
 export class Turns {
-  #due = new Set<() => void>();
-  #scheduled = false;
+  #due: Turn[] = [];
 
-  readonly schedule = (turn: () => void): void => {
-    this.#due.add(turn);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => this.#run());
+  /** Each call is a turn. */
+  readonly schedule = (one: Turn): void => {
+    if (this.#due.push(one) === 1) setImmediate(() => this.#run());
   };
 
   #run(): void {
     const due = this.#due;
-    this.#due = new Set();
-    this.#scheduled = false;
-    for (const turn of due) {
+    this.#due = [];
+    for (const one of due) {
       try {
-        turn();
+        one.turn();
       } catch (error) {
         // One turn's bug comes to light by itself, and the others have theirs.
         process.nextTick(() => {

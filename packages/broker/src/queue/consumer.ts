@@ -23,10 +23,20 @@ export class Consumer {
   #first: Delivery | undefined;
   cancelled: boolean = false;
 
+  readonly #unsettledMax: number;
+  readonly #mayDeliver: (() => boolean) | undefined;
+  readonly #onDelivery: (delivery: Delivery) => void;
+  readonly #noAck: boolean;
+
   constructor(
     readonly queue: Queue,
     readonly init: ConsumerInit,
-  ) {}
+  ) {
+    this.#unsettledMax = init.prefetchCount === 0 ? Infinity : init.prefetchCount;
+    this.#mayDeliver = init.mayDeliver;
+    this.#onDelivery = init.onDelivery;
+    this.#noAck = init.noAck;
+  }
 
   get tag(): string {
     return this.init.tag;
@@ -44,14 +54,13 @@ export class Consumer {
   }
 
   hasCredit(): boolean {
-    const { prefetchCount, mayDeliver } = this.init;
-    if (this.cancelled || (prefetchCount !== 0 && this.#unsettledCount >= prefetchCount)) return false;
-    return mayDeliver === undefined || mayDeliver();
+    if (this.cancelled || this.#unsettledCount >= this.#unsettledMax) return false;
+    return this.#mayDeliver === undefined || this.#mayDeliver();
   }
 
   deliver(delivery: Delivery): void {
     this.hold(delivery);
-    this.init.onDelivery(delivery);
+    this.#onDelivery(delivery);
   }
 
   hold(delivery: Delivery): void {
@@ -59,7 +68,7 @@ export class Consumer {
     delivery.next = this.#first;
     if (this.#first !== undefined) this.#first.previous = delivery;
     this.#first = delivery;
-    if (this.init.noAck) delivery.ack();
+    if (this.#noAck) delivery.ack();
   }
 
   onSettled(delivery: Delivery): void {

@@ -5,7 +5,9 @@ import type { Appended, MessageStore, StoredEntries } from '../store/message-sto
 import type { Position } from '../store/record.js';
 import { Consumer, type ConsumerInit } from './consumer.js';
 import { Delivery } from './delivery.js';
-import { type ReadyEntry, ReadyIndex } from './ready-index.js';
+import type { ReadyEntry } from './ready-index.js';
+import { type Loaded, ReadyMessages, type ReadyMessagesOwner } from './ready-messages.js';
+import { UnsettledDeliveries } from './unsettled-deliveries.js';
 
 export interface QueueInit {
   readonly id: number;
@@ -19,8 +21,8 @@ export interface QueueInit {
 /** What a queue is told by the layers above. */
 export interface QueueEnvironment {
   readonly store: MessageStore;
-  /** Runs `turn` soon, after what is ready to run now, and not twice for two calls. */
-  readonly schedule: (turn: () => void) => void;
+  /** Calls the queue's `turn` soon, after what is ready to run now. */
+  readonly schedule: (queue: Queue) => void;
   /** An auto-delete queue has lost its last consumer. */
   readonly onUnused: (queue: Queue) => void;
   /** It was deleted, and the last message that a consumer had of it is settled. */
@@ -48,31 +50,23 @@ export interface Getter {
   readonly onFailure: (error: unknown) => void;
 }
 
-interface Loaded {
-  readonly entry: ReadyEntry;
-  readonly message: Message;
-}
-
 /** What is ready, who is next, what is unsettled. Competing consumers take turns; each has its prefetch. */
-export class Queue {
+export class Queue implements ReadyMessagesOwner {
   readonly #environment: QueueEnvironment;
-  readonly #ready = new ReadyIndex();
-  /** Read ahead, or just published: ready, and before everything in the index but what was put back. */
-  #loaded: Loaded[] = [];
-  /** Ready, and on their way from the disk; nothing that comes after them is delivered before, so that the order holds. */
-  #loading: readonly ReadyEntry[] = [];
+  readonly #ready: ReadyMessages = new ReadyMessages(this);
   readonly #consumers: Consumer[] = [];
   #nextConsumer = 0;
   /** They wait for the disk at most: who finds nothing is told so. */
-  #getters: Getter[] = [];
+  #getters: Getter[] | undefined;
   /** Of all that was ever put in. */
   #lastSequence = 0;
-  readonly #unsettled = new Map<number, ReadyEntry>();
+  readonly #unsettled = new UnsettledDeliveries(this.#consumers);
   #deleted = false;
-  #readFailure: { readonly error: unknown } | undefined;
   /** A turn to deliver is to come. */
   #isScheduled = false;
-  readonly #turn = (): void => this.#deliver();
+  readonly store: MessageStore;
+  readonly id: number;
+  readonly #durable: boolean;
   /** How a message is stored that goes to this queue alone. */
   readonly alone: RouteByDurability;
 
@@ -81,6 +75,9 @@ export class Queue {
     environment: QueueEnvironment,
   ) {
     this.#environment = environment;
+    this.store = environment.store;
+    this.id = init.id;
+    this.#durable = init.durable;
     this.alone = init.durable ? { journaled: [init.id], others: 0 } : { journaled: [], others: 1 };
   }
 
@@ -90,12 +87,12 @@ export class Queue {
 
   /** Messages that wait for a consumer. */
   get readyCount(): number {
-    return this.#ready.length + this.#loaded.length + this.#loading.length;
+    return this.#ready.length;
   }
 
   /** Messages that were delivered and are not settled yet. */
   get unsettledCount(): number {
-    return this.#unsettled.size;
+    return this.#unsettled.count;
   }
 
   get isDeleted(): boolean {
@@ -108,7 +105,8 @@ export class Queue {
 
   /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
   get readFailure(): string | undefined {
-    return this.#readFailure && messageOf(this.#readFailure.error);
+    const { readFailure } = this.#ready;
+    return readFailure && messageOf(readFailure.error);
   }
 
   get hasExclusiveConsumer(): boolean {
@@ -117,19 +115,15 @@ export class Queue {
 
   /** Takes a message that was just published; `message` is what lies at its position. */
   enqueue({ sequence, position, transientPosition }: Appended, message: Message): void {
-    const at = this.init.durable ? position : transientPosition;
+    const at = this.#durable ? position : transientPosition;
     this.#lastSequence = sequence;
-    if (this.#isKeptUpWith()) {
-      const entry = { sequence, position: at, deliveryCount: 0, redelivered: false };
-      this.#loaded.push({ entry, message });
-    } else this.#ready.push(sequence, at, 0, false);
+    if (this.#ready.isShort && this.#hasCredit()) this.#ready.pushLoaded(sequence, at, message);
+    else this.#ready.push(sequence, at);
     this.schedule();
   }
 
-  /** All that is ready is about to be handed over: what comes now goes the same way, and not through the index. */
-  #isKeptUpWith(): boolean {
-    if (this.#ready.length > 0 || this.#loading.length > 0) return false;
-    if (this.#loaded.length >= LIMITS.readAheadMessagesMax) return false;
+  /** Whether a consumer would take a message now. */
+  #hasCredit(): boolean {
     for (const consumer of this.#consumers) if (consumer.hasCredit()) return true;
     return false;
   }
@@ -151,6 +145,7 @@ export class Queue {
     const at = this.#consumers.indexOf(consumer);
     if (at < 0) return;
     this.#consumers.splice(at, 1);
+    if (consumer.unsettledCount > 0) this.#unsettled.heldBy(consumer);
     if (this.#nextConsumer > at) this.#nextConsumer--;
     if (this.#consumers.length === 0 && this.init.autoDelete && !this.#deleted)
       this.#environment.onUnused(this);
@@ -158,15 +153,16 @@ export class Queue {
 
   /** Calls one of the getter's functions, once: later, and before consumers are served. */
   get(getter: Getter): void {
-    this.#getters.push(getter);
+    (this.#getters ??= []).push(getter);
     this.schedule();
   }
 
   #serveGetters(): void {
-    while (this.#getters.length > 0) {
-      const loaded = this.#deleted ? undefined : this.#takeMessage();
-      if (loaded === undefined && this.#loading.length > 0) return this.#failGettersIfStanding();
+    while (this.#getters !== undefined) {
+      const loaded = this.#deleted ? undefined : this.#ready.take();
+      if (loaded === undefined && this.#ready.isLoading) return this.#failGettersIfStanding();
       const { holder, onMessage, onEmpty } = this.#getters.shift() as Getter;
+      if (this.#getters.length === 0) this.#getters = undefined;
       if (loaded === undefined) onEmpty();
       else this.#handOver(holder, loaded, onMessage);
     }
@@ -174,12 +170,16 @@ export class Queue {
 
   /** Who comes while the queue stands still is told why, and does not wait until it goes on. */
   #failGettersIfStanding(): void {
-    if (this.#readFailure === undefined) return;
-    for (const { onFailure } of this.#getters.splice(0)) onFailure(this.#readFailure.error);
+    const { readFailure } = this.#ready;
+    if (readFailure === undefined) return;
+    const getters = this.#getters ?? [];
+    this.#getters = undefined;
+    for (const { onFailure } of getters) onFailure(readFailure.error);
   }
 
   #handOver(holder: Consumer, loaded: Loaded, onMessage: (delivery: Delivery) => void): void {
-    this.#unsettled.set(loaded.entry.sequence, loaded.entry);
+    this.#unsettled.add(loaded.entry);
+    if (!holder.init.noAck) this.#unsettled.heldBy(holder);
     const delivery = new Delivery(this, holder, loaded.entry, loaded.message);
     holder.hold(delivery);
     // Its connection was closed while the message was on its way.
@@ -194,8 +194,8 @@ export class Queue {
 
   /** A delivery's message was taken out of the queue by a move. */
   taken(entry: ReadyEntry): void {
-    this.#unsettled.delete(entry.sequence);
-    if (this.#deleted && this.#unsettled.size === 0) this.#environment.onForgotten(this);
+    this.#unsettled.remove(entry);
+    if (this.#deleted && this.#unsettled.count === 0) this.#environment.onForgotten(this);
   }
 
   putBack(entry: ReadyEntry, failed: boolean): void {
@@ -218,26 +218,15 @@ export class Queue {
     const count = this.readyCount;
     if (count === 0) return 0;
     const { id, durable } = this.init;
-    if (durable) store.discard(id, this.#lastSequence, [...this.#unsettled.keys()], this.#takeAll());
-    else for (const position of this.#takeAll()) store.settle(id, 0, position);
+    if (durable) store.discard(id, this.#lastSequence, this.#unsettled.sequences(), this.#ready.takeAll());
+    else for (const position of this.#ready.takeAll()) store.settle(id, 0, position);
     // Getters that waited for the disk find nothing now.
     this.schedule();
     return count;
   }
 
-  /** Empties the queue of what is ready as it is asked for. */
-  *#takeAll(): Generator<Position> {
-    for (const { entry } of this.#loaded.splice(0)) yield entry.position;
-    const loading = this.#loading;
-    this.#loading = [];
-    this.#readFailure = undefined;
-    for (const { position } of loading) yield position;
-    for (let entry = this.#ready.shift(); entry !== undefined; entry = this.#ready.shift())
-      yield entry.position;
-  }
-
   #release({ sequence, position }: ReadyEntry): void {
-    this.#environment.store.settle(this.init.id, sequence, position);
+    this.store.settle(this.id, sequence, position);
   }
 
   /** Removes what is ready, tells the consumers, and returns how many messages that were. */
@@ -246,6 +235,7 @@ export class Queue {
     this.#deleted = true;
     this.#serveGetters();
     for (const consumer of this.#consumers.splice(0)) {
+      if (consumer.unsettledCount > 0) this.#unsettled.heldBy(consumer);
       consumer.cancelled = true;
       consumer.init.onCancel();
     }
@@ -254,10 +244,7 @@ export class Queue {
 
   /** The message with this sequence, ready or unsettled; `position` given, it lies there from now on. */
   find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
-    const entry =
-      this.#unsettled.get(sequence) ??
-      this.#loaded.find((one) => one.entry.sequence === sequence)?.entry ??
-      this.#loading.find((one) => one.sequence === sequence);
+    const entry = this.#unsettled.find(sequence);
     if (entry === undefined) return this.#ready.find(sequence, position);
     if (position !== undefined) entry.position = position;
     return entry;
@@ -266,24 +253,25 @@ export class Queue {
   /** Something changed that may let a message go to a consumer. */
   schedule(): void {
     if (this.#isScheduled) return;
-    if (this.#getters.length === 0 && (this.#consumers.length === 0 || this.readyCount === 0)) return;
+    if (this.#getters === undefined && (this.#consumers.length === 0 || this.readyCount === 0)) return;
     this.#isScheduled = true;
-    this.#environment.schedule(this.#turn);
+    this.#environment.schedule(this);
   }
 
-  #deliver(): void {
+  /** Hands over what is ready, and not more than its share. */
+  turn(): void {
     this.#isScheduled = false;
-    this.#serveGetters();
+    if (this.#getters !== undefined) this.#serveGetters();
     for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
       if (this.#deleted) return;
       const at = this.#consumerInTurn();
       const consumer = this.#consumers[at];
       if (consumer === undefined) return;
-      const loaded = this.#takeMessage();
+      const loaded = this.#ready.take();
       if (loaded === undefined) return;
       // Only now has it had its turn: without a message it is next again.
       this.#nextConsumer = at + 1;
-      this.#unsettled.set(loaded.entry.sequence, loaded.entry);
+      this.#unsettled.add(loaded.entry);
       consumer.deliver(new Delivery(this, consumer, loaded.entry, loaded.message));
     }
     this.schedule();
@@ -299,76 +287,15 @@ export class Queue {
     return -1;
   }
 
-  /** The next message, or undefined when there is none or it has yet to come from the disk. */
-  #takeMessage(): Loaded | undefined {
-    const coming = this.#loading[0]?.sequence ?? Infinity;
-    const first = this.#loaded[0];
-    const next = this.#ready.nextSequence();
-    if (first !== undefined && first.entry.sequence < Math.min(next, coming)) {
-      this.#loaded.shift();
-      this.#readAhead();
-      return first;
-    }
-    if (next >= coming) return undefined;
-    const entry = this.#ready.shift();
-    if (entry === undefined) return undefined;
-    const message = this.#environment.store.peek(entry.position);
-    if (message !== undefined) return { entry, message };
-    // One read at a time: what came back and is not in memory waits for the one that is under way.
-    if (this.#loading.length > 0) this.#ready.putBack(entry);
-    else this.#load([entry], first === undefined ? LIMITS.readAheadMessagesMax : 1);
-    return undefined;
+  onLoaded(): void {
+    this.schedule();
   }
 
-  /** While what was read is handed over, the next is read, if it has to be. */
-  #readAhead(): void {
-    if (this.#loading.length > 0 || this.#loaded.length > LIMITS.readAheadMessagesMax / 2) return;
-    const next = this.#ready.nextPosition();
-    if (next === undefined || this.#environment.store.peek(next) !== undefined) return;
-    this.#load([], LIMITS.readAheadMessagesMax);
+  onReadFailure(error: unknown): void {
+    this.#environment.onReadFailure(this, error);
   }
 
-  /** Reads what is next, after `entries` and with them up to so many. */
-  #load(entries: ReadyEntry[], countMax: number): void {
-    while (entries.length < countMax && this.#ready.length > 0)
-      entries.push(this.#ready.shift() as ReadyEntry);
-    this.#loading = entries;
-    void this.#read(entries);
+  later(retry: () => void): void {
+    this.#environment.later(retry);
   }
-
-  async #read(entries: readonly ReadyEntry[]): Promise<void> {
-    const positions = entries.map((entry) => entry.position);
-    try {
-      const messages = await this.#environment.store.read(positions, LIMITS.readAheadBytesMax);
-      if (this.#loading !== entries) return;
-      this.#readFailure = undefined;
-      this.#loading = [];
-      for (const entry of entries.slice(messages.length)) this.#ready.putBack(entry);
-      const read = messages.map((message, i) => ({ entry: entries[i] as ReadyEntry, message }));
-      this.#loaded = merge(this.#loaded, read);
-      this.schedule();
-    } catch (error) {
-      // A purge may have overtaken the read. Else nothing is skipped: the queue stands still, its messages are kept.
-      if (this.#loading !== entries) return;
-      // Or the store has brought messages forward, and the file where they were is gone.
-      if (entries.some((entry, i) => entry.position !== positions[i])) return this.#read(entries);
-      this.#standStill(entries, error);
-    }
-    return undefined;
-  }
-
-  /** Nothing is skipped. It is tried again later: a disk may have hiccups, and somebody may have cured it. */
-  #standStill(entries: readonly ReadyEntry[], error: unknown): void {
-    const isNew = this.#readFailure === undefined;
-    this.#readFailure = { error };
-    if (isNew) this.#environment.onReadFailure(this, error);
-    this.#failGettersIfStanding();
-    this.#environment.later(() => {
-      if (this.#loading === entries && this.#readFailure !== undefined) void this.#read(entries);
-    });
-  }
-}
-
-function merge(a: Loaded[], b: Loaded[]): Loaded[] {
-  return a.length === 0 ? b : [...a, ...b].toSorted((x, y) => x.entry.sequence - y.entry.sequence);
 }
