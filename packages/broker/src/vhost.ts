@@ -7,17 +7,23 @@ import {
   type ExchangeType,
   type QueueDefinition,
 } from './definitions/definitions.js';
+import { moveDeadLetter, publishDeadLetter } from './dead-lettering.js';
 import { BrokerError, channelError, connectionError } from './errors.js';
 import { Exchange, isExchangeType } from './exchange.js';
 import { LIMITS } from './limits.js';
 import { withBody } from './message/encoded-message.js';
-import type { Message } from './message/message.js';
+import type { FieldTable, Message } from './message/message.js';
+import { type Admission, admit, enqueue, isRuled } from './queue/admission.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment, type RouteByDurability } from './queue/queue.js';
-import type { Appended, Publication, Recovered, Residents } from './store/message-store.js';
+import { argumentBytes, assertEquivalentArguments, parseQueueArguments } from './queue/queue-arguments.js';
+import type { Appended, Publication, Recovered, Residence, Residents } from './store/message-store.js';
 
-/** Where a message went. Not an error: the caller decides what unroutable means. */
-export type PublishOutcome = 'routed' | 'unroutable';
+/**
+ * Where a message went. Not an error: the caller decides what unroutable means. Rejected: a queue is full and does not
+ * take it (`x-overflow`); others may have it.
+ */
+export type PublishOutcome = 'routed' | 'unroutable' | 'rejected';
 
 export interface ExchangeOptions {
   readonly type: ExchangeType;
@@ -34,6 +40,11 @@ export interface QueueOptions {
   readonly exclusive?: boolean;
   /** Deleted when its last consumer goes, after it had one. @default false */
   readonly autoDelete?: boolean;
+  /**
+   * `x-message-ttl` and the like, with RabbitMQ's names and meaning (rabbitmq.com/docs/queues, "Optional Arguments"). A
+   * buffer is a field table as it is on the wire, its length first: so that integers keep their type. @default none
+   */
+  readonly arguments?: FieldTable | Buffer;
 }
 
 /** What `deleteExchange` and `deleteQueue` are to refuse. */
@@ -45,6 +56,8 @@ export interface DeleteOptions {
 }
 
 const DEFAULT_EXCHANGE = '';
+/** The bytes of an empty field table: its length. */
+const NO_ARGUMENTS = 4;
 /** Exchanges that are there without a definition. */
 export const PREDECLARED: readonly [string, ExchangeType][] = [
   [DEFAULT_EXCHANGE, 'direct'],
@@ -68,11 +81,16 @@ export class Vhost implements Residents {
 
   constructor(
     readonly name: string,
-    environment: Omit<QueueEnvironment, 'onUnused' | 'onForgotten'>,
+    environment: Pick<QueueEnvironment, 'store' | 'clock' | 'schedule' | 'later' | 'onReadFailure'>,
   ) {
+    const deadLettering = { store: environment.store, route: (letter: Message) => this.#routeLetter(letter) };
     this.#environment = {
       ...environment,
+      deadLetter: (letter) => moveDeadLetter(deadLettering, letter),
+      deadLetterRejected: (message, death) =>
+        this.#unlessFailed(() => publishDeadLetter(deadLettering, message, death)),
       onUnused: (queue) => this.#removeUnused(queue),
+      onIdle: (queue) => this.#removeUnused(queue),
       onForgotten: ({ init }) => this.#queuesById.delete(init.id),
     };
     for (const [exchange, type] of PREDECLARED)
@@ -108,9 +126,12 @@ export class Vhost implements Residents {
     this.#exchanges.set(name, new Exchange(name, type, true, autoDelete));
   }
 
-  #restoreQueue(name: string, { id, autoDelete }: QueueDefinition): void {
+  #restoreQueue(name: string, { id, autoDelete, arguments: table }: QueueDefinition): void {
     this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-    this.#add(new Queue({ id, name, durable: true, autoDelete, owner: undefined }, this.#environment));
+    const facts = { name, vhost: this.name, durable: true, exclusive: false, autoDelete };
+    const args = parseQueueArguments(table === undefined ? undefined : Buffer.from(table, 'base64'), facts);
+    const init = { id, name, durable: true, autoDelete, owner: undefined, arguments: args };
+    this.#add(new Queue(init, this.#environment));
   }
 
   #restoreBinding(exchangeName: string, queueName: string, routingKey: string): void {
@@ -184,21 +205,33 @@ export class Vhost implements Residents {
       const at = `queue '${name}' in vhost '${this.name}'`;
       assertEquivalent('durable', durable, existing.init.durable, at);
       assertEquivalent('auto_delete', autoDelete, existing.init.autoDelete, at);
+      assertEquivalentArguments(existing.argumentBytes, argumentBytes(options.arguments), at);
+      existing.touch();
       return existing;
     }
     this.#assertNotReserved('queue', name);
     assertShortString('queue name', name);
-    const queue = new Queue(
-      {
-        id: this.#nextQueueId++,
-        name: name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name,
-        durable,
-        autoDelete,
-        owner: exclusive ? owner : undefined,
-      },
-      this.#environment,
-    );
-    if (durable) this.#define(['queue', this.name, queue.name], { id: queue.init.id, autoDelete });
+    return this.#newQueue(name, { ...options, durable, exclusive, autoDelete }, owner);
+  }
+
+  #newQueue(
+    given: string,
+    options: QueueOptions & Required<Omit<QueueOptions, 'arguments'>>,
+    owner: object,
+  ): Queue {
+    const { durable, exclusive, autoDelete } = options;
+    const name = given === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : given;
+    const args = parseQueueArguments(options.arguments, {
+      name,
+      vhost: this.name,
+      durable,
+      exclusive,
+      autoDelete,
+    });
+    const id = this.#nextQueueId++;
+    const init = { id, name, durable, autoDelete, owner: exclusive ? owner : undefined, arguments: args };
+    const queue = new Queue(init, this.#environment);
+    if (durable) this.#define(['queue', this.name, name], definitionOf(queue));
     this.#add(queue);
     return queue;
   }
@@ -222,7 +255,7 @@ export class Vhost implements Residents {
     if (queue === undefined) return 0;
     this.#assertAccess(queue, owner);
     if (ifUnused && queue.consumerCount > 0) throw this.#preconditionFailed('queue', name, 'in use');
-    if (ifEmpty && queue.readyCount > 0) throw this.#preconditionFailed('queue', name, 'not empty');
+    if (ifEmpty && !queue.isEmpty) throw this.#preconditionFailed('queue', name, 'not empty');
     if (this.#isDefined(queue)) this.#assertWritable();
     return this.#remove(queue);
   }
@@ -249,7 +282,7 @@ export class Vhost implements Residents {
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
     // What is unsettled is settled later, at the position that it knows.
-    if (queue.unsettledCount === 0) this.#queuesById.delete(queue.init.id);
+    if (queue.heldCount === 0) this.#queuesById.delete(queue.init.id);
     return queue.delete();
   }
 
@@ -319,14 +352,27 @@ export class Vhost implements Residents {
     this.#exchange(exchangeName);
   }
 
-  /** Throws NOT_FOUND for a missing exchange, and what {@link MessageStore.publish} throws. */
+  /**
+   * Throws NOT_FOUND for a missing exchange, PRECONDITION_FAILED for a bad expiration, and what {@link MessageStore.publish}
+   * throws.
+   */
   publish(message: Message): PublishOutcome {
     const queues = this.#route(message);
     if (queues.size === 0) return 'unroutable';
+    if (isRuled(queues, message)) return this.#publishByRules(queues, message);
     const { journaled, others } = byDurability(queues);
     const appended = this.#environment.store.publish(message, journaled, others);
     for (const queue of queues) queue.enqueue(appended, message);
     return 'routed';
+  }
+
+  #publishByRules(routed: ReadonlySet<Queue>, message: Message): PublishOutcome {
+    const { store, clock } = this.#environment;
+    const admission = admit(routed, message, clock.now());
+    const { queues, journaled, others, marks, rejecting } = admission;
+    if (queues.length > 0) enqueue(admission, store.publish(message, journaled, others, marks), message);
+    for (const queue of rejecting) queue.onRejected(message);
+    return rejecting.length > 0 ? 'rejected' : 'routed';
   }
 
   /**
@@ -334,23 +380,23 @@ export class Vhost implements Residents {
    * before are passed over. Throws, with nothing done, what {@link publish} throws, and TRANSACTION_TOO_LARGE.
    */
   transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
-    const routes = messages.map((message) => this.#route(message));
+    const now = this.#environment.clock.now();
+    const routes = messages.map((message) => admit(this.#route(message), message, now));
     const publications: Publication[] = [];
     for (const [i, message] of messages.entries()) {
-      const queues = routes[i] as ReadonlySet<Queue>;
-      const { journaled, others } = byDurability(queues);
-      if (queues.size > 0) publications.push({ message, journaledQueueIds: journaled, otherQueues: others });
+      const { queues, journaled, others, marks } = routes[i] as Admission;
+      if (queues.length > 0)
+        publications.push({ message, journaledQueueIds: journaled, otherQueues: others, marks });
     }
     const acked = [...new Set(deliveries)].filter(({ settled }) => !settled);
     const held = acked.map(({ queue, entry }) => ({ queueId: queue.init.id, ...entry }));
     const appended = this.#environment.store.transact(publications, held);
     for (const delivery of acked) delivery.settleBy(() => {});
     let next = 0;
-    return routes.map((queues, i) => {
-      if (queues.size === 0) return 'unroutable';
-      const one = appended[next++] as Appended;
-      for (const queue of queues) queue.enqueue(one, messages[i] as Message);
-      return 'routed';
+    return routes.map((admission, i) => {
+      const message = messages[i] as Message;
+      if (admission.queues.length > 0) enqueue(admission, appended[next++] as Appended, message);
+      return outcomeOf(admission, message);
     });
   }
 
@@ -364,20 +410,35 @@ export class Vhost implements Residents {
    * it is unroutable, or the delivery was settled before, nothing happens.
    */
   forward(delivery: Delivery, envelope: Omit<Message, 'body'>): PublishOutcome | 'settled' {
-    const queues = this.#route(envelope);
-    if (queues.size === 0) return 'unroutable';
-    const { journaled, others } = byDurability(queues);
+    const { store, clock } = this.#environment;
+    const message = withBody(envelope, delivery.message.body);
+    const admission = admit(this.#route(envelope), message, clock.now());
+    const { queues, journaled, others, marks, rejecting } = admission;
+    if (queues.length === 0) return rejecting.length === 0 ? 'unroutable' : 'rejected';
     const moved = delivery.settleBy(({ init }, { sequence, position }) => {
       const from = { queueId: init.id, sequence, position, message: delivery.message };
-      const message = withBody(envelope, delivery.message.body);
-      const appended = this.#environment.store.move(from, message, journaled, others);
-      for (const queue of queues) queue.enqueue(appended, message);
+      enqueue(admission, store.move(from, message, journaled, others, marks), message);
     });
     return moved ? 'routed' : 'settled';
   }
 
+  /** Where a dead letter goes; nowhere, where its exchange is missing. */
+  #routeLetter({ exchange, routingKey }: Message): Iterable<Queue> {
+    return this.#exchanges.get(exchange)?.router.route(routingKey) ?? [];
+  }
+
+  /** With a failed store the letter is lost with the publish that was refused: its publisher was told. */
+  #unlessFailed(publish: () => void): void {
+    if (this.#environment.store.failure === undefined) publish();
+  }
+
+  /** Nothing happens by itself any more. Idempotent. */
+  close(): void {
+    for (const queue of this.#queues.values()) queue.stop();
+  }
+
   /** As the store asks before it brings a message forward. */
-  find(queueId: number, sequence: number): { position: number; deliveryCount: number } | undefined {
+  find(queueId: number, sequence: number): Residence | undefined {
     return this.#queuesById.get(queueId)?.find(sequence);
   }
 
@@ -420,6 +481,20 @@ export class Vhost implements Residents {
       throw channelError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
     }
   }
+}
+
+/** As it is kept: without arguments it has none, as before there were any. */
+function definitionOf({ init, argumentBytes: bytes }: Queue): QueueDefinition {
+  const { id, autoDelete } = init;
+  return bytes.length === NO_ARGUMENTS
+    ? { id, autoDelete }
+    : { id, autoDelete, arguments: bytes.toString('base64') };
+}
+
+function outcomeOf({ queues, rejecting }: Admission, message: Message): PublishOutcome {
+  for (const queue of rejecting) queue.onRejected(message);
+  if (rejecting.length > 0) return 'rejected';
+  return queues.length > 0 ? 'routed' : 'unroutable';
 }
 
 function byDurability(queues: ReadonlySet<Queue>): RouteByDurability {

@@ -4,9 +4,10 @@ import type { Delivery } from '../queue/delivery.js';
 import { AmqpError, notImplemented } from './amqp-error.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
 import type { BasicConsume, BasicGet, BasicQos } from './protocol.js';
-import { checkConsumerArguments } from './queue-arguments.js';
+import { consumerPriority } from './queue-arguments.js';
 import { DIRECT_REPLY_TO } from './topology.js';
 import type { Settlement, Transaction } from './transaction.js';
+import { withDeliveryCount } from './delivery-count.js';
 import { Unsettled } from './unsettled.js';
 
 /** A channel's consumers, what they were handed, and how it is settled. */
@@ -37,7 +38,7 @@ export class Consuming {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
     if (name === DIRECT_REPLY_TO) throw notImplemented('direct reply-to is');
-    checkConsumerArguments(name, args);
+    const priority = consumerPriority(name, args);
     const tag = consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : consumerTag;
     if (this.#consumers.has(tag))
       throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
@@ -47,6 +48,7 @@ export class Consuming {
       prefetchCount: this.#prefetchCount,
       noAck,
       exclusive,
+      priority,
       mayDeliver: this.#mayDeliver,
       onDelivery: (delivery) => this.#deliver(tag, delivery, noAck),
       onCancel: () => this.#cancelled(tag),
@@ -57,7 +59,8 @@ export class Consuming {
 
   #deliver(consumerTag: string, delivery: Delivery, noAck: boolean): void {
     const deliveryTag = this.#nextTag(delivery, noAck);
-    const { message, redelivered } = delivery;
+    const { redelivered } = delivery;
+    const message = withDeliveryCount(delivery);
     const { exchange, routingKey } = message;
     this.#host.outbox.content(
       this.#channel,
@@ -95,7 +98,8 @@ export class Consuming {
       return outbox.method(this.#channel, { name: 'basic.get-empty', clusterId: '' });
     }
     const deliveryTag = this.#nextTag(delivery, noAck);
-    const { message, redelivered, queue: from } = delivery;
+    const { redelivered, queue: from } = delivery;
+    const message = withDeliveryCount(delivery);
     const { exchange, routingKey } = message;
     return outbox.content(
       this.#channel,

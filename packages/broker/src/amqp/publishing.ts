@@ -1,6 +1,7 @@
 import { BrokerError } from '../errors.js';
 import { hasField } from '../message/encoded-properties.js';
 import { EncodedMessage } from '../message/encoded-message.js';
+import { expirationMs } from '../message/expiration.js';
 import type { Message } from '../message/message.js';
 import type { PublishOutcome } from '../vhost.js';
 import { AmqpError, notImplemented } from './amqp-error.js';
@@ -45,7 +46,7 @@ export class Publishing {
     if (immediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
     const message = new EncodedMessage(exchange, routingKey, propertiesBytes, body);
     if (places.userIdAt >= 0) checkUser(shortStringAt(propertiesBytes, places.userIdAt), user);
-    if (places.expirationAt >= 0) refuseExpiration(shortStringAt(propertiesBytes, places.expirationAt));
+    if (places.expirationAt >= 0) expirationMs(shortStringAt(propertiesBytes, places.expirationAt));
     if (places.replyToAt >= 0) refuseReplyTo(shortStringAt(propertiesBytes, places.replyToAt));
     if (places.headersAt >= 0) refuseCopies(propertiesBytes, places.headersAt, places.headersEnd);
     if (this.#transaction.isSelected) {
@@ -106,14 +107,6 @@ function checkUser(userId: string, user: string): void {
     'PRECONDITION_FAILED',
     `user_id property set to '${userId}' but authenticated user was '${user}'`,
   );
-}
-
-function refuseExpiration(expiration: string): void {
-  const why = /^-\d+$/.test(expiration) ? `{value_negative,${expiration}}` : 'no_integer';
-  if (!/^\d+$/.test(expiration)) {
-    throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${expiration}': ${why}`);
-  }
-  throw notImplemented('expiration of messages is');
 }
 
 function refuseReplyTo(replyTo: string): void {

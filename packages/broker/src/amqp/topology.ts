@@ -11,7 +11,7 @@ import type {
   QueuePurge,
   QueueUnbind,
 } from './protocol.js';
-import { checkBindingArguments, checkExchangeArguments, checkQueueArguments } from './queue-arguments.js';
+import { checkBindingArguments, checkExchangeArguments } from './queue-arguments.js';
 
 export const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to';
 
@@ -51,10 +51,9 @@ export class Topology {
     const name = withoutLineEnds(method.queue);
     if (name.startsWith(DIRECT_REPLY_TO)) throw notImplemented('direct reply-to is');
     const { durable, exclusive, autoDelete, passive, nowait } = method;
-    if (!passive) checkQueueArguments(name, method.args);
     const state = passive
       ? engine.checkQueue(name)
-      : await engine.declareQueue(name, { durable, exclusive, autoDelete });
+      : await engine.declareQueue(name, { durable, exclusive, autoDelete, arguments: method.args.bytes });
     this.#names.last = state.name;
     const { name: queue, messageCount, consumerCount } = state;
     this.#answer(nowait, { name: 'queue.declare-ok', queue, messageCount, consumerCount });

@@ -4,6 +4,8 @@ export type ExchangeType = 'direct' | 'fanout' | 'topic';
 export interface QueueDefinition {
   readonly id: number;
   readonly autoDelete: boolean;
+  /** The field table that it was declared with, as on the wire, in base64. @default none */
+  readonly arguments?: string;
 }
 
 export interface ExchangeDefinition {

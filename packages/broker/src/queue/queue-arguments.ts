@@ -1,4 +1,4 @@
-import { channelError } from '../errors.js';
+import { channelError, connectionError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { encodeTable, type Field, fieldsOf, isInteger, typeOf, valueOf } from '../message/fields.js';
 import type { FieldTable, FieldValue } from '../message/message.js';
@@ -50,11 +50,16 @@ const CHECKS: ReadonlyMap<string, Check> = new Map<string, Check>([
   ['x-queue-type', oneOf([...QUEUE_TYPES, 'stream'], (type) => `"unsupported queue type '${type}'"`)],
   ['x-quorum-initial-group-size', (field) => wholeFrom(1, field)],
   ['x-delivery-limit', whole],
-  ['x-delayed-retry-type', oneOf(DELAYED_RETRY_TYPES, (type) => `"unsupported delayed retry type '${type}'"`)],
+  [
+    'x-delayed-retry-type',
+    oneOf(DELAYED_RETRY_TYPES, (type) => `"unsupported delayed retry type '${type}'"`),
+  ],
   ['x-delayed-retry-min', (field) => wholeFrom(0, field, LIMITS.expirationMsMax)],
   ['x-delayed-retry-max', (field) => wholeFrom(0, field, LIMITS.expirationMsMax)],
   ['x-queue-leader-locator', text],
 ]);
+/** What newer RabbitMQs know and this does not: ignored it would promise what nobody keeps. */
+const MISSING: ReadonlySet<string> = new Set(['x-consumer-timeout']);
 /** What queues of the other type have; RabbitMQ refuses them for this one. */
 const FOREIGN: Record<QueueType, ReadonlySet<string>> = {
   classic: new Set([
@@ -84,7 +89,10 @@ const FOREIGN: Record<QueueType, ReadonlySet<string>> = {
  * Reads what a queue is declared with: a table of this process, or one as it was on the wire. Other arguments than
  * those of RabbitMQ mean nothing and are kept. Throws PRECONDITION_FAILED in RabbitMQ's words.
  */
-export function parseQueueArguments(args: FieldTable | Buffer | undefined, facts: QueueFacts): QueueArguments {
+export function parseQueueArguments(
+  args: FieldTable | Buffer | undefined,
+  facts: QueueFacts,
+): QueueArguments {
   const bytes = argumentBytes(args);
   const fields = fieldsOf(bytes);
   if (fields.length === 0) return { bytes, settings: PLAIN_QUEUE };
@@ -94,6 +102,7 @@ export function parseQueueArguments(args: FieldTable | Buffer | undefined, facts
     const why = field && check(field, fields);
     if (field !== undefined && why !== undefined) throw refusalOf(at)(field, why);
   }
+  assertImplemented(fields, at);
   const type = (value(fields, 'x-queue-type') ?? 'classic') as QueueType;
   assertOfType(type, fields, facts, at);
   assertDelayedRetry(fields, refusalOf(at));
@@ -102,6 +111,14 @@ export function parseQueueArguments(args: FieldTable | Buffer | undefined, facts
 
 export function argumentBytes(args: FieldTable | Buffer | undefined): Buffer {
   return Buffer.isBuffer(args) ? Buffer.from(args) : encodeTable(args ?? {});
+}
+
+function assertImplemented(fields: readonly Field[], at: string): void {
+  const missing = fields.find(({ name }) => MISSING.has(name));
+  if (missing !== undefined)
+    throw connectionError('NOT_IMPLEMENTED', `argument '${missing.name}' of ${at} is not implemented`);
+  if (value(fields, 'x-queue-type') === 'stream')
+    throw connectionError('NOT_IMPLEMENTED', `x-queue-type 'stream' of ${at} is not implemented`);
 }
 
 function refusalOf(at: string): Refuse {
@@ -200,7 +217,10 @@ function routingKeyOfExchange(field: Field, all: readonly Field[]): string | und
 
 function queueVersion(field: Field): string | undefined {
   const version = valueOf(field);
-  return whole(field) ?? (version === 1 || version === 2 ? undefined : `"unsupported queue version '${String(version)}'"`);
+  return (
+    whole(field) ??
+    (version === 1 || version === 2 ? undefined : `"unsupported queue version '${String(version)}'"`)
+  );
 }
 
 function oneOf(words: readonly string[], otherwise: (word: string) => string): Check {
@@ -220,9 +240,12 @@ export function assertEquivalentArguments(current: Buffer, received: Buffer, at:
     const [was, is] = [before, now].map((fields) => fields.find((one) => one.name === name));
     if (isSame(was, is)) continue;
     // One that says what goes without saying.
-    if (name === 'x-queue-type' && [was, is].every((one) => one === undefined || valueOf(one) === 'classic')) continue;
+    if (name === 'x-queue-type' && [was, is].every((one) => one === undefined || valueOf(one) === 'classic'))
+      continue;
     const both = was !== undefined && is !== undefined;
-    const words = both ? `received '${shown(is)}' but current is '${shown(was)}'` : `received ${full(is)} but current is ${full(was)}`;
+    const words = both
+      ? `received '${shown(is)}' but current is '${shown(was)}'`
+      : `received ${full(is)} but current is ${full(was)}`;
     throw channelError('PRECONDITION_FAILED', `inequivalent arg '${name}' for ${at}: ${words}`);
   }
 }
