@@ -1,7 +1,7 @@
 import { lowerBound } from '../store/columns.js';
 import type { Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
-import { type EntryMark, UNKNOWN_BYTES } from './entry-mark.js';
+import { type EntryMark, NO_MARK, UNKNOWN_BYTES } from './entry-mark.js';
 
 /** One ready message, as its queue knows it. */
 export interface ReadyEntry {
@@ -67,7 +67,7 @@ export class ReadyIndex {
     chunk.sequences[at] = sequence;
     chunk.positions[at] = position;
     chunk.counts[at] = deliveryCount * 2 + (redelivered ? REDELIVERED_BIT : 0);
-    if (mark !== undefined) setMark(chunk, at, mark);
+    if (mark !== undefined || chunk.marks !== undefined) setMark(chunk, at, mark ?? NO_MARK);
     this.#length++;
   }
 
