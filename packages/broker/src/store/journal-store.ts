@@ -18,6 +18,7 @@ import type {
   Appended,
   DurableCallback,
   Held,
+  Marks,
   MessageStore,
   Publication,
   Recovered,
@@ -29,6 +30,7 @@ import {
   offsetOf,
   OWN_BODY,
   type Position,
+  type RequeueRecord,
   segmentOf,
   writeCopy,
   writeDefinition,
@@ -38,10 +40,11 @@ import {
   writeRequeue,
 } from './record.js';
 import { recoverJournal, type RecoveredJournal } from './recovery.js';
+import { randomSegmentKey } from './segment.js';
 import type { SegmentIndex } from './segment-index.js';
 import { SegmentReader } from './segment-reader.js';
 import { SegmentTable } from './segment-table.js';
-import { assertStorable } from './storable.js';
+import { assertMarks, assertStorable } from './storable.js';
 import { encodeTransaction } from './transaction.js';
 
 /** The first try to go on after a failed write comes this much later, then each twice as late. Milliseconds. */
@@ -79,11 +82,8 @@ export class JournalStore implements MessageStore {
   #healTimer: Timer | undefined;
   #healing: Promise<void> | undefined;
   #healDelayMs = HEAL_DELAY_MS;
-  /** The last delivery counts that came while the disk was failed. */
-  readonly #countsWhileFailed = new Map<
-    string,
-    readonly [queueId: number, sequence: number, count: number]
-  >();
+  /** The last word on each message that came back to its queue while the disk was failed. */
+  readonly #requeuedWhileFailed = new Map<string, RequeueRecord>();
   #closing: Promise<void> | undefined;
 
   constructor(options: JournalOptions) {
@@ -152,6 +152,7 @@ export class JournalStore implements MessageStore {
       directory,
       mark,
       nextSequence: () => this.#nextSequence,
+      newKey: this.#options.newSegmentKey ?? randomSegmentKey,
       onRoom: () => this.#filler.closeIfAwaited(),
       onDurable: (commit) => this.#afterCommit(commit),
       onSealed: (number, of) => {
@@ -202,13 +203,21 @@ export class JournalStore implements MessageStore {
 
   // ---------------------------------------------------------------- appending
 
-  publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
-    this.#check(message, journaledQueueIds.length + otherQueues);
+  publish(
+    message: Message,
+    journaledQueueIds: readonly number[],
+    otherQueues: number,
+    marks?: Marks,
+  ): Appended {
+    this.#check(message, journaledQueueIds.length + otherQueues, marks);
+    const publication = { message, journaledQueueIds, otherQueues, marks };
     if (journaledQueueIds.length === 0 || !isPersistent(message))
-      return this.#appended(message, journaledQueueIds, otherQueues, undefined);
+      return this.#appended(publication, undefined);
     const sequence = this.#nextSequence;
-    const position = this.#filler.append((out) => writePublish(out, sequence, journaledQueueIds, message));
-    const appended = this.#appended(message, journaledQueueIds, otherQueues, position);
+    const position = this.#filler.append((out) =>
+      writePublish(out, sequence, journaledQueueIds, message, marks),
+    );
+    const appended = this.#appended(publication, position);
     this.#filler.scheduleWrite();
     return appended;
   }
@@ -219,18 +228,17 @@ export class JournalStore implements MessageStore {
   }
 
   transact(publications: readonly Publication[], settled: readonly Held[]): Appended[] {
-    for (const { message, journaledQueueIds, otherQueues } of publications) {
-      this.#check(message, journaledQueueIds.length + otherQueues);
+    for (const { message, journaledQueueIds, otherQueues, marks } of publications) {
+      this.#check(message, journaledQueueIds.length + otherQueues, marks);
     }
     const { record, offsets, held } = encodeTransaction(publications, settled, this.#nextSequence);
     if (PLANTED.transactionSplit) return this.#split(publications, settled);
     const position = record === undefined ? 0 : this.#filler.append((out) => out.bytes(record));
     for (const one of held) this.#filler.index.settle(one.queueId, one.sequence);
     for (const one of settled) this.#release(one.position);
-    const appended = publications.map(({ message, journaledQueueIds, otherQueues }, i) => {
+    const appended = publications.map((publication, i) => {
       const offset = offsets[i];
-      const at = offset === undefined ? undefined : position + offset;
-      return this.#appended(message, journaledQueueIds, otherQueues, at);
+      return this.#appended(publication, offset === undefined ? undefined : position + offset);
     });
     if (record !== undefined) this.#filler.scheduleWrite();
     return appended;
@@ -238,9 +246,7 @@ export class JournalStore implements MessageStore {
 
   /** Takes note of a message whose record is written at `position` already; of one that has none, without. */
   #appended(
-    message: Message,
-    journaledQueueIds: readonly number[],
-    otherQueues: number,
+    { message, journaledQueueIds, otherQueues, marks }: Publication,
     position: Position | undefined,
   ): Appended {
     const sequence = this.#nextSequence++;
@@ -248,7 +254,7 @@ export class JournalStore implements MessageStore {
       const inMemory = this.#transient.add(message, journaledQueueIds.length + otherQueues);
       return { sequence, position: inMemory, transientPosition: inMemory };
     }
-    this.#filler.index.publish(sequence, offsetOf(position), journaledQueueIds);
+    this.#filler.index.publish(sequence, offsetOf(position), journaledQueueIds, marks);
     this.#keep(position, message, journaledQueueIds.length);
     return { sequence, position, transientPosition: this.#alsoTransient(message, otherQueues) };
   }
@@ -263,7 +269,7 @@ export class JournalStore implements MessageStore {
   #split(publications: readonly Publication[], settled: readonly Held[]): Appended[] {
     const appended = publications.map((one) => {
       this.#filler.close();
-      return this.publish(one.message, one.journaledQueueIds, one.otherQueues);
+      return this.publish(one.message, one.journaledQueueIds, one.otherQueues, one.marks);
     });
     for (const { queueId, sequence, position } of settled) this.settle(queueId, sequence, position);
     return appended;
@@ -274,13 +280,14 @@ export class JournalStore implements MessageStore {
     message: Message,
     journaledQueueIds: readonly number[],
     otherQueues: number,
+    marks?: Marks,
   ): Appended {
     if (from.position < 0 || journaledQueueIds.length === 0 || !isPersistent(message)) {
-      const moved = this.publish(message, journaledQueueIds, otherQueues);
+      const moved = this.publish(message, journaledQueueIds, otherQueues, marks);
       this.settle(from.queueId, from.sequence, from.position);
       return moved;
     }
-    this.#check(message, journaledQueueIds.length + otherQueues);
+    this.#check(message, journaledQueueIds.length + otherQueues, marks);
     const sequence = this.#nextSequence;
     const { queueId: fromQueueId, sequence: fromSequence } = from;
     const borrowed = this.#bodyOf(from);
@@ -294,11 +301,12 @@ export class JournalStore implements MessageStore {
       bodyPosition,
       body,
       queueIds: journaledQueueIds,
+      marks,
       message,
     };
     const position = this.#filler.append((out) => writeMove(out, move));
     this.#nextSequence++;
-    this.#filler.index.move(sequence, offsetOf(position), journaledQueueIds, move);
+    this.#filler.index.move(move, offsetOf(position));
     this.#keep(position, message, journaledQueueIds.length);
     if (!own) {
       this.#movedBodies.set(message, { position, bodyPosition });
@@ -322,14 +330,23 @@ export class JournalStore implements MessageStore {
     this.#filler.scheduleSettlements();
   }
 
-  requeue(queueId: number, sequence: number, position: Position, deliveryCount: number): void {
+  requeue(
+    queueId: number,
+    sequence: number,
+    position: Position,
+    deliveryCount: number,
+    readyAt: number = 0,
+  ): void {
     if (position < 0) return;
-    if (this.#failure !== undefined) {
-      this.#countsWhileFailed.set(`${queueId} ${sequence}`, [queueId, sequence, deliveryCount]);
-      return;
-    }
-    this.#filler.append((out) => writeRequeue(out, queueId, sequence, deliveryCount));
-    this.#filler.index.requeue(queueId, sequence, deliveryCount);
+    if (readyAt !== 0) assertMarks([{ expiresAt: 0, readyAt, priority: 0 }]);
+    const requeue = { queueId, sequence, deliveryCount, readyAt };
+    if (this.#failure === undefined) this.#requeue(requeue);
+    else this.#requeuedWhileFailed.set(`${queueId} ${sequence}`, requeue);
+  }
+
+  #requeue(requeue: RequeueRecord): void {
+    this.#filler.append((out) => writeRequeue(out, requeue));
+    this.#filler.index.requeue(requeue);
     this.#filler.scheduleSettlements();
   }
 
@@ -365,9 +382,9 @@ export class JournalStore implements MessageStore {
     }
   }
 
-  #check(message: Message, queues: number): void {
+  #check(message: Message, queues: number, marks: Marks | undefined): void {
     this.#throwIfFailed();
-    assertStorable(message, queues);
+    assertStorable(message, queues, marks);
   }
 
   #keep(position: Position, message: Message, queues: number): void {
@@ -456,11 +473,16 @@ export class JournalStore implements MessageStore {
     this.#throwIfFailed();
     // Its own bytes: the part of the file that it was read from must not stay in memory for it.
     const kept = this.peek(position) ?? ownBytes(message);
-    const deliveryCounts = still.map((queueId) => residents.find(queueId, sequence)?.deliveryCount ?? 0);
-    const copy = this.#filler.append((out) =>
-      writeCopy(out, { sequence, queueIds: still, deliveryCounts, message: kept }),
-    );
-    this.#filler.index.copy(sequence, offsetOf(copy), still, deliveryCounts);
+    const residences = still.map((queueId) => residents.find(queueId, sequence));
+    const record = {
+      sequence,
+      queueIds: still,
+      marks: residences.map((residence) => residence?.mark),
+      deliveryCounts: residences.map((residence) => residence?.deliveryCount ?? 0),
+      message: kept,
+    };
+    const copy = this.#filler.append((out) => writeCopy(out, record));
+    this.#filler.index.copy(record, offsetOf(copy));
     this.#keep(copy, kept, resident.length);
     for (const queueId of resident) {
       residents.relocate(queueId, sequence, copy);
@@ -536,10 +558,8 @@ export class JournalStore implements MessageStore {
     this.#failure = undefined;
     this.#healDelayMs = HEAL_DELAY_MS;
     void this.#reader.forget(this.#writer.segment);
-    for (const [queueId, sequence, count] of this.#countsWhileFailed.values()) {
-      this.requeue(queueId, sequence, 0, count);
-    }
-    this.#countsWhileFailed.clear();
+    for (const requeue of this.#requeuedWhileFailed.values()) this.#requeue(requeue);
+    this.#requeuedWhileFailed.clear();
     if (!this.#filler.open.isEmpty) this.#filler.scheduleSettlements();
     tell(() => this.#options.onHealed?.());
   }

@@ -113,6 +113,7 @@ export interface MessageStore {
   /**
    * The message is back in this queue, with a new delivery count, and is not delivered before `readyAt`, whatever its
    * mark said of that until now. Milliseconds since 1970. @default 0: at once
+   * Throws INVALID_MESSAGE for a time that can't be stored.
    */
   requeue(
     queueId: number,

@@ -24,7 +24,7 @@ export interface SegmentPlan {
 
 /** What is written behind all that is there. */
 export interface Appended {
-  readonly header: SegmentHeader;
+  readonly header: Omit<SegmentHeader, 'key'>;
   readonly definitions: ReadonlyMap<string, unknown>;
   readonly rescued: readonly RescuedMessage[];
   readonly settled: readonly MessageInQueue[];
@@ -50,8 +50,8 @@ export interface RepairPlan {
 }
 
 /** What has to be done so that the broker opens the journal, and nothing that can be read is lost. */
-export function planRepair(survey: Survey, state: QueueState): RepairPlan {
-  const segments = planSegments(survey);
+export function planRepair(survey: Survey, state: QueueState, newSegmentKey: () => number): RepairPlan {
+  const segments = planSegments(survey, newSegmentKey);
   const lastEnd = ends(survey.segments).at(-1) ?? 0;
   const risen = new Set(state.risen.map(nameOf));
   const bodiless = state.bodiless.filter((one) => !risen.has(nameOf(one)));
@@ -88,14 +88,15 @@ function nameOf({ queueId, sequence }: MessageInQueue): string {
 
 // ---------------------------------------------------------------- segments
 
-function planSegments({ segments }: Survey): SegmentPlan[] {
+function planSegments({ segments }: Survey, newSegmentKey: () => number): SegmentPlan[] {
   const allEnds = ends(segments);
   return segments.flatMap((segment, i) => {
-    const { name, damage, fileBytes, header } = segment;
+    const { name, damage, fileBytes, header, key } = segment;
     const [end, previousEnd] = [allEnds[i] as number, i === 0 ? header?.previousEnd : allEnds[i - 1]];
     const keepsHeader = header !== undefined && header.previousEnd === previousEnd;
     if (keepsHeader && damage.length === 0 && fileBytes === end) return [];
     const rebuilt = {
+      key: header?.key ?? key ?? newSegmentKey(),
       number: segment.number,
       firstSequence: header?.firstSequence ?? lastSequenceBefore(segments, i) + 1,
       previousEnd: previousEnd ?? 0,
