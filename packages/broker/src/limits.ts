@@ -19,7 +19,9 @@ export interface Limits {
   readonly segmentBytesMax: number;
   /** A queue hands over at most this many messages before the others have their turn. */
   readonly deliveriesPerTurnMax: number;
-  /** Messages read ahead from the disk for one queue, so that a backlog is read in few, long reads. */
+  /** Messages that are in memory for one queue's consumers, so that a backlog is read in few, long reads. */
+  readonly readAheadMessagesMin: number;
+  /** As many when the consumers are faster than the disk. */
   readonly readAheadMessagesMax: number;
   /** One read of the read-ahead. Bytes. */
   readonly readAheadBytesMax: number;
@@ -62,7 +64,8 @@ export const LIMITS: Limits = {
   segmentBytesMin: 64 * 1024,
   segmentBytesMax: 512 * 1024 * 1024,
   deliveriesPerTurnMax: 256,
-  readAheadMessagesMax: 256,
+  readAheadMessagesMin: 256,
+  readAheadMessagesMax: 2048,
   readAheadBytesMax: 1024 * 1024,
   openSegmentsMax: 16,
   frameBytesMax: 131_072,

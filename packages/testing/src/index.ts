@@ -1,1 +1,1 @@
-export { type ReceivedMessage, TestBroker } from './test-broker.js';
+export { type ReceivedMessage, TestBroker, type TestBrokerOptions } from './test-broker.js';

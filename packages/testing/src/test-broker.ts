@@ -2,6 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { Connection, Message } from '@nestmq/broker';
 import { type BrokerLease, leaseBroker } from '@nestmq/transport';
 
+export interface TestBrokerOptions {
+  /** Accepts AMQP clients on a free port of this machine: see {@link TestBroker.amqpUrl}. @default false */
+  readonly listen?: boolean;
+}
+
 /** A message as a test wants to see it. */
 export interface ReceivedMessage {
   /** The routing key. */
@@ -29,9 +34,18 @@ export class TestBroker {
     this.#connection = lease.broker.connect();
   }
 
-  static async start(): Promise<TestBroker> {
+  static async start({ listen = false }: TestBrokerOptions = {}): Promise<TestBroker> {
     const memory = `test-${randomUUID()}`;
-    return new TestBroker(`memory:${memory}`, await leaseBroker({ memory }));
+    const lease = await leaseBroker({ memory }, listen ? { listen: { port: 0 } } : {});
+    return new TestBroker(`memory:${memory}`, lease);
+  }
+
+  /** Where any AMQP 0-9-1 client connects, as guest. Throws when the broker was started without `listen`. */
+  get amqpUrl(): string {
+    if (this.#lease.port === undefined) {
+      throw new Error('This TestBroker does not listen. Start it with TestBroker.start({ listen: true }).');
+    }
+    return `amqp://guest:guest@127.0.0.1:${this.#lease.port}`;
   }
 
   /** Messages that wait in a queue. Throws NOT_FOUND when there is no such queue. */

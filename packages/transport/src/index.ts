@@ -5,7 +5,12 @@ export {
   REPLY as QUEUE_REPLIES,
   REQUESTS_EXCHANGE,
 } from './envelope.js';
-export { leaseBroker, type BrokerLease } from './links/embedded-brokers.js';
+export {
+  type BrokerLease,
+  type EmbeddedBrokerOptions,
+  leaseBroker,
+  type ListenOptions,
+} from './links/embedded-brokers.js';
 export type { ConsumeOptions, Link, LinkDelivery, PublishCallback, Subscription } from './links/link.js';
 export { QueueClient } from './queue.client.js';
 export { QueueContext } from './queue.context.js';

@@ -1,4 +1,4 @@
-import type { BrokerOptions } from '@nestmq/broker';
+import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 
 export interface RetryOptions {
@@ -35,7 +35,7 @@ export interface QueueOptions {
    */
   readonly gracePeriod?: number;
   /** For the embedded broker; counts for the first who opens it. */
-  readonly broker?: Omit<BrokerOptions, 'directory'>;
+  readonly broker?: EmbeddedBrokerOptions;
 }
 
 export interface NormalisedQueueOptions {
@@ -44,7 +44,7 @@ export interface NormalisedQueueOptions {
   readonly prefetchCount: number;
   readonly attempts: number;
   readonly gracePeriod: number;
-  readonly broker: Omit<BrokerOptions, 'directory'>;
+  readonly broker: EmbeddedBrokerOptions;
 }
 
 /**

@@ -15,9 +15,14 @@ export interface ReadyEntry {
   mark: EntryMark | undefined;
 }
 
-/** Most queues have few messages: the first chunk is small, later ones four times as large each, up to this. */
-const CHUNK_ENTRIES = 1024;
-const FIRST_CHUNK_ENTRIES = 16;
+/**
+ * Most queues have few messages: the first chunk is small, the next ones double what there is room for. In a long queue a
+ * chunk is a small share of it: neither is much taken in advance, nor is the number of chunks a burden.
+ */
+const CHUNK_ENTRIES_MIN = 16;
+const CHUNK_ENTRIES_DOUBLING_MAX = 1024;
+const CHUNK_SHARE = 1 / 16;
+const CHUNK_ENTRIES_MAX = 16_384;
 const REDELIVERED_BIT = 1;
 
 interface Chunk {
@@ -60,8 +65,7 @@ export class ReadyIndex {
   ): void {
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || chunk.tail === chunk.sequences.length) {
-      const entries = chunk === undefined ? FIRST_CHUNK_ENTRIES : chunk.sequences.length * 4;
-      this.#chunks.push((chunk = newChunk(Math.min(CHUNK_ENTRIES, entries))));
+      this.#chunks.push((chunk = newChunk(this.#entriesOfNextChunk())));
     }
     const at = chunk.tail++;
     chunk.sequences[at] = sequence;
@@ -71,10 +75,15 @@ export class ReadyIndex {
     this.#length++;
   }
 
+  #entriesOfNextChunk(): number {
+    const doubling = Math.min(CHUNK_ENTRIES_DOUBLING_MAX, Math.max(CHUNK_ENTRIES_MIN, this.#length));
+    return Math.min(CHUNK_ENTRIES_MAX, Math.max(doubling, Math.ceil(this.#length * CHUNK_SHARE)));
+  }
+
   /** Adds what was found at opening, before anything else is pushed; all of it counts as redelivered. */
   restore({ sequences, positions, deliveryCounts, length }: StoredEntries): void {
-    for (let from = 0; from < length; from += CHUNK_ENTRIES) {
-      const to = Math.min(length, from + CHUNK_ENTRIES);
+    for (let from = 0; from < length; from += CHUNK_ENTRIES_MAX) {
+      const to = Math.min(length, from + CHUNK_ENTRIES_MAX);
       const chunk = newChunk(to - from);
       chunk.sequences.set(sequences.subarray(from, to));
       chunk.positions.set(positions.subarray(from, to));

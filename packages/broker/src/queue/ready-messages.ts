@@ -46,6 +46,8 @@ export class ReadyMessages {
   #index: ReadyIndex | undefined;
   /** On their way from the disk; nothing that comes after them is given before, so that the order holds. */
   #loading: readonly ReadyEntry[] = NONE;
+  /** So many messages are read at once: more when they are wanted before they come. */
+  #readMax = LIMITS.readAheadMessagesMin;
   #readFailure: { readonly error: unknown } | undefined;
 
   constructor(
@@ -72,7 +74,7 @@ export class ReadyMessages {
     return (
       (this.#index === undefined || this.#index.length === 0) &&
       this.#loading.length === 0 &&
-      this.#loadedCount < LIMITS.readAheadMessagesMax
+      this.#loadedCount < LIMITS.readAheadMessagesMin
     );
   }
 
@@ -127,14 +129,14 @@ export class ReadyMessages {
       this.#readAhead(index);
       return loaded;
     }
-    if (next >= coming) return undefined;
+    if (next >= coming) return this.#awaited();
     const entry = index.shift();
     if (entry === undefined) return undefined;
     const message = this.owner.store.peek(entry.position);
     if (message !== undefined) return { entry, message, next: undefined };
     // One read at a time: what came back and is not in memory waits for the one that is under way.
     if (this.#loading.length > 0) index.putBack(entry);
-    else this.#load(index, [entry], this.#first === undefined ? LIMITS.readAheadMessagesMax : 1);
+    else this.#load(index, [entry], this.#first === undefined ? this.#readMax : 1);
     return undefined;
   }
 
@@ -167,6 +169,12 @@ export class ReadyMessages {
     return this.#index?.unmeasured(after, countMax) ?? [];
   }
 
+  /** Consumers wait for the disk: what they take in the time of a read is more than a read brings. */
+  #awaited(): undefined {
+    const wanted = Math.max(this.#readMax, this.#loading.length * 2);
+    this.#readMax = Math.min(LIMITS.readAheadMessagesMax, wanted);
+  }
+
   #takeLoaded(): Loaded | undefined {
     const loaded = this.#first;
     if (loaded === undefined) return undefined;
@@ -179,10 +187,10 @@ export class ReadyMessages {
 
   /** While what was read is handed over, the next is read, if it has to be. */
   #readAhead(index: ReadyIndex): void {
-    if (this.#loading.length > 0 || this.#loadedCount > LIMITS.readAheadMessagesMax / 2) return;
+    if (this.#loading.length > 0 || this.#loadedCount > this.#readMax / 2) return;
     const next = index.nextPosition();
     if (next === undefined || this.owner.store.peek(next) !== undefined) return;
-    this.#load(index, [], LIMITS.readAheadMessagesMax);
+    this.#load(index, [], this.#readMax);
   }
 
   /** Reads what is next, after `entries` and with them up to so many. */
@@ -262,15 +270,22 @@ export class ReadyMessages {
 
   /** The message with this sequence; `position` given, it lies there from now on. */
   find(sequence: number, position?: Position): Residence | undefined {
-    const entry = this.#findLoaded(sequence) ?? this.#loading.find((one) => one.sequence === sequence);
+    const entry = this.#findLoaded(sequence) ?? this.#findLoading(sequence);
     if (entry === undefined) return this.#index?.find(sequence, position);
     if (position !== undefined) entry.position = position;
     return entry;
   }
 
   #findLoaded(sequence: number): ReadyEntry | undefined {
+    if (this.#last === undefined || sequence > this.#last.entry.sequence) return undefined;
     for (let one = this.#first; one !== undefined && one.entry.sequence <= sequence; one = one.next)
       if (one.entry.sequence === sequence) return one.entry;
     return undefined;
+  }
+
+  #findLoading(sequence: number): ReadyEntry | undefined {
+    const last = this.#loading.at(-1);
+    if (last === undefined || sequence > last.sequence) return undefined;
+    return this.#loading.find((one) => one.sequence === sequence);
   }
 }

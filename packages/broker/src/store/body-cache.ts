@@ -118,6 +118,8 @@ export class BodyCache {
     // Consumers that keep up go from one message to the next.
     if (last.page?.positions[last.at + 1] === position) return last.page;
     const firsts = this.#firsts;
+    // A backlog is older than all that is here.
+    if (firsts.length === 0 || position < (firsts[0] as number)) return undefined;
     let low = 0;
     let high = firsts.length;
     while (low < high) {

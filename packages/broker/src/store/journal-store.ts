@@ -505,11 +505,17 @@ export class JournalStore implements MessageStore {
   }
 
   async read(positions: readonly Position[], bytesMax: number = Infinity): Promise<Message[]> {
-    const inMemory = positions.map((position) => this.peek(position));
-    const absent = positions.filter((_, i) => inMemory[i] === undefined);
+    const inMemory: (Message | undefined)[] = [];
+    const absent: Position[] = [];
+    for (const position of positions) {
+      const message = this.peek(position);
+      inMemory.push(message);
+      if (message === undefined) absent.push(position);
+    }
     if (absent.length === 0) return inMemory as Message[];
     const read = await this.#reader.read(absent, bytesMax);
     await this.#reader.forget();
+    if (absent.length === positions.length) return read;
     const messages: Message[] = [];
     let next = 0;
     for (const message of inMemory) {

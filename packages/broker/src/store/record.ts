@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { StoredEnvelope, StoredMessage } from '../message/encoded-message.js';
+import { EncodedEnvelope, EncodedMessage } from '../message/encoded-message.js';
 import type { Message } from '../message/message.js';
 import { writeProperties } from '../message/properties-codec.js';
 import { ByteReader, type ByteWriter } from '../message/table-codec.js';
@@ -135,10 +135,10 @@ function writeEnvelope(out: ByteWriter, message: Omit<Message, 'body'>): void {
   out.putUint32(out.end - lengthAt - 4, lengthAt);
 }
 
-function readEnvelope(from: ByteReader): StoredEnvelope {
+function readEnvelope(from: ByteReader): EncodedEnvelope {
   const exchange = from.shortString();
   const routingKey = from.shortString();
-  return new StoredEnvelope(exchange, routingKey, from.bytes(from.uint32()));
+  return new EncodedEnvelope(exchange, routingKey, from.bytes(from.uint32()));
 }
 
 /** What was decoded last: neighbours in a journal mostly went the same way. */
@@ -152,7 +152,7 @@ export function readMessage(payload: ByteReader): Message {
   const exchange = (lastExchange = payload.likelyShortString(lastExchange));
   const routingKey = (lastRoutingKey = payload.likelyShortString(lastRoutingKey));
   const properties = payload.bytes(payload.uint32());
-  return new StoredMessage(exchange, routingKey, properties, payload.bytes(payload.end - payload.at));
+  return new EncodedMessage(exchange, routingKey, properties, payload.bytes(payload.end - payload.at));
 }
 
 /** The message of a copy record. */

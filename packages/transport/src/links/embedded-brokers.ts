@@ -1,8 +1,31 @@
 import { resolve } from 'node:path';
-import { type Broker, type BrokerOptions, openBroker } from '@nestmq/broker';
+import {
+  type Broker,
+  type BrokerOptions,
+  createServer,
+  openBroker,
+  type ServerOptions,
+} from '@nestmq/broker';
+
+/** How other processes reach an embedded broker: see the broker's `createServer`. */
+export type ListenOptions = Omit<ServerOptions, keyof BrokerOptions>;
+
+export interface EmbeddedBrokerOptions extends Omit<BrokerOptions, 'directory'> {
+  /**
+   * Accepts AMQP 0-9-1 clients as well: other processes, other languages. `{}` is 127.0.0.1, port 5672.
+   * @default nobody else is let in
+   */
+  readonly listen?: ListenOptions;
+}
+
+interface Home {
+  readonly broker: Broker;
+  readonly port: number | undefined;
+  readonly close: () => Promise<void>;
+}
 
 interface Shared {
-  readonly broker: Promise<Broker>;
+  readonly home: Promise<Home>;
   users: number;
 }
 
@@ -14,6 +37,8 @@ const shared = new Map<string, Shared>();
 
 export interface BrokerLease {
   readonly broker: Broker;
+  /** Where AMQP clients connect, if it listens. */
+  readonly port: number | undefined;
   /** Idempotent. Rejects when closing the broker fails. */
   release(): Promise<void>;
 }
@@ -21,15 +46,15 @@ export interface BrokerLease {
 /** `options` count for the first who names the broker. */
 export async function leaseBroker(
   home: { readonly memory: string } | { readonly directory: string },
-  options: Omit<BrokerOptions, 'directory'> = {},
+  options: EmbeddedBrokerOptions = {},
 ): Promise<BrokerLease> {
   const directory = 'directory' in home ? resolve(home.directory) : undefined;
   const key = directory === undefined ? `memory:${'memory' in home ? home.memory : ''}` : `file:${directory}`;
   const entry = shared.get(key) ?? open(key, directory === undefined ? options : { ...options, directory });
   entry.users++;
-  let broker: Broker;
+  let opened: Home;
   try {
-    broker = await entry.broker;
+    opened = await entry.home;
   } catch (error) {
     // A failed opening is not remembered: the next try starts anew.
     if (shared.get(key) === entry) shared.delete(key);
@@ -37,14 +62,15 @@ export async function leaseBroker(
   }
   let released = false;
   return {
-    broker,
+    broker: opened.broker,
+    port: opened.port,
     async release() {
       if (released) return;
       released = true;
       if (--entry.users > 0) return;
       closing.set(
         key,
-        broker.close().finally(() => closing.delete(key)),
+        opened.close().finally(() => closing.delete(key)),
       );
       shared.delete(key);
       await closing.get(key);
@@ -55,10 +81,19 @@ export async function leaseBroker(
 /** A broker that is being closed still has its directory; who opens it again waits. */
 const closing = new Map<string, Promise<void>>();
 
-function open(key: string, options: BrokerOptions): Shared {
+function open(key: string, options: EmbeddedBrokerOptions & BrokerOptions): Shared {
   const before = closing.get(key) ?? Promise.resolve();
   // How the one before ended is told to who closed it.
-  const entry = { broker: before.catch(() => undefined).then(async () => openBroker(options)), users: 0 };
+  const entry = { home: before.catch(() => undefined).then(async () => openHome(options)), users: 0 };
   shared.set(key, entry);
   return entry;
+}
+
+async function openHome({ listen, ...options }: EmbeddedBrokerOptions & BrokerOptions): Promise<Home> {
+  if (listen === undefined) {
+    const broker = await openBroker(options);
+    return { broker, port: undefined, close: () => broker.close() };
+  }
+  const server = await createServer({ ...options, ...listen });
+  return { broker: server.broker, port: server.port, close: () => server.close() };
 }
