@@ -127,6 +127,7 @@ async function start(
   const vhost = new Vhost(DEFAULT_VHOST, {
     store,
     clock,
+    random: Math.random,
     schedule: new Turns().schedule,
     later: (retry) => void clock.setTimer(READ_AGAIN_MS, retry),
     onReadFailure: (queue, cause) => {

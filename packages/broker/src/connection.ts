@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { BrokerError, channelError, connectionError, messageOf } from './errors.js';
-import type { Message } from './message/message.js';
+import type { BindingInit, ExchangeOptions } from './exchanges.js';
+import type { FieldTable, Message } from './message/message.js';
 import { Consumer } from './queue/consumer.js';
 import type { Delivery } from './queue/delivery.js';
 import type { PublishGate } from './publish-gate.js';
 import type { Queue } from './queue/queue.js';
+import type { ReplyConsumer, ReplyConsumerInit } from './reply-consumers.js';
 import type { DurableCallback, MessageStore } from './store/message-store.js';
-import type { DeleteOptions, ExchangeOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
+import type { DeleteOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
 
 export interface QueueState {
   readonly name: string;
@@ -63,6 +65,7 @@ export class Connection {
   readonly #cancelled = new Set<Consumer>();
   /** Those that hold what was got without consuming. */
   readonly #holders = new Map<Queue, Consumer>();
+  readonly #replyConsumers = new Set<ReplyConsumer>();
   #closed = false;
 
   /** @internal */
@@ -121,15 +124,31 @@ export class Connection {
     return count;
   }
 
-  async bindQueue(queue: string, exchange: string, key: string): Promise<void> {
+  /** Two bindings that differ in `args` alone are two; a buffer is a field table as it is on the wire. */
+  async bindQueue(queue: string, exchange: string, key: string, args?: FieldTable | Buffer): Promise<void> {
     this.#assertOpen();
-    this.#vhost.bind(queue, exchange, key, this);
+    this.#vhost.bind({ source: exchange, destination: queue, key, arguments: args }, this);
     await this.durable();
   }
 
-  async unbindQueue(queue: string, exchange: string, key: string): Promise<void> {
+  /** A binding with other arguments stays. One that is not there is not an error. */
+  async unbindQueue(queue: string, exchange: string, key: string, args?: FieldTable | Buffer): Promise<void> {
     this.#assertOpen();
-    this.#vhost.unbind(queue, exchange, key, this);
+    this.#vhost.unbind({ source: exchange, destination: queue, key, arguments: args }, this);
+    await this.durable();
+  }
+
+  /** What the source routes by this binding goes on to the exchange `destination` (rabbitmq.com/e2e). */
+  async bindExchange(binding: BindingInit<string>): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.bindExchange(binding);
+    await this.durable();
+  }
+
+  /** As {@link unbindQueue}. */
+  async unbindExchange(binding: BindingInit<string>): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.unbindExchange(binding);
     await this.durable();
   }
 
@@ -171,7 +190,7 @@ export class Connection {
     return outcomes;
   }
 
-  /** Throws NOT_FOUND when there is no such exchange to publish to. */
+  /** Throws NOT_FOUND when there is no such exchange to publish to, ACCESS_REFUSED when it is internal. */
   checkRoute(exchange: string): void {
     this.#assertOpen();
     this.#vhost.checkRoute(exchange);
@@ -219,6 +238,29 @@ export class Connection {
     });
     this.#consumers.set(tag, consumer);
     return consumer;
+  }
+
+  /**
+   * Replies to its `name`, as `reply-to` of a request, come here without a queue and a store: at most once, and only
+   * while this connection is open (rabbitmq.com/direct-reply-to).
+   */
+  consumeReplies(init: ReplyConsumerInit): ReplyConsumer {
+    this.#assertOpen();
+    const consumer = this.#vhost.replies.add(init);
+    this.#replyConsumers.add(consumer);
+    return consumer;
+  }
+
+  /** Replies that are on their way go nowhere. Idempotent. */
+  cancelReplies(consumer: ReplyConsumer): void {
+    this.#vhost.replies.remove(consumer);
+    this.#replyConsumers.delete(consumer);
+  }
+
+  /** Whether somebody takes replies by this name. */
+  hasReplyConsumer(name: string): boolean {
+    this.#assertOpen();
+    return this.#vhost.replies.has(name);
   }
 
   /**
@@ -276,6 +318,7 @@ export class Connection {
     for (const consumer of this.#consumers.values()) this.cancel(consumer);
     for (const consumer of this.#cancelled) consumer.giveBack();
     this.#cancelled.clear();
+    for (const consumer of this.#replyConsumers) this.cancelReplies(consumer);
     for (const holder of this.#holders.values()) {
       holder.cancelled = true;
       holder.giveBack();

@@ -13,6 +13,8 @@ export interface Limits {
   readonly queuesPerMessageMax: number;
   /** A transaction is one record, and with the largest segment it must not outgrow a position. Bytes. */
   readonly transactionBytesMax: number;
+  /** An id of a message that deduplication remembers takes about 150 bytes of memory. */
+  readonly seenIdsMax: number;
   /** Below this a segment holds too few records to be worth a file. Bytes. */
   readonly segmentBytesMin: number;
   /** A position has 30 bits for the offset, and a segment's last commit may exceed it by its settlements. Bytes. */
@@ -61,6 +63,7 @@ export const LIMITS: Limits = {
   tableDepthMax: 32,
   queuesPerMessageMax: 16_384,
   transactionBytesMax: 64 * 1024 * 1024,
+  seenIdsMax: 1_000_000,
   segmentBytesMin: 64 * 1024,
   segmentBytesMax: 512 * 1024 * 1024,
   deliveriesPerTurnMax: 256,

@@ -4,11 +4,7 @@ import { AmqpError, notImplemented } from './amqp-error.js';
 import type { WireTable } from './wire.js';
 
 /** Arguments that mean something in RabbitMQ and nothing here yet. Others are ignored by both. */
-const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([
-  'alternate-exchange',
-  'x-delayed-type',
-  'hash-header',
-]);
+const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set(['x-delayed-type']);
 const CONSUMER_ARGUMENTS: ReadonlySet<string> = new Set(['x-stream-offset', 'x-stream-filter']);
 
 /** Throws NOT_IMPLEMENTED: an argument that is ignored would promise what nobody keeps. */
@@ -26,12 +22,6 @@ export function consumerPriority(queue: string, { bytes, values }: WireTable): n
     'PRECONDITION_FAILED',
     `invalid arg 'x-priority' for queue '${queue}' in vhost '/': "expected integer, got ${typeOf(field)}"`,
   );
-}
-
-/** In RabbitMQ two bindings that differ in their arguments are two. */
-export function checkBindingArguments(args: WireTable): void {
-  const [name] = Object.keys(args.values);
-  if (name !== undefined) throw notImplemented(`argument '${name}' of a binding is`);
 }
 
 function refuse(values: FieldTable, missing: ReadonlySet<string>, where: string): void {

@@ -90,6 +90,13 @@ export function hasField(bytes: Buffer, fieldsAt: number, fieldsEnd: number, nam
   return false;
 }
 
+/** The same bytes with another short string, whose length octet is `at`. At most 255 bytes as UTF-8. */
+export function withShortString(bytes: Buffer, at: number, text: string): Buffer {
+  const value = Buffer.from(text);
+  const end = at + 1 + (bytes[at] as number);
+  return Buffer.concat([bytes.subarray(0, at), Buffer.from([value.length]), value, bytes.subarray(end)]);
+}
+
 function checkArray(bytes: Buffer, at: number, end: number, depth: number): number {
   assertDepth(depth);
   const valuesEnd = longEnd(bytes, at, end);

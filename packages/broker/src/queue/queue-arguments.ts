@@ -1,6 +1,8 @@
 import { channelError, connectionError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { encodeTable, type Field, fieldsOf, isInteger, typeOf, valueOf } from '../message/fields.js';
+import { type Arguments, argumentsOf } from '../message/arguments.js';
+import { assertEquivalentArgument } from '../message/equivalent-argument.js';
+import { type Field, isInteger, typeOf, valueOf } from '../message/fields.js';
 import type { FieldTable, FieldValue } from '../message/message.js';
 import {
   DELAYED_RETRY_TYPES,
@@ -22,8 +24,7 @@ export interface QueueFacts {
 
 /** The arguments that a queue was declared with, types and all, and what they say. */
 export interface QueueArguments {
-  /** The field table as it is on the wire, its length first. */
-  readonly bytes: Buffer;
+  readonly table: Arguments;
   readonly settings: QueueSettings;
 }
 
@@ -93,9 +94,9 @@ export function parseQueueArguments(
   args: FieldTable | Buffer | undefined,
   facts: QueueFacts,
 ): QueueArguments {
-  const bytes = argumentBytes(args);
-  const fields = fieldsOf(bytes);
-  if (fields.length === 0) return { bytes, settings: PLAIN_QUEUE };
+  const table = argumentsOf(args);
+  const { fields } = table;
+  if (fields.length === 0) return { table, settings: PLAIN_QUEUE };
   const at = `queue '${facts.name}' in vhost '${facts.vhost}'`;
   for (const [name, check] of CHECKS) {
     const field = fields.find((one) => one.name === name);
@@ -106,11 +107,7 @@ export function parseQueueArguments(
   const type = (value(fields, 'x-queue-type') ?? 'classic') as QueueType;
   assertOfType(type, fields, facts, at);
   assertDelayedRetry(fields, refusalOf(at));
-  return { bytes, settings: settingsOf(type, fields) };
-}
-
-export function argumentBytes(args: FieldTable | Buffer | undefined): Buffer {
-  return Buffer.isBuffer(args) ? Buffer.from(args) : encodeTable(args ?? {});
+  return { table, settings: settingsOf(type, fields) };
 }
 
 function assertImplemented(fields: readonly Field[], at: string): void {
@@ -233,34 +230,19 @@ function oneOf(words: readonly string[], otherwise: (word: string) => string): C
 // ---------------------------------------------------------------- redeclaring
 
 /** Throws PRECONDITION_FAILED in RabbitMQ's words when an argument that means something is another one now. */
-export function assertEquivalentArguments(current: Buffer, received: Buffer, at: string): void {
-  if (current.equals(received)) return;
-  const [before, now] = [fieldsOf(current), fieldsOf(received)];
+export function assertEquivalentArguments(
+  current: QueueArguments | undefined,
+  args: FieldTable | Buffer | undefined,
+  at: string,
+): void {
+  const received = argumentsOf(args);
+  if ((current?.table.id ?? '') === received.id) return;
   for (const name of CHECKS.keys()) {
-    const [was, is] = [before, now].map((fields) => fields.find((one) => one.name === name));
-    if (isSame(was, is)) continue;
+    const [is, was] = [received.fields, current?.table.fields ?? []].map((fields) =>
+      fields.find((one) => one.name === name),
+    );
     // One that says what goes without saying.
-    if (name === 'x-queue-type' && [was, is].every((one) => one === undefined || valueOf(one) === 'classic'))
-      continue;
-    const both = was !== undefined && is !== undefined;
-    const words = both
-      ? `received '${shown(is)}' but current is '${shown(was)}'`
-      : `received ${full(is)} but current is ${full(was)}`;
-    throw channelError('PRECONDITION_FAILED', `inequivalent arg '${name}' for ${at}: ${words}`);
+    const isPlain = [is, was].every((one) => one === undefined || valueOf(one) === 'classic');
+    if (name !== 'x-queue-type' || !isPlain) assertEquivalentArgument(name, is, was, at);
   }
-}
-
-/** Numbers of different integer types can be the same. */
-function isSame(was: Field | undefined, is: Field | undefined): boolean {
-  if (was === undefined || is === undefined) return was === is;
-  if (isInteger(was) && isInteger(is)) return Number(valueOf(was)) === Number(valueOf(is));
-  return was.bytes.equals(is.bytes);
-}
-
-function shown(field: Field): string {
-  return String(valueOf(field));
-}
-
-function full(field: Field | undefined): string {
-  return field === undefined ? 'none' : `the value '${shown(field)}' of type '${typeOf(field)}'`;
 }

@@ -39,8 +39,6 @@ export interface QueueEnvironment extends RulesEnvironment {
   readonly onReadFailure: (queue: Queue, error: unknown) => void;
 }
 
-const NO_ARGUMENTS = Buffer.alloc(4);
-
 /** The queues that a message goes to, as a store wants to know them. */
 export interface RouteByDurability {
   /** Ids of the durable ones. */
@@ -93,11 +91,6 @@ export class Queue implements ReadyMessagesOwner {
     this.#consumers = new Consumers(singleActiveConsumer);
     this.#unsettled = new UnsettledDeliveries(this.#consumers);
     if (this.#ownSettings !== PLAIN_QUEUE) this.#theRules();
-  }
-
-  /** The field table that it was declared with, as on the wire. */
-  get argumentBytes(): Buffer {
-    return this.init.arguments?.bytes ?? NO_ARGUMENTS;
   }
 
   get #ownSettings(): QueueSettings {

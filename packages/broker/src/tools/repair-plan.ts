@@ -2,7 +2,7 @@ import { decodeKey, encodeKey } from '../definitions/definitions.js';
 import { RECORD_HEADER_BYTES } from '../store/record.js';
 import type { SegmentHeader } from '../store/segment.js';
 import type { SegmentIndex } from '../store/segment-index.js';
-import { PREDECLARED } from '../vhost.js';
+import { PREDECLARED } from '../exchanges.js';
 import { misses, orphans, type Problem, problemsOf } from './problems.js';
 import type { MessageInQueue, QueueState, RescuedMessage } from './queue-state.js';
 import type { DamagedRange } from './segment-survey.js';
@@ -206,12 +206,16 @@ function freeName(name: string, definitions: ReadonlyMap<string, unknown>): stri
 /** The vhost can't bind what it does not know. */
 function danglingBindings(definitions: ReadonlyMap<string, unknown>): string[] {
   const predeclared = new Set(PREDECLARED.map(([name]) => name));
+  const hasExchange = (vhost: string, name: string): boolean =>
+    predeclared.has(name) || definitions.has(encodeKey(['exchange', vhost, name]));
   return [...definitions.keys()].filter((text) => {
     const key = decodeKey(text);
-    if (key[0] !== 'binding') return false;
-    const [, vhost, exchange, queue] = key;
-    const hasExchange =
-      predeclared.has(exchange) || definitions.has(encodeKey(['exchange', vhost, exchange]));
-    return !hasExchange || !definitions.has(encodeKey(['queue', vhost, queue]));
+    if (key[0] !== 'binding' && key[0] !== 'exchange-binding') return false;
+    const [kind, vhost, source, destination] = key;
+    const hasDestination =
+      kind === 'binding'
+        ? definitions.has(encodeKey(['queue', vhost, destination]))
+        : hasExchange(vhost, destination);
+    return !hasExchange(vhost, source) || !hasDestination;
   });
 }

@@ -5,7 +5,7 @@ import { type EntryMark, storedMark } from './entry-mark.js';
 import type { Queue } from './queue.js';
 
 /** Which of the queues that a message is routed to take it, as a store wants to know them. */
-export interface Admission {
+export interface Acceptance {
   readonly queues: readonly Queue[];
   /** Ids of the durable ones. */
   readonly journaled: readonly number[];
@@ -27,7 +27,7 @@ export function isRuled(queues: ReadonlySet<Queue>, message: Message): boolean {
 }
 
 /** Asks each queue. Throws PRECONDITION_FAILED for a bad expiration. */
-export function admit(routed: Iterable<Queue>, message: Message, now: number): Admission {
+export function accept(routed: Iterable<Queue>, message: Message, now: number): Acceptance {
   const queues: Queue[] = [];
   const rejecting: Queue[] = [];
   for (const queue of routed) (queue.rejects(message) ? rejecting : queues).push(queue);
@@ -39,6 +39,6 @@ export function admit(routed: Iterable<Queue>, message: Message, now: number): A
 }
 
 /** The message was stored for those who take it. */
-export function enqueue({ queues, entryMarks }: Admission, appended: Appended, message: Message): void {
+export function enqueueAll({ queues, entryMarks }: Acceptance, appended: Appended, message: Message): void {
   for (const [i, queue] of queues.entries()) queue.enqueue(appended, message, entryMarks[i]);
 }
