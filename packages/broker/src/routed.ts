@@ -1,20 +1,21 @@
 import type { Admissions } from './admissions.js';
 import type { Message } from './message/message.js';
 import { type Acceptance, accept } from './queue/acceptance.js';
-import type { Queue, RouteByDurability } from './queue/queue.js';
+import type { Target } from './queue/delay-queue.js';
+import type { RouteByDurability } from './queue/queue.js';
 import type { Publication } from './store/message-store.js';
 
 /** A message on its way, and where it goes. */
 export interface Routed {
   readonly message: Message;
-  readonly queues: ReadonlySet<Queue>;
+  readonly queues: ReadonlySet<Target>;
   readonly copyKeys: readonly string[] | undefined;
   readonly admissions: Admissions;
 }
 
 /** As the store wants to know a message's queues. */
-export function byDurability(queues: ReadonlySet<Queue>): RouteByDurability {
-  if (queues.size === 1) return (queues.values().next().value as Queue).alone;
+export function byDurability(queues: ReadonlySet<Target>): RouteByDurability {
+  if (queues.size === 1) return (queues.values().next().value as Target).alone;
   const journaled: number[] = [];
   for (const { init } of queues) if (init.durable) journaled.push(init.id);
   return { journaled, others: queues.size - journaled.length };
@@ -29,8 +30,6 @@ export function acceptanceOf({ queues, message }: Routed, now: number): Acceptan
 export function publicationsOf(routes: readonly Routed[], accepted: readonly Acceptance[]): Publication[] {
   return accepted.flatMap(({ queues, journaled, others, marks }, i) => {
     const { message } = routes[i] as Routed;
-    return queues.length === 0
-      ? []
-      : [{ message, journaledQueueIds: journaled, otherQueues: others, marks }];
+    return queues.length === 0 ? [] : [{ message, journaledQueueIds: journaled, otherQueues: others, marks }];
   });
 }

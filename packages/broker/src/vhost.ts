@@ -15,10 +15,11 @@ import {
   type ExchangesEnvironment,
 } from './exchanges.js';
 import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
-import { moveDeadLetter, publishDeadLetter } from './dead-lettering.js';
+import { DelayQueues } from './delay-queues.js';
 import { withBody } from './message/encoded-message.js';
 import type { FieldTable, Message } from './message/message.js';
 import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
+import type { DelayQueue, Target } from './queue/delay-queue.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
 import { assertEquivalentArguments } from './queue/queue-arguments.js';
@@ -34,6 +35,7 @@ import {
 } from './refusals.js';
 import { ReplyConsumers } from './reply-consumers.js';
 import { acceptanceOf, byDurability, publicationsOf, type Routed } from './routed.js';
+import { moveDeadLetter, publishDeadLetter, type Sending } from './sending-on.js';
 import type { Appended, Recovered, Residence, Residents } from './store/message-store.js';
 import type { Turn } from './turns.js';
 
@@ -67,7 +69,9 @@ export interface DeleteOptions {
 
 /** What a virtual host is told by the layers above. */
 export interface VhostEnvironment
-  extends Pick<QueueEnvironment, 'store' | 'clock' | 'later' | 'onReadFailure'>, ExchangesEnvironment {
+  extends
+    Pick<QueueEnvironment, 'store' | 'clock' | 'later' | 'onReadFailure'>,
+    Omit<ExchangesEnvironment, 'delayQueues'> {
   /** Gives a turn soon, after what is ready to run now. */
   readonly schedule: (turn: Turn) => void;
 }
@@ -81,6 +85,7 @@ export interface VhostEnvironment
 export class Vhost implements Residents {
   readonly #environment: QueueEnvironment;
   readonly #exchanges: Exchanges;
+  readonly #delayQueues: DelayQueues;
   readonly replies: ReplyConsumers;
   readonly #queues = new Map<string, Queue>();
   readonly #queuesById = new Map<number, Queue>();
@@ -90,16 +95,21 @@ export class Vhost implements Residents {
     readonly name: string,
     environment: VhostEnvironment,
   ) {
-    const deadLettering = { store: environment.store, route: (letter: Message) => this.#routeLetter(letter) };
+    const sending: Sending = {
+      store: environment.store,
+      route: (message, copyKeys) => this.queuesFor(message, copyKeys) ?? [],
+    };
     this.#environment = {
       ...environment,
-      deadLetter: (letter) => moveDeadLetter(deadLettering, letter),
-      deadLetterRejected: (message, death) => publishDeadLetter(deadLettering, message, death),
+      deadLetter: (letter) => moveDeadLetter(sending, letter),
+      deadLetterRejected: (message, death) => publishDeadLetter(sending, message, death),
       onUnused: (queue) => this.#removeUnused(queue),
       onIdle: (queue) => this.#removeUnused(queue),
       onForgotten: ({ init }) => this.#queuesById.delete(init.id),
     };
-    this.#exchanges = new Exchanges(name, environment);
+    const nextId = (): number => this.#nextQueueId++;
+    this.#delayQueues = new DelayQueues({ vhost: name, environment, sending, nextId });
+    this.#exchanges = new Exchanges(name, { ...environment, delayQueues: this.#delayQueues });
     this.replies = new ReplyConsumers(environment.schedule);
   }
 
@@ -109,6 +119,7 @@ export class Vhost implements Residents {
    */
   restore({ definitions, entries, lacksSnapshot }: Recovered): void {
     const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
+    for (const [key, value] of all) if (key[0] === 'queue') this.#knowQueue(value as QueueDefinition);
     for (const [key, value] of all) {
       if (key[0] === 'exchange') this.#exchanges.restore(key[2], value as ExchangeDefinition);
       if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
@@ -119,7 +130,7 @@ export class Vhost implements Residents {
     }
     for (const [id, stored] of entries) {
       this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-      const queue = this.#queuesById.get(id);
+      const queue = this.#byId(id);
       if (queue !== undefined) queue.restore(stored);
       else if (lacksSnapshot)
         throw damagedDefinitions(
@@ -129,9 +140,14 @@ export class Vhost implements Residents {
     }
   }
 
-  #restoreQueue(name: string, definition: QueueDefinition): void {
+  #knowQueue(definition: QueueDefinition): void {
     this.#nextQueueId = Math.max(this.#nextQueueId, definition.id + 1);
-    this.#add(new Queue(restoredInitOf(name, this.name, definition), this.#environment));
+    if (definition.delays !== undefined) this.#delayQueues.know(definition.delays, definition);
+  }
+
+  #restoreQueue(name: string, definition: QueueDefinition): void {
+    if (definition.delays === undefined)
+      this.#add(new Queue(restoredInitOf(name, this.name, definition), this.#environment));
   }
 
   // ---------------------------------------------------------------- exchanges
@@ -283,7 +299,7 @@ export class Vhost implements Residents {
     return outcome === 'rejected' ? outcome : replied;
   }
 
-  #store(message: Message, queues: ReadonlySet<Queue>): PublishOutcome {
+  #store(message: Message, queues: ReadonlySet<Target>): PublishOutcome {
     if (isRuled(queues, message)) return this.#storeByRules(message, queues);
     const { journaled, others } = byDurability(queues);
     const appended = this.#environment.store.publish(message, journaled, others);
@@ -291,7 +307,7 @@ export class Vhost implements Residents {
     return 'routed';
   }
 
-  #storeByRules(message: Message, routed: ReadonlySet<Queue>): PublishOutcome {
+  #storeByRules(message: Message, routed: ReadonlySet<Target>): PublishOutcome {
     const { store, clock } = this.#environment;
     const acceptance = accept(routed, message, clock.now());
     const { queues, journaled, others, marks, rejecting } = acceptance;
@@ -357,10 +373,7 @@ export class Vhost implements Residents {
    * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
    * counts as seen, whether or not it is stored then.
    */
-  queuesFor(
-    envelope: Omit<Message, 'body'>,
-    copyKeys?: readonly string[],
-  ): ReadonlySet<Queue> | undefined {
+  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
     const queues = this.#exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
     this.#exchanges.takeAdmissions();
     return queues;
@@ -389,23 +402,23 @@ export class Vhost implements Residents {
     return rejecting.length > 0 ? 'rejected' : 'unroutable';
   }
 
-  /** Where a dead letter goes: by its CC as well; nowhere, where its exchange is missing. */
-  #routeLetter(letter: Message): Iterable<Queue> {
-    return this.queuesFor(letter, copyKeysOf(letter)) ?? [];
-  }
-
   /** Nothing happens by itself any more. Idempotent. */
   close(): void {
     for (const queue of this.#queues.values()) queue.stop();
+    this.#delayQueues.stop();
+  }
+
+  #byId(queueId: number): Queue | DelayQueue | undefined {
+    return this.#queuesById.get(queueId) ?? this.#delayQueues.get(queueId);
   }
 
   /** As the store asks before it brings a message forward. */
   find(queueId: number, sequence: number): Residence | undefined {
-    return this.#queuesById.get(queueId)?.find(sequence);
+    return this.#byId(queueId)?.find(sequence);
   }
 
   relocate(queueId: number, sequence: number, position: number): void {
-    this.#queuesById.get(queueId)?.find(sequence, position);
+    this.#byId(queueId)?.find(sequence, position);
   }
 
   // ---------------------------------------------------------------- finding and refusing

@@ -4,13 +4,7 @@ import { AmqpError, notImplemented } from './amqp-error.js';
 import type { WireTable } from './wire.js';
 
 /** Arguments that mean something in RabbitMQ and nothing here yet. Others are ignored by both. */
-const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set(['x-delayed-type']);
 const CONSUMER_ARGUMENTS: ReadonlySet<string> = new Set(['x-stream-offset', 'x-stream-filter']);
-
-/** Throws NOT_IMPLEMENTED: an argument that is ignored would promise what nobody keeps. */
-export function checkExchangeArguments(exchange: string, args: WireTable): void {
-  refuse(args.values, EXCHANGE_ARGUMENTS, `of exchange '${exchange}'`);
-}
 
 /** The consumer's priority. Throws also PRECONDITION_FAILED in RabbitMQ's words, when it is no integer. */
 export function consumerPriority(queue: string, { bytes, values }: WireTable): number {

@@ -2,7 +2,6 @@ import type { ExchangeType } from '../definitions/definitions.js';
 import type { BindingInit } from '../exchanges.js';
 import { notFound } from '../refusals.js';
 import { REPLY_TO } from '../reply-consumers.js';
-import { notImplemented } from './amqp-error.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
 import type {
   ExchangeBind,
@@ -16,7 +15,6 @@ import type {
   QueuePurge,
   QueueUnbind,
 } from './protocol.js';
-import { checkExchangeArguments } from './queue-arguments.js';
 
 const VHOST = '/';
 
@@ -38,8 +36,6 @@ export class Topology {
     if (method.passive) engine.checkExchange(name);
     else {
       const { type, durable, autoDelete, internal, args } = method;
-      if (type === 'x-delayed-message') throw notImplemented(`exchange type '${type}' is`);
-      checkExchangeArguments(name, args);
       const options = { type: type as ExchangeType, durable, autoDelete, internal };
       await engine.declareExchange(name, { ...options, arguments: args.bytes });
     }
@@ -66,8 +62,7 @@ export class Topology {
 
   /** Answers whether a requester is there, and declares nothing. */
   #declareReplyTo(name: string, nowait: boolean): void {
-    if (name !== REPLY_TO && !this.#host.engine.hasReplyConsumer(name))
-      throw notFound('queue', name, VHOST);
+    if (name !== REPLY_TO && !this.#host.engine.hasReplyConsumer(name)) throw notFound('queue', name, VHOST);
     const counts = { messageCount: 0, consumerCount: 1 };
     this.#answer(nowait, { name: 'queue.declare-ok', queue: name, ...counts });
   }

@@ -6,13 +6,16 @@ export type ExchangeType =
   | 'headers'
   | 'x-consistent-hash'
   | 'x-random'
-  | 'x-message-deduplication';
+  | 'x-message-deduplication'
+  | 'x-delayed-message';
 
 export interface QueueDefinition {
   readonly id: number;
   readonly autoDelete: boolean;
   /** The field table that it was declared with, as on the wire, in base64. @default none */
   readonly arguments?: string;
+  /** The exchange that holds messages in it until their time; nobody else uses it. @default none */
+  readonly delays?: string;
 }
 
 export interface ExchangeDefinition {
@@ -32,7 +35,14 @@ export type DefinitionKey =
   | readonly ['exchange', vhost: string, name: string]
   | readonly ['queue', vhost: string, name: string]
   | readonly ['binding', vhost: string, source: string, queue: string, routingKey: string, args?: string]
-  | readonly ['exchange-binding', vhost: string, source: string, exchange: string, routingKey: string, args?: string];
+  | readonly [
+      'exchange-binding',
+      vhost: string,
+      source: string,
+      exchange: string,
+      routingKey: string,
+      args?: string,
+    ];
 
 export function encodeKey(key: DefinitionKey): string {
   return JSON.stringify(key);

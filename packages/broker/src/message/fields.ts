@@ -34,7 +34,15 @@ const TYPE_NAMES: ReadonlyMap<string, string> = new Map(
     V: 'void',
   }),
 );
-const INTEGERS = new Set(['signedint', 'byte', 'unsignedbyte', 'short', 'unsignedshort', 'unsignedint', 'long']);
+const INTEGERS = new Set([
+  'signedint',
+  'byte',
+  'unsignedbyte',
+  'short',
+  'unsignedshort',
+  'unsignedint',
+  'long',
+]);
 
 /** A table that was checked: its bytes, with their length before them. */
 export function fieldsOf(table: Buffer): Field[] {

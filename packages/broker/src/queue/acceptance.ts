@@ -2,11 +2,11 @@ import { hasExpiration } from '../message/expiration.js';
 import type { Message } from '../message/message.js';
 import type { Appended, Marks } from '../store/message-store.js';
 import { type EntryMark, storedMark } from './entry-mark.js';
-import type { Queue } from './queue.js';
+import type { Target } from './delay-queue.js';
 
 /** Which of the queues that a message is routed to take it, as a store wants to know them. */
 export interface Acceptance {
-  readonly queues: readonly Queue[];
+  readonly queues: readonly Target[];
   /** Ids of the durable ones. */
   readonly journaled: readonly number[];
   /** How many the others are. */
@@ -16,20 +16,20 @@ export interface Acceptance {
   /** What each queue has to know, in the order of `queues`. */
   readonly entryMarks: readonly (EntryMark | undefined)[];
   /** Those that are full. */
-  readonly rejecting: readonly Queue[];
+  readonly rejecting: readonly Target[];
 }
 
 /** Some of them may refuse the message, or have to know more of it than where it is. */
-export function isRuled(queues: ReadonlySet<Queue>, message: Message): boolean {
+export function isRuled(queues: ReadonlySet<Target>, message: Message): boolean {
   if (hasExpiration(message)) return true;
   for (const queue of queues) if (queue.isRuled) return true;
   return false;
 }
 
 /** Asks each queue. Throws PRECONDITION_FAILED for a bad expiration. */
-export function accept(routed: Iterable<Queue>, message: Message, now: number): Acceptance {
-  const queues: Queue[] = [];
-  const rejecting: Queue[] = [];
+export function accept(routed: Iterable<Target>, message: Message, now: number): Acceptance {
+  const queues: Target[] = [];
+  const rejecting: Target[] = [];
   for (const queue of routed) (queue.rejects(message) ? rejecting : queues).push(queue);
   const entryMarks = queues.map((queue) => queue.markOf(message, now));
   const journaled = queues.filter(({ init }) => init.durable).map(({ id }) => id);

@@ -6,6 +6,8 @@ import { type Field, isInteger, typeOf, valueOf } from '../message/fields.js';
 import type { FieldTable, FieldValue } from '../message/message.js';
 import {
   DELAYED_RETRY_TYPES,
+  type DelayedRetryType,
+  type Overflow,
   OVERFLOWS,
   PLAIN_QUEUE,
   QUEUE_TYPES,
@@ -36,7 +38,7 @@ type Refuse = (field: Field, why: string) => Error;
 const CHECKS: ReadonlyMap<string, Check> = new Map<string, Check>([
   ['x-expires', (field) => wholeFrom(1, field, LIMITS.expirationMsMax)],
   ['x-message-ttl', (field) => wholeFrom(0, field, LIMITS.expirationMsMax)],
-  ['x-dead-letter-exchange', text],
+  ['x-dead-letter-exchange', longString],
   ['x-dead-letter-routing-key', routingKeyOfExchange],
   ['x-dead-letter-strategy', oneOf(['at-most-once', 'at-least-once'], () => 'invalid_dlx_strategy')],
   ['x-max-length', (field) => wholeFrom(0, field)],
@@ -57,7 +59,7 @@ const CHECKS: ReadonlyMap<string, Check> = new Map<string, Check>([
   ],
   ['x-delayed-retry-min', (field) => wholeFrom(0, field, LIMITS.expirationMsMax)],
   ['x-delayed-retry-max', (field) => wholeFrom(0, field, LIMITS.expirationMsMax)],
-  ['x-queue-leader-locator', text],
+  ['x-queue-leader-locator', longString],
 ]);
 /** What newer RabbitMQs know and this does not: ignored it would promise what nobody keeps. */
 const MISSING: ReadonlySet<string> = new Set(['x-consumer-timeout']);
@@ -153,7 +155,6 @@ function settingsOf(type: QueueType, fields: readonly Field[]): QueueSettings {
     const found = value(fields, name);
     return found === undefined ? undefined : Number(found);
   };
-  const word = <T extends string>(name: string): T | undefined => value(fields, name) as T | undefined;
   const limit = number('x-delivery-limit');
   return {
     type,
@@ -161,14 +162,15 @@ function settingsOf(type: QueueType, fields: readonly Field[]): QueueSettings {
     messageTtlMs: number('x-message-ttl'),
     lengthMax: number('x-max-length'),
     lengthBytesMax: number('x-max-length-bytes'),
-    overflow: word('x-overflow') ?? PLAIN_QUEUE.overflow,
-    deadLetterExchange: word('x-dead-letter-exchange'),
-    deadLetterRoutingKey: word('x-dead-letter-routing-key'),
+    overflow: (value(fields, 'x-overflow') as Overflow | undefined) ?? PLAIN_QUEUE.overflow,
+    deadLetterExchange: value(fields, 'x-dead-letter-exchange') as string | undefined,
+    deadLetterRoutingKey: value(fields, 'x-dead-letter-routing-key') as string | undefined,
     priorityMax: number('x-max-priority'),
     singleActiveConsumer: value(fields, 'x-single-active-consumer') === true,
     // As in RabbitMQ, where -1 is without limit.
     deliveryLimit: limit === undefined || limit < 0 ? undefined : limit,
-    delayedRetryType: word('x-delayed-retry-type') ?? PLAIN_QUEUE.delayedRetryType,
+    delayedRetryType:
+      (value(fields, 'x-delayed-retry-type') as DelayedRetryType | undefined) ?? PLAIN_QUEUE.delayedRetryType,
     delayedRetryMinMs: number('x-delayed-retry-min'),
     delayedRetryMaxMs: number('x-delayed-retry-max'),
   };
@@ -198,7 +200,7 @@ function maxPriority(field: Field): string | undefined {
   return wholeFrom(0, field) ?? (number > 255 ? `{max_value_exceeded,${number}}` : undefined);
 }
 
-function text(field: Field): string | undefined {
+function longString(field: Field): string | undefined {
   return typeOf(field) === 'longstr' ? undefined : `{unacceptable_type,${typeOf(field)}}`;
 }
 
@@ -207,23 +209,21 @@ function flag(field: Field): string | undefined {
 }
 
 function routingKeyOfExchange(field: Field, all: readonly Field[]): string | undefined {
-  if (text(field) !== undefined) return text(field);
+  if (longString(field) !== undefined) return longString(field);
   const hasExchange = all.some(({ name }) => name === 'x-dead-letter-exchange');
   return hasExchange ? undefined : 'routing_key_but_no_dlx_defined';
 }
 
 function queueVersion(field: Field): string | undefined {
-  const version = valueOf(field);
-  return (
-    whole(field) ??
-    (version === 1 || version === 2 ? undefined : `"unsupported queue version '${String(version)}'"`)
-  );
+  const version = valueOf(field) as number | bigint;
+  if (!isInteger(field)) return whole(field);
+  return version === 1 || version === 2 ? undefined : `"unsupported queue version '${version}'"`;
 }
 
 function oneOf(words: readonly string[], otherwise: (word: string) => string): Check {
   return (field) => {
     const word = valueOf(field) as string;
-    return text(field) ?? (words.includes(word) ? undefined : otherwise(word));
+    return longString(field) ?? (words.includes(word) ? undefined : otherwise(word));
   };
 }
 

@@ -8,7 +8,7 @@ import type { Position } from '../store/record.js';
 import type { Turn } from '../turns.js';
 import { Alarm } from './alarm.js';
 import type { Consumers } from './consumers.js';
-import { DeadLetters, type Letter } from './dead-letters.js';
+import { Departures } from './departures.js';
 import { DelayedIndex } from './delayed-index.js';
 import { type EntryMark, UNKNOWN_BYTES } from './entry-mark.js';
 import { type PolicyDefinition, settingsUnder } from './queue-policy.js';
@@ -17,6 +17,14 @@ import { ReadyBytes } from './ready-bytes.js';
 import type { Ready } from './ready-by-priority.js';
 import type { ReadyEntry } from './ready-index.js';
 import type { Dropped, Loaded } from './ready-messages.js';
+
+/** A message that a queue has given up. */
+export interface Letter {
+  readonly queueId: number;
+  readonly entry: ReadyEntry;
+  readonly message: Message;
+  readonly death: Death;
+}
 
 /** What the layers above do for queues with rules. */
 export interface RulesEnvironment {
@@ -60,7 +68,7 @@ export class QueueRules {
   readonly #own: QueueSettings;
   #settings: QueueSettings;
   readonly #bytes: ReadyBytes;
-  readonly #letters: DeadLetters;
+  readonly #letters: Departures<DeathReason>;
   #delayed: DelayedIndex | undefined;
   readonly #expiry: Alarm;
   readonly #due: Alarm;
@@ -72,15 +80,11 @@ export class QueueRules {
     this.#queue = queue;
     this.#environment = environment;
     this.#own = this.#settings = own;
-    const { clock, store, later, schedule, deadLetter } = environment;
+    const { clock, store, later, schedule } = environment;
     this.#bytes = new ReadyBytes(store, queue.ready, () => this.#limit(), later);
-    this.#letters = new DeadLetters({
-      queueId: queue.id,
-      queueName: queue.name,
+    this.#letters = new Departures({
       store,
-      clock,
-      settings: () => this.#settings,
-      deadLetter,
+      send: (entry, message, reason) => this.#send(entry, message, reason),
       schedule,
       later,
       onDone: () => this.#lettersGone(),
@@ -132,15 +136,9 @@ export class QueueRules {
 
   /** What {@link rejects} was true for is not taken. */
   onRejected(message: Message): void {
-    const { overflow, deadLetterExchange: exchange, deadLetterRoutingKey: routingKey } = this.#settings;
-    if (overflow !== 'reject-publish-dlx' || exchange === undefined) return;
-    const death: Death = {
-      queue: this.#queue.name,
-      reason: 'maxlen',
-      at: this.#environment.clock.now(),
-      exchange,
-      routingKey,
-    };
+    if (this.#settings.overflow !== 'reject-publish-dlx') return;
+    const death = this.#deathOf('maxlen');
+    if (death === undefined) return;
     this.#environment.schedule({ turn: () => this.#environment.deadLetterRejected(message, death) });
   }
 
@@ -198,6 +196,21 @@ export class QueueRules {
   #give(entry: ReadyEntry, message: Message | undefined, reason: DeathReason, atOnce: boolean): void {
     if (this.#settings.deadLetterExchange !== undefined) this.#letters.add(entry, reason, message, atOnce);
     else this.#environment.store.settle(this.#queue.id, entry.sequence, entry.position);
+  }
+
+  /** To the dead-letter exchange; where there is none any more, it is settled. */
+  #send(entry: ReadyEntry, message: Message, reason: DeathReason): void {
+    const { store, deadLetter } = this.#environment;
+    const { id: queueId } = this.#queue;
+    const death = this.#deathOf(reason);
+    if (death === undefined) store.settle(queueId, entry.sequence, entry.position);
+    else deadLetter({ queueId, entry, message, death });
+  }
+
+  #deathOf(reason: DeathReason): Death | undefined {
+    const { deadLetterExchange: exchange, deadLetterRoutingKey: routingKey } = this.#settings;
+    if (exchange === undefined) return undefined;
+    return { queue: this.#queue.name, reason, at: this.#environment.clock.now(), exchange, routingKey };
   }
 
   // ---------------------------------------------------------------- expiry

@@ -46,8 +46,9 @@ export class ReadyBytes {
     const next = this.ready.unmeasured(after, LIMITS.readAheadMessagesMax);
     if (next.length === 0) {
       this.#isMeasuring = false;
-      return undefined;
+      return;
     }
+    let last: number;
     try {
       const positions = next.map(({ position }) => position);
       const messages = await this.store.read(positions, LIMITS.readAheadBytesMax);
@@ -55,12 +56,13 @@ export class ReadyBytes {
         const { sequence } = next[i] as { sequence: number };
         if (this.ready.measure(sequence, body.length)) this.#total += body.length;
       }
-      this.onMeasured();
-      return this.#measure((next[messages.length - 1] as { sequence: number }).sequence);
+      last = (next[messages.length - 1] as { sequence: number }).sequence;
     } catch {
       // Some may have gone, or been brought forward, since they were asked for; or the disk is in trouble.
       this.later(() => void this.#measure(after));
-      return undefined;
+      return;
     }
+    this.onMeasured();
+    await this.#measure(last);
   }
 }

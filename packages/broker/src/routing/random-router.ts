@@ -19,7 +19,8 @@ export class RandomRouter<T> implements Router<T> {
 
   bind(key: string, destination: T): void {
     const known = this.#bound.get(destination);
-    if (known === undefined) this.#bound.set(destination, { keys: new Set([key]), alone: new Set([destination]) });
+    if (known === undefined)
+      this.#bound.set(destination, { keys: new Set([key]), alone: new Set([destination]) });
     else known.keys.add(key);
     this.#list();
   }

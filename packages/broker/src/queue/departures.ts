@@ -1,54 +1,40 @@
-import type { Clock } from '../clock.js';
 import { BrokerError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
-import type { Death, DeathReason } from '../message/x-death.js';
 import type { MessageStore } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 import type { Turn } from '../turns.js';
-import type { QueueSettings } from './queue-settings.js';
 import type { ReadyEntry } from './ready-index.js';
 
-/** A message on its way out of a queue. */
-export interface Letter {
-  readonly queueId: number;
-  readonly entry: ReadyEntry;
-  readonly message: Message;
-  readonly death: Death;
-}
-
-/** What dead letters need of their queue and of what is above it. */
-export interface DeadLettersInit {
-  readonly queueId: number;
-  readonly queueName: string;
+export interface DeparturesInit<Reason> {
   readonly store: MessageStore;
-  readonly clock: Clock;
-  readonly settings: () => QueueSettings;
-  /** Moves the message to where the dead-letter exchange leads, or settles it. Throws STORE_FAILED, with nothing done. */
-  readonly deadLetter: (letter: Letter) => void;
+  /** Takes the message out of its queue, to wherever it goes. Throws STORE_FAILED or CLOSED, with nothing done. */
+  readonly send: (entry: ReadyEntry, message: Message, reason: Reason) => void;
+  /** Runs a turn soon. */
   readonly schedule: (turn: Turn) => void;
+  /** Runs `retry` after a while, or never if the process ends before. */
   readonly later: (retry: () => void) => void;
   /** None is on its way any more. */
   readonly onDone: () => void;
 }
 
-interface Waiting {
+interface Departure<Reason> {
   readonly entry: ReadyEntry;
-  readonly reason: DeathReason;
+  readonly reason: Reason;
   message: Message | undefined;
 }
 
 /**
- * Messages that a queue has given up, on their way to its dead-letter exchange, in order. Each is moved by one step of
- * the store (J2); until then it is in its queue, also after a crash. What the store can't do now is tried again.
+ * Messages on their way out of a queue, in order. Each leaves by one step of the store (J2); until then it is in its
+ * queue, also after a crash. What is not in memory is read first; what the store can't do now is tried again.
  */
-export class DeadLetters implements Turn {
-  readonly #init: DeadLettersInit;
-  #waiting: Waiting[] = [];
+export class Departures<Reason> implements Turn {
+  readonly #init: DeparturesInit<Reason>;
+  #waiting: Departure<Reason>[] = [];
   #isScheduled = false;
   #isReading = false;
 
-  constructor(init: DeadLettersInit) {
+  constructor(init: DeparturesInit<Reason>) {
     this.#init = init;
   }
 
@@ -56,13 +42,17 @@ export class DeadLetters implements Turn {
     return this.#waiting.length;
   }
 
-  /** Those on their way. */
   sequences(): number[] {
     return this.#waiting.map(({ entry }) => entry.sequence);
   }
 
+  /** None goes any more; returns where they lie. */
+  takeAll(): Position[] {
+    return this.#waiting.splice(0).map(({ entry }) => entry.position);
+  }
+
   /** It goes soon: with `atOnce` before this returns, if nothing stands in its way. */
-  add(entry: ReadyEntry, reason: DeathReason, message: Message | undefined, atOnce: boolean): void {
+  add(entry: ReadyEntry, reason: Reason, message: Message | undefined, atOnce: boolean): void {
     this.#waiting.push({ entry, reason, message });
     if (atOnce && this.#waiting.length === 1) this.turn();
     else this.#schedule();
@@ -76,33 +66,31 @@ export class DeadLetters implements Turn {
 
   turn(): void {
     this.#isScheduled = false;
-    if (this.#isReading) return;
-    let sent = 0;
-    try {
-      for (const waiting of this.#waiting.slice(0, LIMITS.deliveriesPerTurnMax)) {
-        const message = waiting.message ?? this.#init.store.peek(waiting.entry.position);
-        if (message === undefined) break;
-        this.#send(waiting, message);
-        sent++;
-      }
-    } catch (error) {
-      if (!isForNow(error)) throw error;
-      this.#tryLater();
-      return;
-    } finally {
-      this.#waiting.splice(0, sent);
-    }
-    if (this.#waiting.length === 0) this.#init.onDone();
-    else if (sent === LIMITS.deliveriesPerTurnMax) this.#schedule();
+    if (this.#isReading || this.#waiting.length === 0) return;
+    const { isStopped, count } = this.#sendSome();
+    this.#waiting.splice(0, count);
+    if (isStopped) this.#tryLater();
+    else if (this.#waiting.length === 0) this.#init.onDone();
+    else if (count === LIMITS.deliveriesPerTurnMax) this.#schedule();
     else void this.#read();
   }
 
-  #send({ entry, reason }: Waiting, message: Message): void {
-    const { queueId, queueName, store, settings, clock, deadLetter } = this.#init;
-    const { deadLetterExchange: exchange, deadLetterRoutingKey: routingKey } = settings();
-    if (exchange === undefined) return store.settle(queueId, entry.sequence, entry.position);
-    const death = { queue: queueName, reason, at: clock.now(), exchange, routingKey };
-    return deadLetter({ queueId, entry, message, death });
+  /** As many as are in memory, and not more than a turn's share. */
+  #sendSome(): { readonly isStopped: boolean; readonly count: number } {
+    const { store, send } = this.#init;
+    let count = 0;
+    for (const { entry, reason, message } of this.#waiting.slice(0, LIMITS.deliveriesPerTurnMax)) {
+      const found = message ?? store.peek(entry.position);
+      if (found === undefined) break;
+      try {
+        send(entry, found, reason);
+      } catch (error) {
+        if (!isStores(error)) throw error;
+        return { isStopped: true, count };
+      }
+      count++;
+    }
+    return { isStopped: false, count };
   }
 
   /** The next of them from the disk, many at once. */
@@ -115,7 +103,7 @@ export class DeadLetters implements Turn {
     const places = next.map(({ entry }) => entry.position);
     try {
       const messages = await store.read(places, LIMITS.readAheadBytesMax);
-      for (const [i, message] of messages.entries()) (next[i] as Waiting).message = message;
+      for (const [i, message] of messages.entries()) (next[i] as Departure<Reason>).message = message;
       this.#isReading = false;
       this.#schedule();
     } catch {
@@ -139,6 +127,6 @@ export class DeadLetters implements Turn {
 }
 
 /** The store can't, now or never again; then the messages are in their queue at the next opening. */
-function isForNow(error: unknown): boolean {
+function isStores(error: unknown): boolean {
   return error instanceof BrokerError && (error.code === 'STORE_FAILED' || error.code === 'CLOSED');
 }
