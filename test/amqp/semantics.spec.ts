@@ -161,40 +161,19 @@ const NOT_IMPLEMENTED: [what: string, operation: (on: Channel) => Promise<unknow
     "x-queue-type 'stream' of queue 'z' in vhost '/' is not implemented",
   ],
   [
-    'an alternate exchange',
-    (on) => on.assertExchange('y', 'topic', { alternateExchange: 'x' }),
-    "argument 'alternate-exchange' of exchange 'y' is not implemented",
-  ],
-  ['an internal exchange', (on) => on.assertExchange('y', 'topic', { internal: true }), 'not implemented'],
-  [
-    'a headers exchange',
-    (on) => on.assertExchange('y', 'headers'),
-    "exchange type 'headers' is not implemented",
+    'a delayed exchange',
+    (on) => on.assertExchange('y', 'x-delayed-message', { arguments: { 'x-delayed-type': 'direct' } }),
+    "exchange type 'x-delayed-message' is not implemented",
   ],
   [
-    'a binding of exchanges',
-    (on) => on.bindExchange('x', 'amq.topic', '#'),
-    'exchange.bind is not implemented',
-  ],
-  [
-    'arguments of a binding',
-    (on) => on.bindQueue('q', 'x', 'k', { a: 1 }),
-    "argument 'a' of a binding is not implemented",
+    'the type of a delayed exchange',
+    (on) => on.assertExchange('y', 'direct', { arguments: { 'x-delayed-type': 'direct' } }),
+    "argument 'x-delayed-type' of exchange 'y' is not implemented",
   ],
   [
     'a place in a stream to consume from',
     (on) => on.consume('q', () => {}, { arguments: { 'x-stream-offset': 'first' } }),
     "argument 'x-stream-offset' of a consumer of queue 'q' is not implemented",
-  ],
-  [
-    'a copy',
-    async (on) => on.sendToQueue('q', Buffer.alloc(0), { CC: 'other' }),
-    'header CC is not implemented',
-  ],
-  [
-    'direct reply-to',
-    (on) => on.consume('amq.rabbitmq.reply-to', () => {}, { noAck: true }),
-    'direct reply-to is not implemented',
   ],
 ];
 

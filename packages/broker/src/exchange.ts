@@ -2,7 +2,7 @@ import type { ExchangeType } from './definitions/definitions.js';
 import { type ExchangeKind, kindOf, type RouterEnvironment } from './exchange-types.js';
 import type { Routable } from './message/copy-keys.js';
 import type { Arguments } from './message/arguments.js';
-import { typeOf, valueOf } from './message/fields.js';
+import { textOf } from './message/field-text.js';
 import type { DelayQueue } from './queue/delay-queue.js';
 import type { Queue } from './queue/queue.js';
 import type { Router } from './routing/router.js';
@@ -52,8 +52,7 @@ export class Exchange {
     this.kind = kindOf(init.type, init.args.fields);
     this.#router = this.kind.newRouter(init.args.fields, environment, at);
     const alternate = init.args.fields.find(({ name }) => name === ALTERNATE_EXCHANGE);
-    const isNamed = alternate !== undefined && typeOf(alternate) === 'longstr';
-    this.alternate = isNamed ? String(valueOf(alternate)) : undefined;
+    this.alternate = textOf(alternate);
     this.isLast = this.alternate === undefined;
   }
 
@@ -81,7 +80,7 @@ export class Exchange {
   }
 
   bindings(): Binding[] {
-    return [...this.#bindings.values()].flatMap((ofOne) => [...ofOne.values()]);
+    return Array.from(this.#bindings.values()).flatMap((ofOne) => Array.from(ofOne.values()));
   }
 
   leadsTo(destination: Destination): boolean {

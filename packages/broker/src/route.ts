@@ -38,7 +38,7 @@ export function routeOn(
 
 function destinationsOf(exchange: Exchange, keys: readonly string[], message: Routable): Destination[] {
   const routedBy = exchange.kind.isByKey ? keys : keys.slice(0, 1);
-  return routedBy.flatMap((key) => [...exchange.route(key, message)]);
+  return routedBy.flatMap((key) => Array.from(exchange.route(key, message)));
 }
 
 /** The default exchange is none: queues are bound to it only for those who publish to it, as in RabbitMQ. */

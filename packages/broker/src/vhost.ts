@@ -296,7 +296,10 @@ export class Vhost implements Residents {
     const store = (): PublishOutcome => this.#store(message, queues);
     const outcome = queues.size > 0 ? storing(this.#environment.store, admissions, store) : 'unroutable';
     const replied = this.#reply(routed);
-    return outcome === 'rejected' ? outcome : replied;
+    if (outcome !== 'rejected') return replied;
+    // Its publisher is told, and publishes it again.
+    forget(admissions);
+    return outcome;
   }
 
   #store(message: Message, queues: ReadonlySet<Target>): PublishOutcome {
@@ -371,11 +374,12 @@ export class Vhost implements Residents {
   /**
    * The queues of a message that the broker itself sends, such as a dead letter: also through an internal exchange;
    * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
-   * counts as seen, whether or not it is stored then.
+   * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
    */
   queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
     const queues = this.#exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
-    this.#exchanges.takeAdmissions();
+    const admissions = this.#exchanges.takeAdmissions();
+    if (this.#environment.store.failure !== undefined) forget(admissions);
     return queues;
   }
 

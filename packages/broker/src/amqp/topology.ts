@@ -63,6 +63,7 @@ export class Topology {
   /** Answers whether a requester is there, and declares nothing. */
   #declareReplyTo(name: string, nowait: boolean): void {
     if (name !== REPLY_TO && !this.#host.engine.hasReplyConsumer(name)) throw notFound('queue', name, VHOST);
+    this.#names.last = name;
     const counts = { messageCount: 0, consumerCount: 1 };
     this.#answer(nowait, { name: 'queue.declare-ok', queue: name, ...counts });
   }

@@ -1,6 +1,7 @@
 import { channelError } from '../errors.js';
 import { EncodedMessage } from './encoded-message.js';
-import { elementsOf, type Field, typeOf, valueOf } from './fields.js';
+import { textOf } from './field-text.js';
+import { elementsOf, type Field, typeOf } from './fields.js';
 import { headersIn, propertyBytesOf, withHeaders } from './headers.js';
 import type { Message } from './message.js';
 
@@ -51,6 +52,5 @@ function keysIn(field: Field): string[] {
     const why = `{unacceptable_type_in_header,"${field.name}",${typeOf(field)}}`;
     throw channelError('PRECONDITION_FAILED', `invalid message: ${why}`);
   }
-  const elements = elementsOf(field).map((bytes) => ({ bytes }));
-  return elements.filter((one) => typeOf(one) === 'longstr').map((one) => String(valueOf(one)));
+  return elementsOf(field).flatMap((bytes) => textOf({ bytes }) ?? []);
 }

@@ -80,16 +80,6 @@ export function checkTable(bytes: Buffer, at: number, end: number, depth = 0): n
   return fieldsEnd;
 }
 
-/** Whether a table that was checked has a field of this ASCII name at its first level. */
-export function hasField(bytes: Buffer, fieldsAt: number, fieldsEnd: number, name: string): boolean {
-  for (let at = fieldsAt; at < fieldsEnd;) {
-    const length = bytes[at] as number;
-    if (length === name.length && bytes.toString('latin1', at + 1, at + 1 + length) === name) return true;
-    at = checkValue(bytes, at + 1 + length, fieldsEnd, 0);
-  }
-  return false;
-}
-
 /** The same bytes with another short string, whose length octet is `at`. At most 255 bytes as UTF-8. */
 export function withShortString(bytes: Buffer, at: number, text: string): Buffer {
   const value = Buffer.from(text);

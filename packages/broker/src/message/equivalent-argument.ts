@@ -1,4 +1,6 @@
 import { channelError } from '../errors.js';
+import { shownTerm } from './erlang-term.js';
+import { textOf } from './field-text.js';
 import { type Field, isInteger, typeOf, valueOf } from './fields.js';
 
 /**
@@ -31,5 +33,5 @@ function inFull(field: Field | undefined): string {
 }
 
 function shown(field: Field): string {
-  return String(valueOf(field));
+  return textOf(field) ?? shownTerm(field.bytes);
 }

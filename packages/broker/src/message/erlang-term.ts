@@ -17,7 +17,7 @@ export function shownTerm(bytes: Buffer): string {
     const elements = elementsOf({ name: '', bytes });
     return `[${elements.map((one) => `{${shownTyped(one)}}`).join(',')}]`;
   }
-  const value = valueOf({ bytes });
+  const value = valueOf({ bytes }) as number | bigint | boolean | Date;
   if (value instanceof Date) return String(value.getTime() / 1000);
   const isWholeFloat = (type === 'float' || type === 'double') && Number.isInteger(value);
   return isWholeFloat ? `${String(value)}.0` : String(value);

@@ -10,13 +10,11 @@ const EXPIRATION = 1 << 8;
 const BEFORE_HEADERS = [1 << 15, 1 << 14] as const;
 
 /** The properties as a client sent them, or as they would be on the wire. */
-export function propertyBytesOf({
-  properties,
-  propertiesBytes,
-}: Pick<Message, 'properties' | 'propertiesBytes'>): Buffer {
-  if (propertiesBytes !== undefined) return propertiesBytes;
+export function propertyBytesOf(message: Pick<Message, 'properties' | 'propertiesBytes'>): Buffer {
+  // Not asked for where it is not needed: it may have to be decoded.
+  if (message.propertiesBytes !== undefined) return message.propertiesBytes;
   const out = new ByteWriter();
-  writeProperties(out, properties);
+  writeProperties(out, message.properties);
   return out.buffer.subarray(0, out.end);
 }
 

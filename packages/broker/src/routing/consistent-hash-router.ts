@@ -1,7 +1,8 @@
 import { channelError } from '../errors.js';
 import type { Routable } from '../message/copy-keys.js';
 import { shownBinary } from '../message/erlang-term.js';
-import { type Field, typeOf, valueOf } from '../message/fields.js';
+import { textOf } from '../message/field-text.js';
+import { type Field, typeOf } from '../message/fields.js';
 import { headersIn, propertyBytesOf } from '../message/headers.js';
 import { hashOf, mixed } from './string-hash.js';
 import { NOWHERE, type Router } from './router.js';
@@ -116,7 +117,8 @@ export function hashOnOf(args: readonly Field[], at: string): HashOn {
 function textIn(args: readonly Field[], name: string, at: string): string | undefined {
   const field = args.find((one) => one.name === name);
   if (field === undefined) return undefined;
-  if (typeOf(field) === 'longstr') return String(valueOf(field));
+  const text = textOf(field);
+  if (text !== undefined) return text;
   throw channelError('PRECONDITION_FAILED', `invalid type '${typeOf(field)}' for arg '${name}' in ${at}`);
 }
 

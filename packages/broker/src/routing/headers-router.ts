@@ -1,5 +1,6 @@
 import { channelError } from '../errors.js';
 import type { Routable } from '../message/copy-keys.js';
+import { textOf } from '../message/field-text.js';
 import { type Field, typeOf, valueOf } from '../message/fields.js';
 import { headersIn, propertyBytesOf } from '../message/headers.js';
 import { shownTerm } from '../message/erlang-term.js';
@@ -72,14 +73,14 @@ export function checkHeadersBinding(args: readonly Field[]): void {
     const text = `Invalid x-match field type ${type} (value ${value}); expected longstr`;
     throw channelError('PRECONDITION_FAILED', text);
   }
-  if (MATCHES.has(String(valueOf(field)))) return;
+  if (MATCHES.has(textOf(field) ?? '')) return;
   const text = `Invalid x-match field value ${value}; expected all, any, all-with-x, or any-with-x`;
   throw channelError('PRECONDITION_FAILED', text);
 }
 
 function matchOf(args: readonly Field[]): Match {
   const field = args.find(({ name }) => name === X_MATCH);
-  return field === undefined ? 'all' : (valueOf(field) as Match);
+  return (textOf(field) ?? 'all') as Match;
 }
 
 /** A pattern without a value matches any. Else values count, and not which type of number, or of bytes, they have. */
@@ -96,8 +97,9 @@ function isText(type: string): boolean {
   return type === 'longstr' || type === 'binary';
 }
 
+/** An integer can be a number here and a bigint there. */
 function isSameNumber(a: number | bigint, b: number | bigint): boolean {
-  return a <= b && a >= b;
+  return String(a) === String(b);
 }
 
 function numberOf(field: Field): number | bigint {
