@@ -3,7 +3,8 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import type { Message } from '../message/message.js';
-import { durable, JOURNAL, journalOn, persistent, rowsOf, UNMARKED } from './journal-model.spec.support.js';
+import { durable, JOURNAL, journalOn, persistent, rowsOf } from './journal-model.spec.support.js';
+import { UNMARKED } from './random-mark.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import { SimulatedFileSystem } from './simulated-file-system.js';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '../clock.js';
-import { durable, JOURNAL, journalOn, persistent, rowsOf, UNMARKED } from './journal-model.spec.support.js';
+import { durable, JOURNAL, journalOn, persistent, rowsOf } from './journal-model.spec.support.js';
+import { UNMARKED } from './random-mark.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import type { Marks, QueueMark } from './message-store.js';
 import { SimulatedFileSystem, systemError } from './simulated-file-system.js';
@@ -56,7 +57,7 @@ describe('J3 the marks of messages', () => {
     requeue(3, 2);
     requeue(4, 0, 60);
     await store.close();
-    const expected = [5, 50, 0, 60].map((readyAt) => ({ ...mark, readyAt }));
+    const expected = [5, 50, 0, 60].map((readyAt) => ({ expiresAt: 7, readyAt, priority: 1 }));
     expect((await found(files))[1]).toEqual(expected);
   });
 

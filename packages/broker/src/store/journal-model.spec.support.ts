@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { ManualClock } from '../clock.js';
 import type { Message } from '../message/message.js';
 import { seededRandom } from '../random.spec.support.js';
@@ -14,6 +13,15 @@ import type {
   Residents,
   StoredEntries,
 } from './message-store.js';
+import {
+  checkMark,
+  checkMove,
+  checkTransaction,
+  fail,
+  inWords,
+  nameOf,
+} from './journal-verdict.spec.support.js';
+import { UNMARKED } from './random-mark.spec.support.js';
 import type { Position } from './record.js';
 import { markAt } from './recovered-marks.js';
 
@@ -68,8 +76,6 @@ export function durable(store: Pick<MessageStore, 'whenDurable'>): Promise<void>
     store.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
   });
 }
-
-export const UNMARKED: QueueMark = { expiresAt: 0, readyAt: 0, priority: 0 };
 
 /** One message in one queue. Steps are numbers of operations, counted by the model. */
 export interface ModelEntry {
@@ -247,8 +253,15 @@ export class JournalModel implements Residents {
   ): ModelEntry[] {
     const { message, queueIds, marks, step } = added;
     const entries = queueIds.map((queueId, i): ModelEntry => ({
-      ...{ queueId, sequence, position, message, mark: marks?.[i], added: step },
-      ...{ removed: undefined, movedTo: [], counts: [] },
+      queueId,
+      sequence,
+      position,
+      message,
+      mark: marks?.[i],
+      added: step,
+      removed: undefined,
+      movedTo: [],
+      counts: [],
     }));
     this.entries.push(...entries);
     return entries;
@@ -338,7 +351,7 @@ export function rowsOf(entries: StoredEntries | undefined): Row[] {
   }));
 }
 
-interface Found extends Row {
+export interface Found extends Row {
   readonly message: Message;
 }
 
@@ -356,60 +369,4 @@ async function foundIn(store: MessageStore, recovered: Recovered): Promise<Map<s
     }
   }
   return found;
-}
-
-/** A delivery count comes with a time, so the count that was found tells which time must have been. */
-function checkMark({ counts, mark, ...entry }: ModelEntry, found: Found): void {
-  const said = counts.findLast(({ count }) => count === found.deliveryCount);
-  const expected = { ...UNMARKED, ...mark, ...(said && { readyAt: said.readyAt }) };
-  if (!isDeepStrictEqual(found.mark, expected))
-    fail(`${nameOf(entry)} has the mark ${JSON.stringify(found.mark)}, not ${JSON.stringify(expected)}`);
-}
-
-function inWords(marks: Marks | undefined): string {
-  return marks === undefined ? '' : `, marked ${JSON.stringify(marks)}`;
-}
-
-/** J2: a message that was being moved is where it was or where it went, never in both and never in neither. */
-function checkMove(
-  entry: ModelEntry,
-  found: ReadonlyMap<string, Found>,
-  { durable: sure, begun }: Moment,
-): void {
-  if (entry.movedTo.length === 0) return;
-  const isThere = (one: ModelEntry): boolean => found.has(nameOf(one));
-  const arrived = entry.movedTo.filter(isThere);
-  if (isThere(entry) && arrived.length > 0) fail(`${nameOf(entry)} is moved and still there`);
-  if (entry.added > sure || isThere(entry)) return;
-  for (const target of entry.movedTo) {
-    const settled = target.removed !== undefined && target.removed <= begun;
-    if (!settled && !isThere(target)) fail(`${nameOf(entry)} is lost on the way to ${nameOf(target)}`);
-  }
-}
-
-/** J2: a transaction has happened as a whole or not at all. */
-function checkTransaction(
-  { step, added, settled }: { step: number; added: readonly ModelEntry[]; settled: readonly ModelEntry[] },
-  found: ReadonlyMap<string, Found>,
-  { durable: sure, begun }: Moment,
-): void {
-  if (step > begun) return;
-  // What says for sure whether it happened: what it added and nobody has removed, what it settled and was there for sure.
-  const signs = [
-    ...added.filter(({ removed }) => removed === undefined).map((entry) => found.has(nameOf(entry))),
-    ...settled.filter((entry) => entry.added <= sure).map((entry) => !found.has(nameOf(entry))),
-  ];
-  if (new Set(signs).size > 1) {
-    fail(
-      `the transaction of step ${step} has happened in part: ${[...added, ...settled].map(nameOf).join(', ')}`,
-    );
-  }
-}
-
-function nameOf({ queueId, sequence }: { queueId: number; sequence: number }): string {
-  return `message ${sequence} of queue ${queueId}`;
-}
-
-function fail(what: string): never {
-  throw new Error(what);
 }

@@ -23,10 +23,10 @@ export interface RecordQueues {
  * queue's place among the ids u16, expires at u64, ready at u64, priority u8.
  */
 export function writeQueues(out: ByteWriter, queueIds: readonly number[], marks: Marks | undefined): void {
-  const marked = marks?.some(isMarked) === true;
-  out.uint16(queueIds.length + (marked ? MARKED_BIT : 0));
+  const marked = marks?.some(isMarked) === true ? marks : undefined;
+  out.uint16(queueIds.length + (marked === undefined ? 0 : MARKED_BIT));
   for (const id of queueIds) out.uint32(id);
-  if (marked) writeMarks(out, marks as Marks);
+  if (marked !== undefined) writeMarks(out, marked);
 }
 
 function writeMarks(out: ByteWriter, marks: Marks): void {
@@ -48,7 +48,7 @@ export function readQueues(from: ByteReader): RecordQueues {
 
 /** Throws RangeError for a mark of no queue. */
 function readMarks(from: ByteReader, queues: number): Marks {
-  const marks = new Array<QueueMark | undefined>(queues).fill(undefined);
+  const marks = Array.from({ length: queues }, (): QueueMark | undefined => undefined);
   for (let left = from.uint16(); left > 0; left--) {
     const place = from.uint16();
     if (place >= queues) throw new RangeError(`a mark is of queue ${place}, of ${queues}`);

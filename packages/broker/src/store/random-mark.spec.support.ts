@@ -1,6 +1,8 @@
 import { pick } from '../random.spec.support.js';
 import type { Marks, QueueMark } from './message-store.js';
 
+export const UNMARKED: QueueMark = { expiresAt: 0, readyAt: 0, priority: 0 };
+
 /** Mostly something; sometimes a mark that says nothing, sometimes none. */
 export function randomMark(random: () => number): QueueMark | undefined {
   if (random() < 0.3) return undefined;

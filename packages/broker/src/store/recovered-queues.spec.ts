@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { pick, pickOne, seededRandom } from '../random.spec.support.js';
-import { rowsOf, UNMARKED } from './journal-model.spec.support.js';
+import { rowsOf } from './journal-model.spec.support.js';
 import type { QueueMark } from './message-store.js';
-import { randomMarks, randomTime } from './random-mark.spec.support.js';
+import { randomMarks, randomTime, UNMARKED } from './random-mark.spec.support.js';
 import { positionOf } from './record.js';
 import { RecoveredQueues } from './recovered-queues.js';
 import { SegmentIndex } from './segment-index.js';

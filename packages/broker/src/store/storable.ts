@@ -33,6 +33,9 @@ export function assertMarks(marks: Marks): void {
 }
 
 function isStorable({ expiresAt, readyAt, priority }: QueueMark): boolean {
-  const isTime = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
-  return isTime(expiresAt) && isTime(readyAt) && isTime(priority) && priority <= 255;
+  return isWhole(expiresAt) && isWhole(readyAt) && isWhole(priority) && priority <= 255;
+}
+
+function isWhole(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }

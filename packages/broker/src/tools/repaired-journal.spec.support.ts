@@ -6,8 +6,8 @@ import {
   journalOn,
   type Row,
   rowsOf,
-  UNMARKED,
 } from '../store/journal-model.spec.support.js';
+import { UNMARKED } from '../store/random-mark.spec.support.js';
 import { positionOf, type RawRecord, readRecord, recordsInside, RECORD_TYPE } from '../store/record.js';
 import { segmentNumberOf } from '../store/segment.js';
 import { SegmentIndex } from '../store/segment-index.js';
