@@ -65,6 +65,7 @@ export class Broker {
     try {
       for (const connection of this.#connections) connection.close();
     } finally {
+      this.vhost.close();
       this.gate.close();
       await this.#letGo();
     }

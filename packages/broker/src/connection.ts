@@ -30,6 +30,8 @@ export interface ConsumeOptions {
   readonly noAck?: boolean;
   /** Fails when the queue has another consumer, and keeps others away. @default false */
   readonly exclusive?: boolean;
+  /** Consumers with a higher one get messages first, as long as they have credit. A whole number. @default 0 */
+  readonly priority?: number;
   /**
    * Asked before each delivery: nothing comes while it says no. When it says yes again, `wake()` the consumer.
    * @default always yes
@@ -152,7 +154,8 @@ export class Connection {
 
   /**
    * Routes and stores the message. `onDurable` is called once, later: without an error when the message is in all
-   * its durable queues on the disk (J1), or there is nothing to store; that is RabbitMQ's publisher confirm.
+   * its durable queues on the disk (J1), or there is nothing to store; that is RabbitMQ's publisher confirm. With
+   * REJECTED when a queue is full and did not take it (`x-overflow`).
    *
    * Throws BLOCKED while the disk is nearly full (see {@link unblocked}), unless `settles`: it is a part of settling
    * a delivery, which goes on. Throws STORE_FAILED while the disk does not work.
@@ -165,7 +168,9 @@ export class Connection {
     this.#assertOpen();
     if (!settles) this.#gate.assertOpen();
     const outcome = this.#vhost.publish(message);
-    if (onDurable !== undefined) this.#store.whenDurable(onDurable);
+    if (onDurable === undefined) return outcome;
+    if (outcome === 'rejected') this.#store.whenDurable((error) => onDurable(error ?? queueIsFull(message)));
+    else this.#store.whenDurable(onDurable);
     return outcome;
   }
 
@@ -214,12 +219,14 @@ export class Connection {
       options;
     if (this.#consumers.has(tag))
       throw connectionError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
-    if (queue.hasExclusiveConsumer || (exclusive && queue.consumerCount > 0)) {
+    const { singleActiveConsumer } = queue.settings;
+    if (queue.hasExclusiveConsumer || (exclusive && (singleActiveConsumer || queue.consumerCount > 0))) {
       throw this.#inExclusiveUse(queueName);
     }
     const consumer: Consumer = queue.addConsumer({
       tag,
       exclusive,
+      priority: options.priority ?? 0,
       prefetchCount: options.prefetchCount ?? 0,
       noAck: options.noAck ?? false,
       mayDeliver: options.mayDeliver,
@@ -267,6 +274,9 @@ export class Connection {
     this.#assertOpen();
     const queue = this.#vhost.queue(queueName, this);
     if (queue.hasExclusiveConsumer) throw this.#inExclusiveUse(queueName);
+    const { type, singleActiveConsumer } = queue.settings;
+    if (type === 'quorum' && singleActiveConsumer) throw this.#notForGet(queueName);
+    queue.touch();
     if (queue.readyCount === 0) return Promise.resolve(undefined);
     const holder = noAck ? newHolder(queue, true) : this.#holderOf(queue);
     return new Promise((resolve, reject) => {
@@ -324,12 +334,24 @@ export class Connection {
     );
   }
 
+  #notForGet(queueName: string): Error {
+    return channelError(
+      'RESOURCE_LOCKED',
+      `cannot obtain access to locked queue '${queueName}' in vhost '${this.#vhost.name}'. basic.get operations are not supported by quorum queues with single active consumer`,
+    );
+  }
+
   #assertOpen(): void {
     if (this.#closed) throw new BrokerError('CLOSED', 'The connection to the broker is closed.');
   }
 }
 
 const nothing = (): void => {};
+
+function queueIsFull({ exchange, routingKey }: Message): BrokerError {
+  const what = `A queue that '${exchange}' leads to for '${routingKey}' is full.`;
+  return new BrokerError('REJECTED', what, { cure: 'Publish again when its consumers have caught up.' });
+}
 
 function unreadable(queueName: string, cause: unknown): BrokerError {
   if (cause instanceof BrokerError) return cause;

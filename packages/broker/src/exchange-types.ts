@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js';
 import type { ExchangeType } from './definitions/definitions.js';
-import type { Field } from './message/fields.js';
+import { channelError } from './errors.js';
+import { type Field, valueOf } from './message/fields.js';
 import { checkWeight, ConsistentHashRouter, hashOnOf } from './routing/consistent-hash-router.js';
 import { DeduplicatingRouter, rememberedIdsOf } from './routing/deduplicating-router.js';
 import { DirectRouter } from './routing/direct-router.js';
@@ -36,7 +37,11 @@ const anyBinding = (): void => {};
 const BY_KEY = { isByKey: true, isByArguments: false, checkBinding: anyBinding };
 const ONCE = { isByKey: false, isByArguments: false, checkBinding: anyBinding };
 
-export const EXCHANGE_KINDS: Record<ExchangeType, ExchangeKind> = {
+/** An exchange that delays routes as its `x-delayed-type` says, when it is time. */
+export const DELAYED_MESSAGE = 'x-delayed-message';
+const DELAYED_TYPE = 'x-delayed-type';
+
+const EXCHANGE_KINDS: Record<Exclude<ExchangeType, typeof DELAYED_MESSAGE>, ExchangeKind> = {
   direct: { ...BY_KEY, newRouter: () => new DirectRouter() },
   fanout: { ...ONCE, newRouter: () => new FanoutRouter() },
   topic: { ...BY_KEY, newRouter: () => new TopicRouter() },
@@ -60,5 +65,20 @@ export const EXCHANGE_KINDS: Record<ExchangeType, ExchangeKind> = {
 };
 
 export function isExchangeType(type: string): type is ExchangeType {
-  return Object.hasOwn(EXCHANGE_KINDS, type);
+  return type === DELAYED_MESSAGE || Object.hasOwn(EXCHANGE_KINDS, type);
+}
+
+/** Throws PRECONDITION_FAILED, in the plugin's words, for a delayed type that is none. */
+export function kindOf(type: ExchangeType, args: readonly Field[]): ExchangeKind {
+  if (type !== DELAYED_MESSAGE) return EXCHANGE_KINDS[type];
+  const field = args.find(({ name }) => name === DELAYED_TYPE);
+  const delayed = field === undefined ? undefined : valueOf(field);
+  if (delayed === DELAYED_MESSAGE) throw invalid("can't be used to declare a nested delayed exchange");
+  if (typeof delayed !== 'string' || !Object.hasOwn(EXCHANGE_KINDS, delayed))
+    throw invalid('must be an existing exchange type');
+  return EXCHANGE_KINDS[delayed as keyof typeof EXCHANGE_KINDS];
+}
+
+function invalid(why: string): Error {
+  return channelError('PRECONDITION_FAILED', `Invalid argument, '${DELAYED_TYPE}' ${why}`);
 }

@@ -1,8 +1,9 @@
 import type { ExchangeType } from './definitions/definitions.js';
-import { EXCHANGE_KINDS, type ExchangeKind, type RouterEnvironment } from './exchange-types.js';
+import { type ExchangeKind, kindOf, type RouterEnvironment } from './exchange-types.js';
 import type { Routable } from './message/copy-keys.js';
 import type { Arguments } from './message/arguments.js';
 import { textOf } from './message/field-text.js';
+import type { DelayQueue } from './queue/delay-queue.js';
 import type { Queue } from './queue/queue.js';
 import type { Router } from './routing/router.js';
 
@@ -37,7 +38,9 @@ export class Exchange {
   #withArguments = 0;
   /** The exchange that gets what goes nowhere from here. */
   readonly alternate: string | undefined;
-  /** All that it routes goes to queues, or nowhere: its router's answer is the last word. */
+  /** Where it holds messages that have a delay. */
+  #delays: DelayQueue | undefined;
+  /** All that it routes goes to queues, or nowhere, at once: its router's answer is the last word. */
   isLast: boolean;
 
   /** `at` names it in errors. Throws PRECONDITION_FAILED for arguments that its type does not take. */
@@ -46,7 +49,7 @@ export class Exchange {
     environment: RouterEnvironment<Destination>,
     at: string,
   ) {
-    this.kind = EXCHANGE_KINDS[init.type];
+    this.kind = kindOf(init.type, init.args.fields);
     this.#router = this.kind.newRouter(init.args.fields, environment, at);
     const alternate = init.args.fields.find(({ name }) => name === ALTERNATE_EXCHANGE);
     this.alternate = textOf(alternate);
@@ -55,6 +58,16 @@ export class Exchange {
 
   get name(): string {
     return this.init.name;
+  }
+
+  get delays(): DelayQueue | undefined {
+    return this.#delays;
+  }
+
+  /** From now on messages with a delay are held there. */
+  delayIn(queue: DelayQueue): void {
+    this.#delays = queue;
+    this.#look();
   }
 
   get durable(): boolean {
@@ -119,7 +132,7 @@ export class Exchange {
   }
 
   #look(): void {
-    this.isLast = this.alternate === undefined && this.#exchangesBound === 0;
+    this.isLast = this.alternate === undefined && this.#exchangesBound === 0 && this.#delays === undefined;
   }
 
   /** By one key, as its bindings say. */

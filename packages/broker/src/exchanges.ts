@@ -5,6 +5,7 @@ import {
   type ExchangeDefinition,
   type ExchangeType,
 } from './definitions/definitions.js';
+import type { DelayQueues } from './delay-queues.js';
 import { channelError, connectionError } from './errors.js';
 import {
   ALTERNATE_EXCHANGE,
@@ -13,12 +14,13 @@ import {
   Exchange,
   type ExchangeInit,
 } from './exchange.js';
-import { isExchangeType } from './exchange-types.js';
+import { DELAYED_MESSAGE, isExchangeType } from './exchange-types.js';
 import { type Arguments, argumentsFrom, argumentsOf, NO_ARGUMENTS } from './message/arguments.js';
 import type { Routable } from './message/copy-keys.js';
 import { assertEquivalentArgument } from './message/equivalent-argument.js';
 import { type Field, typeOf } from './message/fields.js';
 import type { FieldTable } from './message/message.js';
+import type { Target } from './queue/delay-queue.js';
 import type { Queue } from './queue/queue.js';
 import {
   assertEquivalent,
@@ -61,6 +63,8 @@ export interface ExchangesEnvironment {
   readonly clock: Clock;
   /** Numbers from 0 to 1, without 1. */
   readonly random: () => number;
+  /** Where exchanges hold what they delay. */
+  readonly delayQueues: DelayQueues;
 }
 
 export const DEFAULT_EXCHANGE = '';
@@ -98,6 +102,8 @@ export class Exchanges {
   }
 
   #add(exchange: Exchange): void {
+    if (exchange.init.type === DELAYED_MESSAGE)
+      exchange.delayIn(this.#environment.delayQueues.of(exchange.init));
     this.#exchanges.set(exchange.name, exchange);
   }
 
@@ -183,6 +189,7 @@ export class Exchanges {
     if (!this.#exchanges.delete(exchange.name)) return;
     for (const binding of exchange.bindings()) this.#defineBinding(exchange, binding, null);
     this.unbindAll(exchange);
+    if (exchange.delays !== undefined) this.#environment.delayQueues.remove(exchange.delays);
     if (exchange.durable) this.#define(['exchange', this.#vhost, exchange.name], null);
   }
 
@@ -298,7 +305,7 @@ export class Exchanges {
    * The queues that a message goes to from an exchange, each once: by its routing key and `copyKeys`, on through
    * exchanges that are bound, and to alternate exchanges where there is no binding that matches.
    */
-  route(from: Exchange, message: Routable, copyKeys: readonly string[] | undefined): ReadonlySet<Queue> {
+  route(from: Exchange, message: Routable, copyKeys: readonly string[] | undefined): ReadonlySet<Target> {
     assertShortString('routing key', message.routingKey);
     // Most go this way: nothing is made for a message. No exchange is among the destinations.
     if (from.isLast && copyKeys === undefined)
@@ -308,7 +315,7 @@ export class Exchanges {
   }
 
   /** As {@link route}; undefined when there is no exchange of this name. */
-  routeFrom(name: string, message: Routable, copyKeys?: readonly string[]): ReadonlySet<Queue> | undefined {
+  routeFrom(name: string, message: Routable, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
     const exchange = this.#exchanges.get(name);
     return exchange && this.route(exchange, message, copyKeys);
   }

@@ -57,6 +57,8 @@ export interface Limits {
   readonly unsettledMax: number;
   /** The bodies of those: they are kept until they are settled. Bytes. */
   readonly unsettledBytesMax: number;
+  /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
+  readonly expirationMsMax: number;
 }
 
 export const LIMITS: Limits = {
@@ -87,4 +89,5 @@ export const LIMITS: Limits = {
   undurableBytesMax: 8 * 1024 * 1024,
   unsettledMax: 1_000_000,
   unsettledBytesMax: 256 * 1024 * 1024,
+  expirationMsMax: 315_360_000_000,
 };

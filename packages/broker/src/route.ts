@@ -1,23 +1,28 @@
 import { type Destination, Exchange } from './exchange.js';
 import type { Routable } from './message/copy-keys.js';
-import type { Queue } from './queue/queue.js';
+import { delayOf } from './message/delay.js';
+import type { Target } from './queue/delay-queue.js';
 
 /**
  * The queues that a message reaches from an exchange by its keys, each once. Every exchange on its way is visited once,
  * so that cycles end. One from which the message goes nowhere hands it to its alternate exchange, if that is there; an
  * exchange that it leads to is somewhere, even when nothing is bound to that. (RabbitMQ, "Exchange to Exchange Bindings"
- * and "Alternate Exchanges".)
+ * and "Alternate Exchanges".) One that delays holds what has a delay: where it goes from there is seen then.
  */
 export function routeOn(
   from: Exchange,
   keys: readonly string[],
   message: Routable,
   find: (name: string) => Exchange | undefined,
-): ReadonlySet<Queue> {
-  const queues = new Set<Queue>();
+): ReadonlySet<Target> {
+  const queues = new Set<Target>();
   const visited = new Set<Exchange>([from]);
   // Exchanges that are added meanwhile have their turn.
   for (const exchange of visited) {
+    if (exchange.delays !== undefined && delayOf(message) > 0) {
+      queues.add(exchange.delays);
+      continue;
+    }
     const destinations = destinationsOf(exchange, keys, message);
     if (destinations.length === 0) {
       const alternate = alternateOf(exchange, find);

@@ -15,10 +15,15 @@ import {
   type ExchangesEnvironment,
 } from './exchanges.js';
 import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
+import { DelayQueues } from './delay-queues.js';
 import { withBody } from './message/encoded-message.js';
-import type { Message } from './message/message.js';
+import type { FieldTable, Message } from './message/message.js';
+import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
+import type { DelayQueue, Target } from './queue/delay-queue.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
+import { assertEquivalentArguments } from './queue/queue-arguments.js';
+import { definitionOf, initOf, restoredInitOf } from './queue-definitions.js';
 import {
   assertEquivalent,
   assertNotReserved,
@@ -29,12 +34,16 @@ import {
   preconditionFailed,
 } from './refusals.js';
 import { ReplyConsumers } from './reply-consumers.js';
-import { byDurability, publicationsOf, type Routed } from './routed.js';
-import type { Appended, Recovered, Residents } from './store/message-store.js';
+import { acceptanceOf, byDurability, publicationsOf, type Routed } from './routed.js';
+import { moveDeadLetter, publishDeadLetter, type Sending } from './sending-on.js';
+import type { Appended, Recovered, Residence, Residents } from './store/message-store.js';
 import type { Turn } from './turns.js';
 
-/** Where a message went. Not an error: the caller decides what unroutable means. */
-export type PublishOutcome = 'routed' | 'unroutable';
+/**
+ * Where a message went. Not an error: the caller decides what unroutable means. Rejected: a queue is full and does not
+ * take it (`x-overflow`); others may have it.
+ */
+export type PublishOutcome = 'routed' | 'unroutable' | 'rejected';
 
 export interface QueueOptions {
   /** Survives a restart, and so do the persistent messages in it. @default true */
@@ -43,6 +52,11 @@ export interface QueueOptions {
   readonly exclusive?: boolean;
   /** Deleted when its last consumer goes, after it had one. @default false */
   readonly autoDelete?: boolean;
+  /**
+   * `x-message-ttl` and the like, with RabbitMQ's names and meaning (rabbitmq.com/docs/queues, "Optional Arguments"). A
+   * buffer is a field table as it is on the wire, its length first: so that integers keep their type. @default none
+   */
+  readonly arguments?: FieldTable | Buffer;
 }
 
 /** What `deleteExchange` and `deleteQueue` are to refuse. */
@@ -55,7 +69,9 @@ export interface DeleteOptions {
 
 /** What a virtual host is told by the layers above. */
 export interface VhostEnvironment
-  extends Omit<QueueEnvironment, 'onUnused' | 'onForgotten'>, ExchangesEnvironment {
+  extends
+    Pick<QueueEnvironment, 'store' | 'clock' | 'later' | 'onReadFailure'>,
+    Omit<ExchangesEnvironment, 'delayQueues'> {
   /** Gives a turn soon, after what is ready to run now. */
   readonly schedule: (turn: Turn) => void;
 }
@@ -69,6 +85,7 @@ export interface VhostEnvironment
 export class Vhost implements Residents {
   readonly #environment: QueueEnvironment;
   readonly #exchanges: Exchanges;
+  readonly #delayQueues: DelayQueues;
   readonly replies: ReplyConsumers;
   readonly #queues = new Map<string, Queue>();
   readonly #queuesById = new Map<number, Queue>();
@@ -78,12 +95,21 @@ export class Vhost implements Residents {
     readonly name: string,
     environment: VhostEnvironment,
   ) {
+    const sending: Sending = {
+      store: environment.store,
+      route: (message, copyKeys) => this.queuesFor(message, copyKeys) ?? [],
+    };
     this.#environment = {
       ...environment,
+      deadLetter: (letter) => moveDeadLetter(sending, letter),
+      deadLetterRejected: (message, death) => publishDeadLetter(sending, message, death),
       onUnused: (queue) => this.#removeUnused(queue),
+      onIdle: (queue) => this.#removeUnused(queue),
       onForgotten: ({ init }) => this.#queuesById.delete(init.id),
     };
-    this.#exchanges = new Exchanges(name, environment);
+    const nextId = (): number => this.#nextQueueId++;
+    this.#delayQueues = new DelayQueues({ vhost: name, environment, sending, nextId });
+    this.#exchanges = new Exchanges(name, { ...environment, delayQueues: this.#delayQueues });
     this.replies = new ReplyConsumers(environment.schedule);
   }
 
@@ -93,6 +119,7 @@ export class Vhost implements Residents {
    */
   restore({ definitions, entries, lacksSnapshot }: Recovered): void {
     const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
+    for (const [key, value] of all) if (key[0] === 'queue') this.#knowQueue(value as QueueDefinition);
     for (const [key, value] of all) {
       if (key[0] === 'exchange') this.#exchanges.restore(key[2], value as ExchangeDefinition);
       if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
@@ -103,7 +130,7 @@ export class Vhost implements Residents {
     }
     for (const [id, stored] of entries) {
       this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-      const queue = this.#queuesById.get(id);
+      const queue = this.#byId(id);
       if (queue !== undefined) queue.restore(stored);
       else if (lacksSnapshot)
         throw damagedDefinitions(
@@ -113,9 +140,14 @@ export class Vhost implements Residents {
     }
   }
 
-  #restoreQueue(name: string, { id, autoDelete }: QueueDefinition): void {
-    this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-    this.#add(new Queue({ id, name, durable: true, autoDelete, owner: undefined }, this.#environment));
+  #knowQueue(definition: QueueDefinition): void {
+    this.#nextQueueId = Math.max(this.#nextQueueId, definition.id + 1);
+    if (definition.delays !== undefined) this.#delayQueues.know(definition.delays, definition);
+  }
+
+  #restoreQueue(name: string, definition: QueueDefinition): void {
+    if (definition.delays === undefined)
+      this.#add(new Queue(restoredInitOf(name, this.name, definition), this.#environment));
   }
 
   // ---------------------------------------------------------------- exchanges
@@ -147,21 +179,16 @@ export class Vhost implements Residents {
       const at = `queue '${name}' in vhost '${this.name}'`;
       assertEquivalent('durable', durable, existing.init.durable, at);
       assertEquivalent('auto_delete', autoDelete, existing.init.autoDelete, at);
+      assertEquivalentArguments(existing.init.arguments, options.arguments, at);
+      existing.touch();
       return existing;
     }
     assertNotReserved('queue', name);
     assertShortString('queue name', name);
-    const queue = new Queue(
-      {
-        id: this.#nextQueueId++,
-        name: name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name,
-        durable,
-        autoDelete,
-        owner: exclusive ? owner : undefined,
-      },
-      this.#environment,
-    );
-    if (durable) this.#define(['queue', this.name, queue.name], { id: queue.init.id, autoDelete });
+    const given = name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name;
+    const init = initOf(given, this.name, { ...options, durable, exclusive, autoDelete }, owner);
+    const queue = new Queue({ ...init, id: this.#nextQueueId++ }, this.#environment);
+    if (durable) this.#define(['queue', this.name, given], definitionOf(queue));
     this.#add(queue);
     return queue;
   }
@@ -185,7 +212,7 @@ export class Vhost implements Residents {
     if (queue === undefined) return 0;
     this.#assertAccess(queue, owner);
     if (ifUnused && queue.consumerCount > 0) throw preconditionFailed('queue', name, this.name, 'in use');
-    if (ifEmpty && queue.readyCount > 0) throw preconditionFailed('queue', name, this.name, 'not empty');
+    if (ifEmpty && !queue.isEmpty) throw preconditionFailed('queue', name, this.name, 'not empty');
     if (queue.init.durable || this.#exchanges.isNamedOnDisk(queue)) this.#assertWritable();
     return this.#remove(queue);
   }
@@ -204,7 +231,7 @@ export class Vhost implements Residents {
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
     // What is unsettled is settled later, at the position that it knows.
-    if (queue.unsettledCount === 0) this.#queuesById.delete(queue.init.id);
+    if (queue.heldCount === 0) this.#queuesById.delete(queue.init.id);
     return queue.delete();
   }
 
@@ -251,7 +278,7 @@ export class Vhost implements Residents {
 
   /**
    * Throws NOT_FOUND for a missing exchange, ACCESS_REFUSED for an internal one, PRECONDITION_FAILED for CC or BCC that
-   * are no arrays, and what {@link MessageStore.publish} throws.
+   * are no arrays and for a bad expiration, and what {@link MessageStore.publish} throws.
    */
   publish(message: Message): PublishOutcome {
     const exchange = this.#exchanges.forPublishing(message.exchange);
@@ -260,21 +287,36 @@ export class Vhost implements Residents {
     const admissions = this.#exchanges.takeAdmissions();
     if (queues.size === 0 || copyKeys !== undefined || admissions !== undefined)
       return this.#publish({ message: withoutBcc(message), queues, copyKeys, admissions });
-    this.#store(message, queues);
-    return 'routed';
+    return this.#store(message, queues);
   }
 
   /** What goes nowhere, or has more to it than a message and its queues. */
   #publish(routed: Routed): PublishOutcome {
     const { message, queues, admissions } = routed;
-    if (queues.size > 0) storing(this.#environment.store, admissions, () => this.#store(message, queues));
-    return this.#reply(routed);
+    const store = (): PublishOutcome => this.#store(message, queues);
+    const outcome = queues.size > 0 ? storing(this.#environment.store, admissions, store) : 'unroutable';
+    const replied = this.#reply(routed);
+    if (outcome !== 'rejected') return replied;
+    // Its publisher is told, and publishes it again.
+    forget(admissions);
+    return outcome;
   }
 
-  #store(message: Message, queues: ReadonlySet<Queue>): void {
+  #store(message: Message, queues: ReadonlySet<Target>): PublishOutcome {
+    if (isRuled(queues, message)) return this.#storeByRules(message, queues);
     const { journaled, others } = byDurability(queues);
     const appended = this.#environment.store.publish(message, journaled, others);
     for (const queue of queues) queue.enqueue(appended, message);
+    return 'routed';
+  }
+
+  #storeByRules(message: Message, routed: ReadonlySet<Target>): PublishOutcome {
+    const { store, clock } = this.#environment;
+    const acceptance = accept(routed, message, clock.now());
+    const { queues, journaled, others, marks, rejecting } = acceptance;
+    if (queues.length > 0) enqueueAll(acceptance, store.publish(message, journaled, others, marks), message);
+    for (const queue of rejecting) queue.onRejected(message);
+    return rejecting.length > 0 ? 'rejected' : 'routed';
   }
 
   /** Replies go straight to who waits for them; what nobody takes at all was not seen. */
@@ -291,21 +333,22 @@ export class Vhost implements Residents {
    * before are passed over. Throws, with nothing done, what {@link publish} throws, and TRANSACTION_TOO_LARGE.
    */
   transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
-    const { store } = this.#environment;
+    const { store, clock } = this.#environment;
     const routes = this.#routeAll(messages);
+    const accepted = routes.map((routed) => acceptanceOf(routed, clock.now()));
     const admissions = routes.flatMap((one) => one.admissions ?? []);
     const acked = [...new Set(deliveries)].filter(({ settled }) => !settled);
     const held = acked.map(({ queue, entry }) => ({ queueId: queue.init.id, ...entry }));
-    const transact = (): Appended[] => store.transact(publicationsOf(routes), held);
+    const transact = (): Appended[] => store.transact(publicationsOf(routes, accepted), held);
     const appended = storing(store, admissions.length === 0 ? undefined : admissions, transact);
     for (const delivery of acked) delivery.settleBy(() => {});
     let next = 0;
-    return routes.map((routed) => {
+    return accepted.map((acceptance, i) => {
+      const routed = routes[i] as Routed;
       const outcome = this.#reply(routed);
-      if (routed.queues.size === 0) return outcome;
-      const one = appended[next++] as Appended;
-      for (const queue of routed.queues) queue.enqueue(one, routed.message);
-      return outcome;
+      if (acceptance.queues.length > 0) enqueueAll(acceptance, appended[next++] as Appended, routed.message);
+      for (const queue of acceptance.rejecting) queue.onRejected(routed.message);
+      return acceptance.rejecting.length > 0 ? 'rejected' : outcome;
     });
   }
 
@@ -333,7 +376,7 @@ export class Vhost implements Residents {
    * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
    * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
    */
-  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Queue> | undefined {
+  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
     const queues = this.#exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
     const admissions = this.#exchanges.takeAdmissions();
     if (this.#environment.store.failure !== undefined) forget(admissions);
@@ -345,38 +388,41 @@ export class Vhost implements Residents {
    * it is unroutable, or the delivery was settled before, nothing happens. CC does not count: it is one message that moves.
    */
   forward(delivery: Delivery, envelope: Omit<Message, 'body'>): PublishOutcome | 'settled' {
-    const { store } = this.#environment;
+    const { store, clock } = this.#environment;
     const exchange = this.#exchanges.forPublishing(envelope.exchange);
-    const queues = this.#exchanges.route(exchange, envelope, undefined);
+    const routed = this.#exchanges.route(exchange, envelope, undefined);
     const admissions = this.#exchanges.takeAdmissions();
+    const message = withBody(envelope, delivery.message.body);
+    const acceptance = accept(routed, message, clock.now());
+    const { queues, journaled, others, marks, rejecting } = acceptance;
     const move = (): boolean =>
-      delivery.settleBy((queue, entry) => {
-        const {
-          init: { id: queueId },
-        } = queue;
-        const { journaled, others } = byDurability(queues);
-        const from = {
-          queueId,
-          sequence: entry.sequence,
-          position: entry.position,
-          message: delivery.message,
-        };
-        const message = withBody(envelope, delivery.message.body);
-        const appended = store.move(from, message, journaled, others);
-        for (const one of queues) one.enqueue(appended, message);
+      delivery.settleBy(({ id: queueId }, { sequence, position }) => {
+        const from = { queueId, sequence, position, message: delivery.message };
+        enqueueAll(acceptance, store.move(from, message, journaled, others, marks), message);
       });
-    if (queues.size > 0 && storing(store, admissions, move)) return 'routed';
+    if (queues.length > 0 && storing(store, admissions, move)) return 'routed';
     forget(admissions);
-    return queues.size === 0 ? 'unroutable' : 'settled';
+    if (queues.length > 0) return 'settled';
+    return rejecting.length > 0 ? 'rejected' : 'unroutable';
+  }
+
+  /** Nothing happens by itself any more. Idempotent. */
+  close(): void {
+    for (const queue of this.#queues.values()) queue.stop();
+    this.#delayQueues.stop();
+  }
+
+  #byId(queueId: number): Queue | DelayQueue | undefined {
+    return this.#queuesById.get(queueId) ?? this.#delayQueues.get(queueId);
   }
 
   /** As the store asks before it brings a message forward. */
-  find(queueId: number, sequence: number): { position: number; deliveryCount: number } | undefined {
-    return this.#queuesById.get(queueId)?.find(sequence);
+  find(queueId: number, sequence: number): Residence | undefined {
+    return this.#byId(queueId)?.find(sequence);
   }
 
   relocate(queueId: number, sequence: number, position: number): void {
-    this.#queuesById.get(queueId)?.find(sequence, position);
+    this.#byId(queueId)?.find(sequence, position);
   }
 
   // ---------------------------------------------------------------- finding and refusing

@@ -8,9 +8,10 @@ import { AmqpError } from './amqp-error.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
 import type { FrameParser } from './frame-parser.js';
 import type { BasicConsume, BasicGet, BasicQos } from './protocol.js';
-import { checkConsumerArguments } from './queue-arguments.js';
 import { deliveryStart } from './outbox.js';
+import { consumerPriority } from './queue-arguments.js';
 import type { Settlement, Transaction } from './transaction.js';
+import { withDeliveryCount } from './delivery-count.js';
 import { Unsettled } from './unsettled.js';
 
 /** A `basic.ack` is class and method, then the tag in eight octets, and one with the bit `multiple`. */
@@ -57,7 +58,7 @@ export class Consuming {
     if (this.#consumers.has(tag) || (!isReplies && this.#replies?.tag === tag))
       throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
     if (isReplies) return this.#consumeReplies(tag, noAck, nowait);
-    checkConsumerArguments(name, args);
+    const priority = consumerPriority(name, args);
     const start = deliveryStart(this.#channel, tag);
     const consumer = engine.consume(name, {
       // Tags are the channel's here, and the connection's there.
@@ -65,10 +66,11 @@ export class Consuming {
       prefetchCount: this.#prefetchCount,
       noAck,
       exclusive,
+      priority,
       mayDeliver: noAck ? this.#mayDeliver : this.#mayDeliverMore,
       onDelivery: (delivery) => {
         const deliveryTag = this.#nextTag(delivery, noAck);
-        outbox.delivery(this.#channel, start, deliveryTag, delivery);
+        outbox.delivery(this.#channel, start, deliveryTag, withDeliveryCount(delivery), delivery.redelivered);
       },
       onCancel: () => this.#cancelled(tag),
     });
@@ -145,7 +147,8 @@ export class Consuming {
       return outbox.method(this.#channel, { name: 'basic.get-empty', clusterId: '' });
     }
     const deliveryTag = this.#nextTag(delivery, noAck);
-    const { message, redelivered, queue: from } = delivery;
+    const { redelivered, queue: from } = delivery;
+    const message = withDeliveryCount(delivery);
     const { exchange, routingKey } = message;
     return outbox.content(
       this.#channel,

@@ -2,10 +2,11 @@ import { BrokerError } from '../errors.js';
 import { copyKeysOf, withoutBcc } from '../message/copy-keys.js';
 import { type PropertyPlaces, withShortString } from '../message/encoded-properties.js';
 import { EncodedMessage } from '../message/encoded-message.js';
+import { expirationMs } from '../message/expiration.js';
 import type { Message } from '../message/message.js';
 import { REPLY_TO } from '../reply-consumers.js';
 import type { PublishOutcome } from '../vhost.js';
-import { AmqpError, notImplemented } from './amqp-error.js';
+import { AmqpError } from './amqp-error.js';
 import type { ChannelHost } from './channel-host.js';
 import { Confirms } from './confirms.js';
 import type { Content } from './content.js';
@@ -53,7 +54,7 @@ export class Publishing {
     const { exchange, routingKey, mandatory, immediate } = method;
     if (immediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
     if (places.userIdAt >= 0) checkUser(shortStringAt(propertiesBytes, places.userIdAt), user);
-    if (places.expirationAt >= 0) refuseExpiration(shortStringAt(propertiesBytes, places.expirationAt));
+    if (places.expirationAt >= 0) expirationMs(shortStringAt(propertiesBytes, places.expirationAt));
     const properties =
       places.replyToAt < 0 ? propertiesBytes : this.#withReplyName(exchange, propertiesBytes, places);
     const message = new EncodedMessage(exchange, routingKey, properties, body);
@@ -129,12 +130,4 @@ function checkUser(userId: string, user: string): void {
     'PRECONDITION_FAILED',
     `user_id property set to '${userId}' but authenticated user was '${user}'`,
   );
-}
-
-function refuseExpiration(expiration: string): void {
-  const why = /^-\d+$/.test(expiration) ? `{value_negative,${expiration}}` : 'no_integer';
-  if (!/^\d+$/.test(expiration)) {
-    throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${expiration}': ${why}`);
-  }
-  throw notImplemented('expiration of messages is');
 }

@@ -2,7 +2,6 @@ import type { ExchangeType } from '../definitions/definitions.js';
 import type { BindingInit } from '../exchanges.js';
 import { notFound } from '../refusals.js';
 import { REPLY_TO } from '../reply-consumers.js';
-import { notImplemented } from './amqp-error.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
 import type {
   ExchangeBind,
@@ -16,7 +15,6 @@ import type {
   QueuePurge,
   QueueUnbind,
 } from './protocol.js';
-import { checkExchangeArguments, checkQueueArguments } from './queue-arguments.js';
 
 const VHOST = '/';
 
@@ -38,8 +36,6 @@ export class Topology {
     if (method.passive) engine.checkExchange(name);
     else {
       const { type, durable, autoDelete, internal, args } = method;
-      if (type === 'x-delayed-message') throw notImplemented(`exchange type '${type}' is`);
-      checkExchangeArguments(name, args);
       const options = { type: type as ExchangeType, durable, autoDelete, internal };
       await engine.declareExchange(name, { ...options, arguments: args.bytes });
     }
@@ -56,10 +52,9 @@ export class Topology {
     const name = withoutLineEnds(method.queue);
     if (name.startsWith(REPLY_TO)) return this.#declareReplyTo(name, method.nowait);
     const { durable, exclusive, autoDelete, passive, nowait } = method;
-    if (!passive) checkQueueArguments(name, method.args);
     const state = passive
       ? engine.checkQueue(name)
-      : await engine.declareQueue(name, { durable, exclusive, autoDelete });
+      : await engine.declareQueue(name, { durable, exclusive, autoDelete, arguments: method.args.bytes });
     this.#names.last = state.name;
     const { name: queue, messageCount, consumerCount } = state;
     this.#answer(nowait, { name: 'queue.declare-ok', queue, messageCount, consumerCount });

@@ -1,10 +1,21 @@
 /** What survives a restart beside messages: durable exchanges, durable queues, and bindings between them. */
 export type ExchangeType =
-  'direct' | 'fanout' | 'topic' | 'headers' | 'x-consistent-hash' | 'x-random' | 'x-message-deduplication';
+  | 'direct'
+  | 'fanout'
+  | 'topic'
+  | 'headers'
+  | 'x-consistent-hash'
+  | 'x-random'
+  | 'x-message-deduplication'
+  | 'x-delayed-message';
 
 export interface QueueDefinition {
   readonly id: number;
   readonly autoDelete: boolean;
+  /** The field table that it was declared with, as on the wire, in base64. @default none */
+  readonly arguments?: string;
+  /** The exchange that holds messages in it until their time; nobody else uses it. @default none */
+  readonly delays?: string;
 }
 
 export interface ExchangeDefinition {
