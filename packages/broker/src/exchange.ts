@@ -1,3 +1,4 @@
+import type { PolicyDefinition, PolicyTarget } from './definitions/access-definitions.js';
 import type { ExchangeType } from './definitions/definitions.js';
 import type { Queue } from './queue/queue.js';
 import { DirectRouter } from './routing/direct-router.js';
@@ -15,10 +16,12 @@ export function isExchangeType(type: string): type is ExchangeType {
   return Object.hasOwn(ROUTERS, type);
 }
 
-export class Exchange {
+export class Exchange implements PolicyTarget {
   readonly router: Router<Queue>;
   /** Binding keys by queue. */
   readonly bindings: Map<Queue, Set<string>> = new Map();
+  /** The settings of policies that are in effect for it, if there are any. */
+  policy: PolicyDefinition | undefined;
 
   constructor(
     readonly name: string,
@@ -27,6 +30,10 @@ export class Exchange {
     readonly autoDelete: boolean,
   ) {
     this.router = new ROUTERS[type]();
+  }
+
+  applyPolicy(definition: PolicyDefinition | undefined): void {
+    this.policy = definition;
   }
 
   has(queue: Queue, key: string): boolean {

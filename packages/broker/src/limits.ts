@@ -49,6 +49,20 @@ export interface Limits {
   readonly unsentBytesMax: number;
   /** Published by one connection and not yet durable: more is read when the disk has caught up. Bytes. */
   readonly undurableBytesMax: number;
+  /** Longer regular expressions are no names' patterns. Characters. */
+  readonly patternCharactersMax: number;
+  /** A match takes time by states and characters: with names of 255 bytes this many take some milliseconds. */
+  readonly patternStatesMax: number;
+  /** Answers about names that a connection keeps at hand, for each of its permissions. */
+  readonly knownNamesMax: number;
+  /** What comparing one password may take; also of a hash that was imported. Bytes. */
+  readonly passwordHashBytesMax: number;
+  /** Passwords hashed at once: half of the threads that the disk needs as well. */
+  readonly passwordHashesMax: number;
+  /** Logins that wait for that; more are refused. */
+  readonly waitingLoginsMax: number;
+  /** Users and addresses whose failed logins are remembered; the oldest is forgotten first. */
+  readonly failedLoginsMax: number;
 }
 
 export const LIMITS: Limits = {
@@ -75,4 +89,11 @@ export const LIMITS: Limits = {
   unsentDeliveriesBytesMax: 1024 * 1024,
   unsentBytesMax: 16 * 1024 * 1024,
   undurableBytesMax: 8 * 1024 * 1024,
+  patternCharactersMax: 1024,
+  patternStatesMax: 2048,
+  knownNamesMax: 1024,
+  passwordHashBytesMax: 64 * 1024 * 1024,
+  passwordHashesMax: 2,
+  waitingLoginsMax: 1024,
+  failedLoginsMax: 4096,
 };

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import {
-  decodeKey,
   type DefinitionKey,
   encodeKey,
   type ExchangeDefinition,
   type ExchangeType,
   type QueueDefinition,
 } from './definitions/definitions.js';
+import { Policies, type PolicySubject } from './definitions/policies.js';
+import type { PolicyTarget } from './definitions/access-definitions.js';
 import { BrokerError, channelError, connectionError } from './errors.js';
 import { Exchange, isExchangeType } from './exchange.js';
 import { LIMITS } from './limits.js';
@@ -14,7 +15,8 @@ import { withBody } from './message/encoded-message.js';
 import type { Message } from './message/message.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment, type RouteByDurability } from './queue/queue.js';
-import type { Appended, Publication, Recovered, Residents } from './store/message-store.js';
+import type { QueueIds } from './queue/queue-ids.js';
+import type { Appended, Publication } from './store/message-store.js';
 
 /** Where a message went. Not an error: the caller decides what unroutable means. */
 export type PublishOutcome = 'routed' | 'unroutable';
@@ -44,6 +46,11 @@ export interface DeleteOptions {
   readonly ifEmpty?: boolean;
 }
 
+/** What all vhosts of a broker have in common. */
+export interface VhostEnvironment extends Omit<QueueEnvironment, 'onUnused' | 'onForgotten'> {
+  readonly ids: QueueIds;
+}
+
 const DEFAULT_EXCHANGE = '';
 /** Exchanges that are there without a definition. */
 export const PREDECLARED: readonly [string, ExchangeType][] = [
@@ -59,48 +66,34 @@ export const PREDECLARED: readonly [string, ExchangeType][] = [
  * Definitions take effect at once and go into the same journal as messages, before any message that needs them: so a
  * confirm can't come before they are durable (J1).
  */
-export class Vhost implements Residents {
-  readonly #environment: QueueEnvironment;
+export class Vhost {
+  readonly #environment: QueueEnvironment & VhostEnvironment;
   readonly #exchanges = new Map<string, Exchange>();
   readonly #queues = new Map<string, Queue>();
-  readonly #queuesById = new Map<number, Queue>();
-  #nextQueueId = 1;
+  #policies = new Policies([], []);
 
   constructor(
     readonly name: string,
-    environment: Omit<QueueEnvironment, 'onUnused' | 'onForgotten'>,
+    environment: VhostEnvironment,
   ) {
     this.#environment = {
       ...environment,
       onUnused: (queue) => this.#removeUnused(queue),
-      onForgotten: ({ init }) => this.#queuesById.delete(init.id),
+      onForgotten: (queue) => environment.ids.forget(queue),
     };
     for (const [exchange, type] of PREDECLARED)
       this.#exchanges.set(exchange, new Exchange(exchange, type, true, false));
   }
 
-  /**
-   * Rebuilds what the store had. Messages of queues that are no more are settled. Throws JOURNAL_DAMAGED when definitions
-   * are missing.
-   */
-  restore({ definitions, entries, lacksSnapshot }: Recovered): void {
-    const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
-    for (const [key, value] of all) {
+  /** Rebuilds what the store had, of definitions of all vhosts. Throws JOURNAL_DAMAGED when some are missing. */
+  restore(definitions: readonly (readonly [DefinitionKey, unknown])[]): void {
+    const own = definitions.filter(([key]) => key[1] === this.name);
+    for (const [key, value] of own) {
       if (key[0] === 'exchange') this.#restoreExchange(key[2], value as ExchangeDefinition);
       if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
     }
-    for (const [key] of all) {
+    for (const [key] of own) {
       if (key[0] === 'binding') this.#restoreBinding(key[2], key[3], key[4]);
-    }
-    for (const [id, stored] of entries) {
-      this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-      const queue = this.#queuesById.get(id);
-      if (queue !== undefined) queue.restore(stored);
-      else if (lacksSnapshot)
-        throw damaged(
-          `definitions.json is missing, and ${stored.length} messages are of a queue that nothing else names`,
-        );
-      else this.#environment.store.discard(id, stored.sequences.at(-1) ?? 0, [], stored.positions);
     }
   }
 
@@ -109,7 +102,6 @@ export class Vhost implements Residents {
   }
 
   #restoreQueue(name: string, { id, autoDelete }: QueueDefinition): void {
-    this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
     this.#add(new Queue({ id, name, durable: true, autoDelete, owner: undefined }, this.#environment));
   }
 
@@ -127,9 +119,8 @@ export class Vhost implements Residents {
   // ---------------------------------------------------------------- exchanges
 
   declareExchange(name: string, options: ExchangeOptions): Exchange {
-    if (!isExchangeType(options.type))
-      throw connectionError('COMMAND_INVALID', `invalid exchange type '${String(options.type)}'`);
-    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    assertExchangeType(options.type);
+    assertNotDefault(name);
     const { type, durable = true, autoDelete = false } = options;
     const existing = this.#exchanges.get(name);
     if (existing !== undefined) {
@@ -139,29 +130,28 @@ export class Vhost implements Residents {
       assertEquivalent('auto_delete', autoDelete, existing.autoDelete, at);
       return existing;
     }
-    this.#assertNotReserved('exchange', name);
+    assertNotReserved('exchange', name);
     assertShortString('exchange name', name);
     const exchange = new Exchange(name, type, durable, autoDelete);
     if (durable) this.#define(['exchange', this.name, name], { type, autoDelete });
     this.#exchanges.set(name, exchange);
+    this.#applyPolicy({ kind: 'exchange', name }, exchange);
     return exchange;
   }
 
   /** Throws NOT_FOUND (AMQP 0-9-1, `exchange.declare` with `passive`). */
   checkExchange(name: string): void {
-    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    assertNotDefault(name);
     this.#exchange(name);
+  }
+
+  exchangeType(name: string): ExchangeType | undefined {
+    return this.#exchanges.get(name)?.type;
   }
 
   /** Also removes its bindings. One that is not there is not an error (RabbitMQ since 3.2). */
   deleteExchange(name: string, { ifUnused = false }: Pick<DeleteOptions, 'ifUnused'> = {}): void {
-    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
-    if (name.startsWith('amq.')) {
-      throw channelError(
-        'ACCESS_REFUSED',
-        `deletion of system exchange '${name}' in vhost '${this.name}' not allowed`,
-      );
-    }
+    assertDeletable(name, this.name);
     const exchange = this.#exchanges.get(name);
     if (exchange === undefined) return;
     if (exchange.durable) this.#assertWritable();
@@ -186,12 +176,12 @@ export class Vhost implements Residents {
       assertEquivalent('auto_delete', autoDelete, existing.init.autoDelete, at);
       return existing;
     }
-    this.#assertNotReserved('queue', name);
+    assertNotReserved('queue', name);
     assertShortString('queue name', name);
     const queue = new Queue(
       {
-        id: this.#nextQueueId++,
-        name: name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name,
+        id: this.#environment.ids.take(),
+        name: name === '' ? generatedName('amq.gen') : name,
         durable,
         autoDelete,
         owner: exclusive ? owner : undefined,
@@ -200,12 +190,13 @@ export class Vhost implements Residents {
     );
     if (durable) this.#define(['queue', this.name, queue.name], { id: queue.init.id, autoDelete });
     this.#add(queue);
+    this.#applyPolicy({ kind: 'queue', name: queue.name }, queue);
     return queue;
   }
 
   #add(queue: Queue): void {
     this.#queues.set(queue.name, queue);
-    this.#queuesById.set(queue.init.id, queue);
+    this.#environment.ids.add(queue);
     this.#exchange(DEFAULT_EXCHANGE).bind(queue, queue.name);
   }
 
@@ -249,14 +240,14 @@ export class Vhost implements Residents {
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
     // What is unsettled is settled later, at the position that it knows.
-    if (queue.unsettledCount === 0) this.#queuesById.delete(queue.init.id);
+    if (queue.unsettledCount === 0) this.#environment.ids.forget(queue);
     return queue.delete();
   }
 
   // ---------------------------------------------------------------- bindings
 
   bind(queueName: string, exchangeName: string, key: string, owner: object): void {
-    if (exchangeName === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    assertNotDefault(exchangeName);
     const exchange = this.#exchange(exchangeName);
     const queue = this.queue(queueName, owner);
     assertShortString('binding key', key);
@@ -267,7 +258,7 @@ export class Vhost implements Residents {
 
   /** A binding, queue or exchange that is not there is not an error (RabbitMQ since 3.2). */
   unbind(queueName: string, exchangeName: string, key: string, owner: object): void {
-    if (exchangeName === DEFAULT_EXCHANGE) throw refusedOnDefault();
+    assertNotDefault(exchangeName);
     const exchange = this.#exchanges.get(exchangeName);
     const queue = this.#queues.get(queueName);
     if (exchange === undefined || queue === undefined) return;
@@ -376,13 +367,28 @@ export class Vhost implements Residents {
     return moved ? 'routed' : 'settled';
   }
 
-  /** As the store asks before it brings a message forward. */
-  find(queueId: number, sequence: number): { position: number; deliveryCount: number } | undefined {
-    return this.#queuesById.get(queueId)?.find(sequence);
+  // ---------------------------------------------------------------- policies
+
+  /** From now on these are in effect, for what is there and for what comes. */
+  applyPolicies(policies: Policies): void {
+    this.#policies = policies;
+    for (const [name, queue] of this.#queues) this.#applyPolicy({ kind: 'queue', name }, queue);
+    for (const [name, exchange] of this.#exchanges) this.#applyPolicy({ kind: 'exchange', name }, exchange);
   }
 
-  relocate(queueId: number, sequence: number, position: number): void {
-    this.#queuesById.get(queueId)?.find(sequence, position);
+  #applyPolicy(subject: PolicySubject, target: PolicyTarget): void {
+    target.applyPolicy(this.#policies.effectiveFor(subject)?.definition);
+  }
+
+  /** Deletes all that is in it. Throws, with nothing done, while the store has failed. */
+  clear(): void {
+    this.#assertWritable();
+    for (const queue of this.#queues.values()) this.#remove(queue);
+    for (const { name, durable } of this.#exchanges.values()) {
+      const isDefined = durable && !PREDECLARED.some(([predeclared]) => predeclared === name);
+      if (isDefined) this.#define(['exchange', this.name, name], null);
+    }
+    this.#exchanges.clear();
   }
 
   // ---------------------------------------------------------------- finding and refusing
@@ -392,6 +398,10 @@ export class Vhost implements Residents {
     if (exchange === undefined)
       throw channelError('NOT_FOUND', `no exchange '${name}' in vhost '${this.name}'`);
     return exchange;
+  }
+
+  has(queueName: string): boolean {
+    return this.#queues.has(queueName);
   }
 
   #queue(name: string): Queue {
@@ -414,12 +424,11 @@ export class Vhost implements Residents {
   #preconditionFailed(kind: 'queue' | 'exchange', name: string, why: string): Error {
     return channelError('PRECONDITION_FAILED', `${kind} '${name}' in vhost '${this.name}' ${why}`);
   }
+}
 
-  #assertNotReserved(kind: 'queue' | 'exchange', name: string): void {
-    if (name.startsWith('amq.')) {
-      throw channelError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
-    }
-  }
+/** A name that nobody can guess, as the server gives queues. */
+export function generatedName(prefix: string): string {
+  return `${prefix}-${randomBytes(16).toString('base64url')}`;
 }
 
 function byDurability(queues: ReadonlySet<Queue>): RouteByDurability {
@@ -450,13 +459,34 @@ function assertShortString(what: string, value: string): void {
   );
 }
 
-function damaged(why: string): BrokerError {
+/** Definitions that should be there are not. */
+export function damaged(why: string): BrokerError {
   return new BrokerError('JOURNAL_DAMAGED', `The journal's definitions are not whole: ${why}.`, {
     severity: 'broker',
     cure: 'Put definitions.json back, or let `nestmq repair` keep what can be read; nothing was thrown away.',
   });
 }
 
-function refusedOnDefault(): Error {
-  return channelError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
+// Front doors ask these before permissions, as RabbitMQ does.
+
+export function assertNotReserved(kind: 'queue' | 'exchange', name: string): void {
+  if (!name.startsWith('amq.')) return;
+  throw channelError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
+}
+
+export function assertNotDefault(exchange: string): void {
+  if (exchange !== DEFAULT_EXCHANGE) return;
+  throw channelError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
+}
+
+export function assertDeletable(exchange: string, vhost: string): void {
+  assertNotDefault(exchange);
+  if (!exchange.startsWith('amq.')) return;
+  const text = `deletion of system exchange '${exchange}' in vhost '${vhost}' not allowed`;
+  throw channelError('ACCESS_REFUSED', text);
+}
+
+export function assertExchangeType(type: string): asserts type is ExchangeType {
+  if (isExchangeType(type)) return;
+  throw connectionError('COMMAND_INVALID', `invalid exchange type '${type}'`);
 }

@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../clock.js';
 import type { Connection } from '../connection.js';
 import { LIMITS } from '../limits.js';
 import { ByteReader } from '../message/table-codec.js';
+import { Access } from './access.js';
 import { AmqpError, octetsOf, toAmqpError } from './amqp-error.js';
 import { Channel, type Step } from './channel.js';
 import type { ChannelHost } from './channel-host.js';
@@ -27,6 +28,8 @@ export interface AmqpConnectionInit {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly authenticator: Authenticator;
+  /** The user that the client's certificate names, when it has shown one that was verified. */
+  readonly certificateUser: string | undefined;
   /** Told of what is no client's fault. */
   readonly onFailure: (error: Error) => void;
   readonly onClose: (connection: AmqpConnection) => void;
@@ -37,7 +40,6 @@ export interface AmqpConnectionInit {
  * publishing is blocked, nothing more is read, so that a client is slowed down and memory is not filled.
  */
 export class AmqpConnection implements ChannelHost {
-  readonly engine: Connection;
   readonly outbox: Outbox;
   readonly unfinished: Unfinished = { bytes: 0 };
   readonly #init: AmqpConnectionInit;
@@ -47,6 +49,8 @@ export class AmqpConnection implements ChannelHost {
   #greeting: Buffer | undefined = Buffer.alloc(0);
   #handshake: Handshake | undefined;
   #session: Session | undefined;
+  #engine: Connection | undefined;
+  #access: Access | undefined;
   #heartbeat: Heartbeat | undefined;
   /** Cuts off a client that does not finish its handshake, or does not answer a close. */
   #deadline: Timer;
@@ -61,7 +65,6 @@ export class AmqpConnection implements ChannelHost {
   constructor(init: AmqpConnectionInit) {
     this.#init = init;
     this.#socket = init.socket;
-    this.engine = init.broker.connect();
     this.outbox = new Outbox(init.socket);
     this.#deadline = init.clock.setTimer(LIMITS.handshakeTimeoutMs, () => this.#socket.destroy());
     const { socket } = init;
@@ -71,6 +74,15 @@ export class AmqpConnection implements ChannelHost {
     // 'close' follows, and is enough.
     socket.on('error', () => {});
     socket.on('close', () => this.#onClosed());
+  }
+
+  /** There is one when there is a channel. */
+  get engine(): Connection {
+    return this.#engine as Connection;
+  }
+
+  get access(): Access {
+    return this.#access as Access;
   }
 
   get user(): string {
@@ -131,8 +143,14 @@ export class AmqpConnection implements ChannelHost {
     this.#greeting = greeting;
     if (greeting.length < PROTOCOL_HEADER.length) return undefined;
     this.#greeting = undefined;
-    const { authenticator, socket } = this.#init;
-    this.#handshake = new Handshake(this.outbox, authenticator, socket.remoteAddress ?? '');
+    const { authenticator, certificateUser, socket } = this.#init;
+    this.#handshake = new Handshake({
+      outbox: this.outbox,
+      authenticator,
+      certificateUser,
+      address: socket.remoteAddress ?? '',
+      enter: (user, vhost) => this.#enter(user, vhost),
+    });
     this.#parser.push(greeting.subarray(PROTOCOL_HEADER.length));
     return this.#process();
   }
@@ -219,6 +237,22 @@ export class AmqpConnection implements ChannelHost {
       send: () => this.outbox.heartbeat(),
       onSilence: () => this.#onSilence(),
     });
+  }
+
+  /** Throws NOT_ALLOWED. */
+  #enter(user: string, vhost: string): void {
+    const { broker } = this.#init;
+    const engine = broker.connect({ vhost, user, onEnd: (reason) => this.#forceClose(reason) });
+    this.#engine = engine;
+    const access = new Access(broker.registry, user, vhost);
+    access.enter();
+    this.#access = access;
+  }
+
+  #forceClose(reason: string): void {
+    if (this.#state !== 'running') return;
+    this.#close(new AmqpError('CONNECTION_FORCED', reason), undefined);
+    this.#process();
   }
 
   /** A step of the connection itself. */
@@ -351,12 +385,11 @@ export class AmqpConnection implements ChannelHost {
     this.#stops++;
     this.#socket.pause();
     // A store that failed has been told of.
-    await this.engine.durable().catch(() => {});
+    await this.#engine?.durable().catch(() => {});
     this.#stops--;
     if (this.#state !== 'running') return;
     if (this.#session === undefined) return this.#end();
-    this.#close(new AmqpError('CONNECTION_FORCED', reason), undefined);
-    this.#process();
+    this.#forceClose(reason);
   }
 
   /** Without a word. */
@@ -374,7 +407,7 @@ export class AmqpConnection implements ChannelHost {
     this.#heartbeat?.stop();
     for (const channel of this.#channels.values()) channel.close();
     this.#channels.clear();
-    this.engine.close();
+    this.#engine?.close();
   }
 
   #onClosed(): void {

@@ -37,6 +37,7 @@ export class Consuming {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
     if (name === DIRECT_REPLY_TO) throw notImplemented('direct reply-to is');
+    this.#host.access.read('queue', name);
     checkConsumerArguments(name, args);
     const tag = consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : consumerTag;
     if (this.#consumers.has(tag))
@@ -90,6 +91,7 @@ export class Consuming {
   async get({ queue, noAck }: BasicGet): Promise<void> {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
+    this.#host.access.read('queue', name);
     const delivery = await engine.get(name, { noAck });
     if (delivery === undefined) {
       return outbox.method(this.#channel, { name: 'basic.get-empty', clusterId: '' });

@@ -1,4 +1,5 @@
-import { createServer, type ServerOptions } from '../server.js';
+import { createServer } from '../server.js';
+import type { ServerOptions } from '../server-options.js';
 import type { Command, CommandArguments } from './command.js';
 
 export const serveCommand: Command = {

@@ -1,3 +1,5 @@
+import type { AccessKey } from './access-definitions.js';
+
 /** What survives a restart beside messages: durable exchanges, durable queues, and bindings between them. */
 export type ExchangeType = 'direct' | 'fanout' | 'topic';
 
@@ -15,7 +17,8 @@ export interface ExchangeDefinition {
 export type DefinitionKey =
   | readonly ['exchange', vhost: string, name: string]
   | readonly ['queue', vhost: string, name: string]
-  | readonly ['binding', vhost: string, exchange: string, queue: string, routingKey: string];
+  | readonly ['binding', vhost: string, exchange: string, queue: string, routingKey: string]
+  | AccessKey;
 
 export function encodeKey(key: DefinitionKey): string {
   return JSON.stringify(key);

@@ -75,6 +75,8 @@ export class Queue {
   readonly #turn = (): void => this.#deliver();
   /** How a message is stored that goes to this queue alone. */
   readonly alone: RouteByDurability;
+  /** The settings of policies that are in effect for it, if there are any. */
+  policy: Readonly<Record<string, unknown>> | undefined;
 
   constructor(
     readonly init: QueueInit,
@@ -82,6 +84,10 @@ export class Queue {
   ) {
     this.#environment = environment;
     this.alone = init.durable ? { journaled: [init.id], others: 0 } : { journaled: [], others: 1 };
+  }
+
+  applyPolicy(definition: Readonly<Record<string, unknown>> | undefined): void {
+    this.policy = definition;
   }
 
   get name(): string {

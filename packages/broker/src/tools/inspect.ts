@@ -66,9 +66,9 @@ function reportOf(
   return {
     directory,
     queues: queuesOf(keys, entries),
-    exchanges: keys
-      .filter(([key]) => key[0] === 'exchange')
-      .map(([key, value]) => ({ name: key[2], type: (value as ExchangeDefinition).type })),
+    exchanges: keys.flatMap(([key, value]) =>
+      key[0] === 'exchange' ? [{ name: key[2], type: (value as ExchangeDefinition).type }] : [],
+    ),
     bindings: keys.filter(([key]) => key[0] === 'binding').length,
     segments: segments.map(({ number, fileBytes, messages }) => ({
       file: segmentFileName(number),
