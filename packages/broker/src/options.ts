@@ -75,7 +75,15 @@ const NUMBERS = {
   diskFreeBytesMin: { fallback: 128 * 1024 * 1024, min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' },
 } as const;
 
-const OTHER_KEYS = ['directory', 'memoryHighWatermark', 'memoryGauge', 'clock', 'fileSystem', 'onFailure', 'onHealed'];
+const OTHER_KEYS = [
+  'directory',
+  'memoryHighWatermark',
+  'memoryGauge',
+  'clock',
+  'fileSystem',
+  'onFailure',
+  'onHealed',
+];
 const KEYS = new Set([...OTHER_KEYS, ...Object.keys(NUMBERS)]);
 
 /** Fills in the defaults. Throws INVALID_OPTION for an unknown key, a wrong type or a number out of range. */

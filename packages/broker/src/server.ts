@@ -5,7 +5,11 @@ import { type Broker, openBroker } from './broker.js';
 import { type Clock, systemClock } from './clock.js';
 import { LIMITS } from './limits.js';
 import { listen, portOf, tcpListener, tlsListener } from './listeners.js';
-import { type NormalisedServerOptions, normaliseServerOptions, type ServerOptions } from './server-options.js';
+import {
+  type NormalisedServerOptions,
+  normaliseServerOptions,
+  type ServerOptions,
+} from './server-options.js';
 
 /** A broker that AMQP 0-9-1 clients can connect to. Made by {@link createServer}. */
 export class Server {

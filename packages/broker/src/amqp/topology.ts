@@ -1,4 +1,10 @@
-import { assertDeletable, assertExchangeType, assertNotDefault, assertNotReserved, generatedName } from '../vhost.js';
+import {
+  assertDeletable,
+  assertExchangeType,
+  assertNotDefault,
+  assertNotReserved,
+  generatedName,
+} from '../vhost.js';
 import { notImplemented } from './amqp-error.js';
 import type { ResourceKind } from './access.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
@@ -40,7 +46,8 @@ export class Topology {
       assertNotDefault(name);
       access.configure('exchange', name);
       if (internal) throw notImplemented(`internal of exchange '${name}' is`);
-      if (engine.exchangeType(name) === undefined) this.#checkReference('exchange', name, args, 'alternate-exchange');
+      if (engine.exchangeType(name) === undefined)
+        this.#checkReference('exchange', name, args, 'alternate-exchange');
       checkExchangeArguments(name, args);
       await engine.declareExchange(name, { type, durable, autoDelete });
     }

@@ -53,7 +53,9 @@ export class TopicPermissions {
 
   constructor(patterns: Iterable<readonly [exchange: string, TopicPatterns]>, user: string, vhost: string) {
     const fill = (source: string): Rule =>
-      new Rule(source.replaceAll('{username}', () => quoted(user)).replaceAll('{vhost}', () => quoted(vhost)));
+      new Rule(
+        source.replaceAll('{username}', () => quoted(user)).replaceAll('{vhost}', () => quoted(vhost)),
+      );
     for (const [exchange, { write, read }] of patterns)
       this.#rules.set(exchange, { write: fill(write), read: fill(read) });
   }

@@ -30,8 +30,7 @@ export function assertPolicy(name: string, policy: Policy, keys: PolicyKeys): vo
   }
   for (const [key, value] of settings) {
     const fault = keys.get(key)?.fault(value);
-    if (fault !== undefined)
-      throw invalid(name, `sets '${key}' to ${JSON.stringify(value)}`, `It ${fault}.`);
+    if (fault !== undefined) throw invalid(name, `sets '${key}' to ${JSON.stringify(value)}`, `It ${fault}.`);
   }
 }
 

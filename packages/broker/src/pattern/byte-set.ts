@@ -30,7 +30,12 @@ function otherCase(byte: number): number {
 }
 
 const DIGITS = rangeSet(0x30, 0x39);
-export const WORD: ByteSet = union([DIGITS, rangeSet(0x41, 0x5a), rangeSet(0x61, 0x7a), rangeSet(0x5f, 0x5f)]);
+export const WORD: ByteSet = union([
+  DIGITS,
+  rangeSet(0x41, 0x5a),
+  rangeSet(0x61, 0x7a),
+  rangeSet(0x5f, 0x5f),
+]);
 const SPACE = union([rangeSet(0x09, 0x0d), rangeSet(0x20, 0x20)]);
 /** What a dot matches: everything but a line feed. */
 export const DOT: ByteSet = complement(rangeSet(0x0a, 0x0a));
