@@ -4,7 +4,7 @@ import { createServer, type Server, type ServerOptions } from '@nestmq/broker';
 
 /** A server on any free port; in memory unless a directory is given. */
 export function startServer(options: ServerOptions = {}): Promise<Server> {
-  return createServer({ ...options, port: 0 });
+  return createServer({ port: 0, ...options });
 }
 
 /** With the password that is the name, and no permissions. The hash is RabbitMQ's, which is fast. */

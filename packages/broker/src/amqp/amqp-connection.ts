@@ -387,7 +387,8 @@ export class AmqpConnection implements ChannelHost {
     // A store that failed has been told of.
     await this.#engine?.durable().catch(() => {});
     this.#stops--;
-    if (this.#state !== 'running') return;
+    // One that is being closed already goes on with it.
+    if (this.#state !== 'running') return this.#process();
     if (this.#session === undefined) return this.#end();
     this.#forceClose(reason);
   }
