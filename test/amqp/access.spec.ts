@@ -44,8 +44,8 @@ async function channelOf(user: string): Promise<Channel> {
 async function outcomeOf(user: string, attempt: (channel: Channel) => unknown): Promise<string> {
   const channel = await channelOf(user);
   const closed = new Promise<string>((resolve) => {
-    for (const one of [channel, channel.connection])
-      one.once('error', (error: Error) => resolve(error.message));
+    channel.once('error', (error: Error) => resolve(error.message));
+    open.at(-1)?.once('error', (error: Error) => resolve(error.message));
   });
   const done = (async () => {
     await attempt(channel);

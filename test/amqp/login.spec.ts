@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { hashPassword, type Server } from '@nestmq/broker';
+import { hashPassword, ManualClock, type Server } from '@nestmq/broker';
 import { type ChannelModel, connect } from 'amqplib';
 import {
   addUser,
@@ -91,14 +91,13 @@ describe('logging in', () => {
     server.broker.registry.setPermission('u', '/', ALL);
     const { connection } = await connectAs('u', '/');
     const channel = await connection.createChannel();
-    let refused = false;
-    const wrong = login('PLAIN', plain('slow', 'wrong')).then(() => (refused = true));
-    let served = 0;
-    while (!refused) {
+    const refused = login('PLAIN', plain('slow', 'wrong'));
+    const passed = async (): Promise<string> => {
       await channel.checkExchange('amq.topic');
-      served++;
-    }
-    await wrong;
+      return 'passed';
+    };
+    let served = 0;
+    while ((await Promise.race([refused, passed()])) === 'passed') served++;
     expect(served).toBeGreaterThan(10);
     await connection.close();
   });
@@ -195,7 +194,6 @@ describe('users, vhosts and what is in them', () => {
 describe('memory over the high watermark', () => {
   it('blocks publishers, who are told, and lets consumers go on', async () => {
     await server.close();
-    const { ManualClock } = await import('@nestmq/broker');
     const clock = new ManualClock();
     let used = 0;
     const memoryGauge = { usedBytes: () => used, limitBytes: () => 1000, release: () => {} };
@@ -211,7 +209,8 @@ describe('memory over the high watermark', () => {
     const unblocked = new Promise<void>((resolve) => connection.once('unblocked', resolve));
     const channel = await connection.createConfirmChannel();
     await channel.assertQueue('q');
-    const other = await (await connect(`amqp://127.0.0.1:${server.port}`)).createChannel();
+    const second = await connect(`amqp://127.0.0.1:${server.port}`);
+    const other = await second.createChannel();
     used = 401;
     clock.advance(2500);
     let confirmed = false;
@@ -229,7 +228,7 @@ describe('memory over the high watermark', () => {
     clock.advance(2500);
     await Promise.all([unblocked, confirm]);
     expect(await other.checkQueue('q')).toMatchObject({ messageCount: 1 });
-    await other.connection.close();
+    await second.close();
     await connection.close();
   });
 });

@@ -8,10 +8,13 @@ import { join } from 'node:path';
 export interface RabbitMq {
   readonly url: string;
   readonly version: string;
+  /** Runs `rabbitmqctl`; throws with what it said when it failed. */
+  ctl(...args: readonly string[]): string;
   stop(): Promise<void>;
 }
 
 const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+const CTL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
 const START_MS_MAX = 60_000;
 
 /**
@@ -83,7 +86,12 @@ async function start(): Promise<RabbitMq> {
     await stop();
     throw error;
   }
-  return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, stop };
+  const ctl = (...args: readonly string[]): string => {
+    const { status, stdout, stderr } = spawnSync(CTL, args, { env: environment, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`rabbitmqctl ${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  };
+  return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, ctl, stop };
 }
 
 async function accepting(server: ChildProcess, port: number, output: () => string): Promise<void> {

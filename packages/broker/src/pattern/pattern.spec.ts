@@ -145,9 +145,6 @@ describe('a regular expression', () => {
     ['(?:){999999999}', 'too large'],
     ['a'.repeat(2000), 'has 2000 characters'],
   ])('is refused when it is none, or could be slow: %s', (source, why) => {
-    expect(() => Pattern.of(source)).toThrow(
-      expect.objectContaining({ code: 'INVALID_DEFINITION' }) as Error,
-    );
     expect(() => Pattern.of(source)).toThrow(why);
   });
 });
