@@ -45,8 +45,10 @@ export function supportedPart(document: DefinitionsDocument): Supported {
     queue: leftOut(queues, document.queues),
     exchange: leftOut(exchanges, document.exchanges),
   };
+  const keptUsers = new Set(users.map(({ name }) => name));
+  const namedUsers = new Set(document.users.map(({ name }) => name));
   const lacksUser = ({ user }: { readonly user: string }): boolean =>
-    document.users.some(({ name }) => name === user) && !users.some(({ name }) => name === user);
+    namedUsers.has(user) && !keptUsers.has(user);
   const rest = {
     permissions: keep(
       document.permissions,
