@@ -18,7 +18,10 @@ const FORBIDDEN: [string, string][] = [
   ['packages/broker/src/auth/forbidden.ts', "export { Registry } from '../definitions/registry.js';"],
   ['packages/broker/src/definitions/forbidden.ts', "export { Vhosts } from '../vhosts.js';"],
   ['packages/broker/src/management/forbidden.ts', "export { Outbox } from '../amqp/outbox.js';"],
-  ['packages/broker/src/amqp/forbidden.ts', "export { parseDocument } from '../management/definitions-document.js';"],
+  [
+    'packages/broker/src/amqp/forbidden.ts',
+    "export { parseDocument } from '../management/definitions-document.js';",
+  ],
   ['packages/broker/src/amqp/forbidden.ts', "export { createServer } from '../server.js';"],
   ['packages/broker/src/store/forbidden.ts', "export { checkJournal } from '../tools/check.js';"],
   ['packages/broker/src/tools/forbidden.ts', "export { Outbox } from '../amqp/outbox.js';"],
