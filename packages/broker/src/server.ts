@@ -56,17 +56,16 @@ export class Server {
       socket.destroy();
       return;
     }
-    this.#connections.add(
-      new AmqpConnection({
-        socket,
-        broker,
-        certificateUser,
-        clock: this.#clock,
-        authenticator: this.#authenticator,
-        onFailure: this.#onFailure,
-        onClose: (closed) => this.#forget(closed),
-      }),
-    );
+    const connection = new AmqpConnection({
+      socket,
+      broker,
+      certificateUser,
+      clock: this.#clock,
+      authenticator: this.#authenticator,
+      onFailure: this.#onFailure,
+      onClose: () => this.#forget(connection),
+    });
+    this.#connections.add(connection);
   }
 
   /** Where clients connect without TLS; 0 when they can't. */

@@ -6,10 +6,31 @@ import {
   TopicPermissions,
   type TopicPatterns,
 } from '../auth/permissions.js';
+import type { Broker } from '../broker.js';
+import type { Connection } from '../connection.js';
 import type { Registry } from '../definitions/registry.js';
 import { AmqpError } from './amqp-error.js';
 
 export type ResourceKind = 'queue' | 'exchange';
+
+/** A session of a user in a vhost, and what the user may do there. */
+export interface Entered {
+  readonly engine: Connection;
+  readonly access: Access;
+}
+
+/** Throws NOT_ALLOWED (530) when there is no such vhost, or the user has no permissions in it. */
+export function enter(broker: Broker, user: string, vhost: string, onEnd: (reason: string) => void): Entered {
+  const engine = broker.connect({ vhost, user, onEnd });
+  const access = new Access(broker.registry, user, vhost);
+  try {
+    access.enter();
+  } catch (error) {
+    engine.close();
+    throw error;
+  }
+  return { engine, access };
+}
 
 const EVERYTHING: PermissionPatterns = { configure: '.*', write: '.*', read: '.*' };
 /** As permissions name the default exchange. */

@@ -1,14 +1,13 @@
 import type { Socket } from 'node:net';
-import type { Authenticator } from '../auth/authenticator.js';
-import type { Broker } from '../broker.js';
-import type { Clock, Timer } from '../clock.js';
+import type { Timer } from '../clock.js';
 import type { Connection } from '../connection.js';
 import { LIMITS } from '../limits.js';
 import { ByteReader } from '../message/table-codec.js';
-import { Access } from './access.js';
+import { type Access, enter, type Entered } from './access.js';
 import { AmqpError, octetsOf, toAmqpError } from './amqp-error.js';
 import { Channel, type Step } from './channel.js';
 import type { ChannelHost } from './channel-host.js';
+import type { AmqpConnectionInit } from './connection-init.js';
 import { ContentAssembler, type Unfinished } from './content.js';
 import { FrameParser } from './frame-parser.js';
 import { Handshake, LoginRefused, type Session } from './handshake.js';
@@ -22,18 +21,6 @@ const PROTOCOL_HEADER: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]
 /** A mark in the journal's stream is asked for so often. */
 const MARKS_MAX = 8;
 const MARK_BYTES: number = LIMITS.undurableBytesMax / MARKS_MAX;
-
-export interface AmqpConnectionInit {
-  readonly socket: Socket;
-  readonly broker: Broker;
-  readonly clock: Clock;
-  readonly authenticator: Authenticator;
-  /** The user that the client's certificate names, when it has shown one that was verified. */
-  readonly certificateUser: string | undefined;
-  /** Told of what is no client's fault. */
-  readonly onFailure: (error: Error) => void;
-  readonly onClose: (connection: AmqpConnection) => void;
-}
 
 /**
  * One client's socket. Frames are handled in the order they come; where one has to wait, for the disk or because
@@ -49,8 +36,7 @@ export class AmqpConnection implements ChannelHost {
   #greeting: Buffer | undefined = Buffer.alloc(0);
   #handshake: Handshake | undefined;
   #session: Session | undefined;
-  #engine: Connection | undefined;
-  #access: Access | undefined;
+  #entered: Entered | undefined;
   #heartbeat: Heartbeat | undefined;
   /** Cuts off a client that does not finish its handshake, or does not answer a close. */
   #deadline: Timer;
@@ -78,11 +64,11 @@ export class AmqpConnection implements ChannelHost {
 
   /** There is one when there is a channel. */
   get engine(): Connection {
-    return this.#engine as Connection;
+    return (this.#entered as Entered).engine;
   }
 
   get access(): Access {
-    return this.#access as Access;
+    return (this.#entered as Entered).access;
   }
 
   get user(): string {
@@ -149,7 +135,9 @@ export class AmqpConnection implements ChannelHost {
       authenticator,
       certificateUser,
       address: socket.remoteAddress ?? '',
-      enter: (user, vhost) => this.#enter(user, vhost),
+      enter: (user, vhost) => {
+        this.#entered = enter(this.#init.broker, user, vhost, (reason) => this.#forceClose(reason));
+      },
     });
     this.#parser.push(greeting.subarray(PROTOCOL_HEADER.length));
     return this.#process();
@@ -237,16 +225,6 @@ export class AmqpConnection implements ChannelHost {
       send: () => this.outbox.heartbeat(),
       onSilence: () => this.#onSilence(),
     });
-  }
-
-  /** Throws NOT_ALLOWED. */
-  #enter(user: string, vhost: string): void {
-    const { broker } = this.#init;
-    const engine = broker.connect({ vhost, user, onEnd: (reason) => this.#forceClose(reason) });
-    this.#engine = engine;
-    const access = new Access(broker.registry, user, vhost);
-    access.enter();
-    this.#access = access;
   }
 
   #forceClose(reason: string): void {
@@ -340,7 +318,7 @@ export class AmqpConnection implements ChannelHost {
     return this.outbox.method(number, {
       name: 'channel.close',
       replyCode: told.code,
-      replyText: asShortString(told.message),
+      replyText: told.replyText,
       ...idsOf(method),
     });
   }
@@ -356,7 +334,7 @@ export class AmqpConnection implements ChannelHost {
     this.outbox.last({
       name: 'connection.close',
       replyCode: error.code,
-      replyText: asShortString(error.message),
+      replyText: error.replyText,
       ...idsOf(method),
     });
     this.#deadline.cancel();
@@ -385,7 +363,7 @@ export class AmqpConnection implements ChannelHost {
     this.#stops++;
     this.#socket.pause();
     // A store that failed has been told of.
-    await this.#engine?.durable().catch(() => {});
+    await this.#entered?.engine.durable().catch(() => {});
     this.#stops--;
     // One that is being closed already goes on with it.
     if (this.#state !== 'running') return this.#process();
@@ -408,19 +386,13 @@ export class AmqpConnection implements ChannelHost {
     this.#heartbeat?.stop();
     for (const channel of this.#channels.values()) channel.close();
     this.#channels.clear();
-    this.#engine?.close();
+    this.#entered?.engine.close();
   }
 
   #onClosed(): void {
     this.#state = 'closed';
     this.#deadline.cancel();
     this.#letGo();
-    this.#init.onClose(this);
+    this.#init.onClose();
   }
-}
-
-function asShortString(text: string): string {
-  const bytes = Buffer.from(text);
-  const bytesMax = LIMITS.shortStringBytesMax;
-  return bytes.length <= bytesMax ? text : bytes.toString('utf8', 0, bytesMax - 3).replace(/\ufffd+$/, '');
 }
