@@ -197,7 +197,7 @@ describe('memory over the high watermark', () => {
     const clock = new ManualClock();
     let used = 0;
     const memoryGauge = { usedBytes: () => used, limitBytes: () => 1000, release: () => {} };
-    server = await startServer({ clock, memoryGauge });
+    server = await startServer({ clock, memoryGauge, memoryHighWatermark: 0.4 });
     const connection = await connect(`amqp://127.0.0.1:${server.port}`);
     const told: string[] = [];
     const blocked = new Promise<void>((resolve) => {

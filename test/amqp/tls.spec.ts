@@ -21,6 +21,7 @@ function openssl(...args: string[]): void {
 function certificate(name: string, subject: string, ca?: string): void {
   openssl(
     'req',
+    '-utf8',
     '-newkey',
     'rsa:2048',
     '-nodes',
@@ -43,6 +44,7 @@ beforeAll(() => {
   certificate('server', '/CN=localhost', 'ca');
   certificate('client', '/O=shop/CN=billing', 'ca');
   certificate('stranger', '/O=shop/CN=billing');
+  certificate('odd', '/C=DE/O=A, B/CN=Zoë/emailAddress=a@b.c', 'ca');
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 afterEach(async () => {
@@ -122,6 +124,15 @@ describe('a client with a certificate', () => {
     await start({ caFile: path('ca.pem'), certLoginFrom: 'common_name' });
     define('billing');
     expect(await queueMadeBy('client')).toBe('q');
+  });
+
+  it.each([
+    ['distinguished_name', String.raw`EMAILADDRESS=a@b.c,CN=Zo\C3\AB,O=A\, B,C=DE`],
+    ['common_name', 'Zoë'],
+  ] as const)('has an odd name as RabbitMQ writes it, by %s', async (certLoginFrom, name) => {
+    await start({ caFile: path('ca.pem'), certLoginFrom });
+    define(name);
+    expect(await queueMadeBy('odd')).toBe('q');
   });
 
   it('that names nobody is refused', async () => {

@@ -84,13 +84,24 @@ function refusedFile(option: string, file: string, why: string, cause?: unknown)
   return new BrokerError('INVALID_OPTION', `'${option}': the file '${file}' ${why}.`, { cause });
 }
 
-/** As RabbitMQ's `ssl_cert_login_from`: the whole name in the order of RFC 4514, or its common name. */
+/** As RabbitMQ's `ssl_cert_login_from`: the whole name, or its common name; of several, all, with commas between. */
 function certificateUser(socket: TLSSocket, from: CertLoginFrom): string | undefined {
-  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
-  if (certificate === undefined) return undefined;
-  const parts = certificate.subject.split('\n');
-  if (from === 'distinguished_name') return parts.toReversed().join(',');
-  return parts.findLast((part) => part.startsWith('CN='))?.slice('CN='.length);
+  if (!socket.authorized) return undefined;
+  if (from === 'distinguished_name') return distinguishedName(socket.getPeerX509Certificate()?.subject);
+  const names: string | readonly string[] | undefined = socket.getPeerCertificate().subject?.CN;
+  return typeof names === 'string' ? names : names?.join(',');
+}
+
+/** In the order of RFC 4514, last part first, and in RabbitMQ's writing, which escapes what is not ASCII. */
+function distinguishedName(subject: string | undefined): string | undefined {
+  return subject
+    ?.split('\n')
+    .toReversed()
+    .map((part) => part.replace(/^emailAddress=/, 'EMAILADDRESS='))
+    .join(',')
+    .replaceAll(/[^\x20-\x7d]+/g, (text) =>
+      [...Buffer.from(text)].map((byte) => `\\${byte.toString(16).toUpperCase().padStart(2, '0')}`).join(''),
+    );
 }
 
 /** Rejects with INVALID_OPTION when it can't be listened there. */

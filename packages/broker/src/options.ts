@@ -31,7 +31,7 @@ export interface BrokerOptions {
   readonly diskFreeBytesMin?: number;
   /**
    * Above this much memory of the process publishers are blocked. Up to 1, a share of what the machine has, or a control
-   * group leaves of it; above, bytes. @default never; 0.4 in `createServer`, as in RabbitMQ
+   * group leaves of it; above, bytes. @default never: the memory is the application's too
    */
   readonly memoryHighWatermark?: number;
   /** @default the system's */

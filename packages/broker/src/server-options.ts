@@ -40,8 +40,6 @@ export interface NormalisedServerOptions {
 const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PORT = 5672;
 const DEFAULT_TLS_PORT = 5671;
-/** As RabbitMQ's `vm_memory_high_watermark`: a server is a process of its own. */
-const DEFAULT_MEMORY_HIGH_WATERMARK = 0.4;
 
 const TLS_FILES = ['certFile', 'keyFile', 'caFile'] as const;
 const TLS_KEYS: ReadonlySet<string> = new Set([...TLS_FILES, 'verify', 'port', 'certLoginFrom']);
@@ -59,7 +57,7 @@ export function normaliseServerOptions(options: ServerOptions): NormalisedServer
     port,
     tls: tls && normaliseTls(tls),
     loopbackUsers,
-    broker: { memoryHighWatermark: DEFAULT_MEMORY_HIGH_WATERMARK, ...broker },
+    broker,
   };
 }
 

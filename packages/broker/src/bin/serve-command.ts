@@ -4,6 +4,9 @@ import type { Command, CommandArguments } from './command.js';
 import { readConfig } from './config-file.js';
 import { textIn, type Values } from './data-directory.js';
 
+/** Of a process that does nothing else: as RabbitMQ's `vm_memory_high_watermark`. */
+const MEMORY_HIGH_WATERMARK = 0.4;
+
 export const serveCommand: Command = {
   name: 'serve',
   parameters: [],
@@ -47,6 +50,7 @@ async function optionsOf(values: CommandArguments['values']): Promise<ServerOpti
   if ((directory !== undefined) === (values['memory'] === true))
     throw new Error('Give either --data DIR or --memory.');
   return {
+    memoryHighWatermark: MEMORY_HIGH_WATERMARK,
     ...config,
     ...given('directory', directory),
     ...given('host', textIn(values, 'host')),
