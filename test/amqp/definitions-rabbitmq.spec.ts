@@ -14,7 +14,7 @@ let directory: string;
 let rabbit: RabbitMq | undefined;
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'nestmq-definitions-'));
-  rabbit = await startRabbitMq();
+  rabbit = await startRabbitMq({ installs: process.env['CI'] === 'true' });
 }, 90_000);
 afterAll(async () => {
   await rabbit?.stop();

@@ -18,11 +18,11 @@ const CTL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
 const START_MS_MAX = 60_000;
 
 /**
- * Starts a RabbitMQ, installing it first where that can be done (Debian, as root). Resolves with undefined, after a
+ * Starts a RabbitMQ, installing it first where that can be done (Debian, as root), unless it shall not. Resolves with undefined, after a
  * line that says so, where there is none; with CI=true that is an error.
  */
-export async function startRabbitMq(): Promise<RabbitMq | undefined> {
-  if (!existsSync(SERVER)) install();
+export async function startRabbitMq({ installs = true } = {}): Promise<RabbitMq | undefined> {
+  if (installs && !existsSync(SERVER)) install();
   if (existsSync(SERVER)) return start();
   const line =
     'RabbitMQ is not installed (apt-get install rabbitmq-server): what compares with it is skipped.';

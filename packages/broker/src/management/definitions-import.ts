@@ -4,8 +4,12 @@ import type { Connection } from '../connection.js';
 import type { Policy } from '../definitions/access-definitions.js';
 import type { ExchangeType } from '../definitions/definitions.js';
 import { BrokerError } from '../errors.js';
+import type { FieldTable } from '../message/message.js';
 import {
   type DefinitionsDocument,
+  type ExchangeEntry,
+  type JsonObject,
+  type QueueEntry,
   operatorPolicyOf,
   parseDocument,
   type PolicyEntry,
@@ -78,17 +82,9 @@ async function importTopology(broker: Broker, document: DefinitionsDocument): Pr
     return connection;
   };
   try {
-    // All at once: they share their commits.
-    await Promise.all(
-      document.exchanges.map(({ vhost, name, type, durable, autoDelete }) =>
-        inVhost(vhost).declareExchange(name, { type: type as ExchangeType, durable, autoDelete }),
-      ),
-    );
-    await Promise.all(
-      document.queues.map(({ vhost, name, durable, autoDelete }) =>
-        inVhost(vhost).declareQueue(name, { durable, autoDelete }),
-      ),
-    );
+    // All of a kind at once: they share their commits.
+    await Promise.all(document.exchanges.map((entry) => declareExchange(inVhost(entry.vhost), entry)));
+    await Promise.all(document.queues.map((entry) => declareQueue(inVhost(entry.vhost), entry)));
     await Promise.all(
       document.bindings.map(({ vhost, source, destination, routingKey }) =>
         inVhost(vhost).bindQueue(destination, source, routingKey),
@@ -97,6 +93,23 @@ async function importTopology(broker: Broker, document: DefinitionsDocument): Pr
   } finally {
     for (const connection of connections.values()) connection.close();
   }
+}
+
+function declareExchange(connection: Connection, entry: ExchangeEntry): Promise<unknown> {
+  const { name, type, durable, autoDelete } = entry;
+  // Its type was checked with the rest.
+  const options = { type: type as ExchangeType, durable, autoDelete };
+  return connection.declareExchange(name, { ...options, ...argumentsOf(entry) });
+}
+
+function declareQueue(connection: Connection, entry: QueueEntry): Promise<unknown> {
+  const { name, durable, autoDelete } = entry;
+  return connection.declareQueue(name, { durable, autoDelete, ...argumentsOf(entry) });
+}
+
+/** JSON has no other types than a field table has. */
+function argumentsOf(entry: { readonly arguments: JsonObject }): { readonly arguments?: FieldTable } {
+  return Object.keys(entry.arguments).length === 0 ? {} : { arguments: entry.arguments as FieldTable };
 }
 
 function refused(unsupported: readonly string[]): BrokerError {
