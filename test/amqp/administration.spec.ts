@@ -183,6 +183,8 @@ describe('nestmq definitions', () => {
     await connection.declareQueue('q');
     await connection.bindQueue('q', 'x', 'a.#');
     await server.close();
+    const inspected = spawnSync(process.execPath, [NESTMQ, 'inspect', data], { encoding: 'utf8' });
+    expect(inspected.stdout).toContain("queue q in vhost 'shop': empty");
     const exported = nestmq(['definitions', 'export']);
     expect(exported).toContain("RabbitMQ can't compare the passwords of 1 user: set them there");
     const file = join(directory, 'definitions.json');

@@ -1,4 +1,4 @@
-import { decodeKey, type DefinitionKey, encodeKey } from './definitions.js';
+import { type DefinitionKey, encodeKey } from './definitions.js';
 
 /** Where definitions are kept: the store. `null` removes one. */
 export interface DefinitionLog {
@@ -8,7 +8,7 @@ export interface DefinitionLog {
 
 /** All definitions of one kind, in memory as in the log. */
 export class DefinitionTable<Key extends DefinitionKey, Value extends object> {
-  readonly #values = new Map<string, Value>();
+  readonly #entries = new Map<string, [Key, Value]>();
 
   constructor(
     private readonly kind: Key[0],
@@ -18,26 +18,26 @@ export class DefinitionTable<Key extends DefinitionKey, Value extends object> {
 
   /** Takes what is in the log already. */
   restore(key: DefinitionKey, value: unknown): void {
-    if (key[0] === this.kind) this.#values.set(encodeKey(key), value as Value);
+    if (key[0] === this.kind) this.#entries.set(encodeKey(key), [key as Key, value as Value]);
   }
 
   get(key: Key): Value | undefined {
-    return this.#values.get(encodeKey(key));
+    return this.#entries.get(encodeKey(key))?.[1];
   }
 
   set(key: Key, value: Value): void {
     const encoded = encodeKey(key);
     this.log.define(encoded, value);
-    this.#values.set(encoded, value);
+    this.#entries.set(encoded, [key, value]);
     this.onChange();
   }
 
   /** Returns whether it was there. */
   delete(key: Key): boolean {
     const encoded = encodeKey(key);
-    if (!this.#values.has(encoded)) return false;
+    if (!this.#entries.has(encoded)) return false;
     this.log.define(encoded, null);
-    this.#values.delete(encoded);
+    this.#entries.delete(encoded);
     this.onChange();
     return true;
   }
@@ -49,6 +49,6 @@ export class DefinitionTable<Key extends DefinitionKey, Value extends object> {
 
   /** As they were at the call. */
   entries(): [Key, Value][] {
-    return [...this.#values].map(([key, value]) => [decodeKey(key) as Key, value]);
+    return [...this.#entries.values()];
   }
 }

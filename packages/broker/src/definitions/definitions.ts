@@ -24,6 +24,11 @@ export function encodeKey(key: DefinitionKey): string {
   return JSON.stringify(key);
 }
 
+/** How people tell queues apart, of all vhosts: `q`, `q in vhost 'v'`. */
+export function queueLabel(vhost: string, name: string): string {
+  return vhost === '/' ? name : `${name} in vhost '${vhost}'`;
+}
+
 /** Only for keys that {@link encodeKey} made. */
 export function decodeKey(key: string): DefinitionKey {
   return JSON.parse(key) as DefinitionKey;
