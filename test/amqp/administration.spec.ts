@@ -233,12 +233,14 @@ describe('nestmq definitions', () => {
         policies: [
           { vhost: '/', name: 'p', pattern: '.*', 'apply-to': 'all', definition: { 'ha-mode': 'all' } },
         ],
+        vhosts: [{ name: 'limited', limits: [['max-queues', 5]] }],
         streams: [],
       }),
     );
     const refused = nestmq(['definitions', 'import', file]);
     const lines = [
       "'streams': is not known",
+      "vhost 'limited': limits (max-queues) are not supported",
       "user 'old': hashing algorithm 'rabbit_password_hashing_md5' is not supported",
       "exchange 'x' in vhost '/': type 'x-unknown' is not supported",
       "queue 'stream' in vhost '/': type 'stream' is not supported",

@@ -30,6 +30,7 @@ export interface VhostEntry {
   readonly name: string;
   readonly description: string;
   readonly tags: readonly string[];
+  readonly limits: JsonObject;
 }
 
 export interface PermissionEntry {
@@ -173,6 +174,7 @@ function vhostOf(entry: Entry): VhostEntry {
     name: entry.string('name'),
     description: described.string('description', ''),
     tags: (entry.has('tags') ? entry : metadata).tags(),
+    limits: entry.settings('limits'),
   };
 }
 
@@ -181,7 +183,7 @@ function policyOf(entry: Entry): Omit<PolicyEntry, 'vhost' | 'name'> {
     pattern: entry.string('pattern'),
     applyTo: entry.string('apply-to', 'all'),
     priority: entry.number('priority', 0),
-    definition: entry.object('definition'),
+    definition: entry.settings('definition'),
   };
 }
 
@@ -264,6 +266,13 @@ class Entry {
 
   object(key: string): JsonObject {
     return this.entry(key).#fields;
+  }
+
+  /** An object, or a list of pairs, as RabbitMQ 3.10 writes that of operator policies. */
+  settings(key: string): JsonObject {
+    const value = this.#fields[key];
+    const isPairs = Array.isArray(value) && value.every((pair) => Array.isArray(pair) && pair.length === 2);
+    return isPairs ? Object.fromEntries(value as [string, unknown][]) : this.object(key);
   }
 
   list<T>(key: string, read: (entry: Entry) => T): T[] {

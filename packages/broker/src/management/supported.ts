@@ -38,6 +38,11 @@ export function supportedPart(document: DefinitionsDocument): Supported {
       return why === undefined;
     });
   for (const key of document.unknownKeys) unsupported.push(`'${key}': is not known`);
+  const vhosts = keep(
+    document.vhosts,
+    ({ name }) => `vhost '${name}'`,
+    ({ limits }) => limitsFault(limits),
+  );
   const users = keep(document.users, ({ name }) => `user '${name}'`, userFault);
   const exchanges = keep(document.exchanges, at('exchange'), exchangeFault);
   const queues = keep(document.queues, at('queue'), queueFault);
@@ -74,7 +79,7 @@ export function supportedPart(document: DefinitionsDocument): Supported {
     policies: keep(document.policies, at('policy'), policyFault),
     bindings: keep(document.bindings, bindingName, (entry) => bindingFault(entry, missing)),
   };
-  return { document: { ...document, users, exchanges, queues, ...rest }, unsupported };
+  return { document: { ...document, users, vhosts, exchanges, queues, ...rest }, unsupported };
 }
 
 /** Why something can't be, if so. */
@@ -100,11 +105,16 @@ function at(kind: string): (entry: Named) => string {
 }
 
 function userFault({ hashingAlgorithm, passwordHash, password, limits }: UserEntry): Fault {
-  if (Object.keys(limits).length > 0) return `limits (${Object.keys(limits).join(', ')}) are not supported`;
-  if (password !== undefined) return undefined;
+  const fault = limitsFault(limits);
+  if (fault !== undefined || password !== undefined) return fault;
   if (!isHashingAlgorithm(hashingAlgorithm))
     return `hashing algorithm '${hashingAlgorithm}' is not supported`;
   return faultOf(() => assertPasswordHash({ hashingAlgorithm, passwordHash }));
+}
+
+function limitsFault(limits: JsonObject): Fault {
+  const names = Object.keys(limits);
+  return names.length === 0 ? undefined : `limits (${names.join(', ')}) are not supported`;
 }
 
 function permissionFault(entry: PermissionEntry | TopicPermissionEntry): Fault {
