@@ -211,6 +211,7 @@ describe('nestmq definitions', () => {
         ],
         permissions: [
           { user: 'u', vhost: '/', configure: '', write: '', read: '' },
+          { user: 'u', vhost: 'limited', configure: '', write: '', read: '' },
           { user: 'old', vhost: '/', configure: '', write: '', read: '' },
         ],
         queues: [
@@ -256,7 +257,14 @@ describe('nestmq definitions', () => {
       imported: object;
       skipped: string[];
     };
-    expect(report.imported).toMatchObject({ users: 1, permissions: 1, queues: 1, exchanges: 0, bindings: 1 });
+    expect(report.imported).toMatchObject({
+      users: 1,
+      permissions: 2,
+      vhosts: 1,
+      queues: 1,
+      exchanges: 0,
+      bindings: 1,
+    });
     expect(report.skipped).toHaveLength(lines.length);
     expect(json('user', 'list')).toEqual([{ name: 'u', tags: [] }]);
   });

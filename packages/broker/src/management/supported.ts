@@ -38,11 +38,9 @@ export function supportedPart(document: DefinitionsDocument): Supported {
       return why === undefined;
     });
   for (const key of document.unknownKeys) unsupported.push(`'${key}': is not known`);
-  const vhosts = keep(
-    document.vhosts,
-    ({ name }) => `vhost '${name}'`,
-    ({ limits }) => limitsFault(limits),
-  );
+  // Whom they limit is here without them.
+  for (const { name, limits } of document.vhosts) unsupported.push(...limitFaults(`vhost '${name}'`, limits));
+  for (const { name, limits } of document.users) unsupported.push(...limitFaults(`user '${name}'`, limits));
   const users = keep(document.users, ({ name }) => `user '${name}'`, userFault);
   const exchanges = keep(document.exchanges, at('exchange'), exchangeFault);
   const queues = keep(document.queues, at('queue'), queueFault);
@@ -79,7 +77,7 @@ export function supportedPart(document: DefinitionsDocument): Supported {
     policies: keep(document.policies, at('policy'), policyFault),
     bindings: keep(document.bindings, bindingName, (entry) => bindingFault(entry, missing)),
   };
-  return { document: { ...document, users, vhosts, exchanges, queues, ...rest }, unsupported };
+  return { document: { ...document, users, exchanges, queues, ...rest }, unsupported };
 }
 
 /** Why something can't be, if so. */
@@ -104,17 +102,16 @@ function at(kind: string): (entry: Named) => string {
   return ({ vhost, name }) => `${kind} '${name}' in vhost '${vhost}'`;
 }
 
-function userFault({ hashingAlgorithm, passwordHash, password, limits }: UserEntry): Fault {
-  const fault = limitsFault(limits);
-  if (fault !== undefined || password !== undefined) return fault;
+function userFault({ hashingAlgorithm, passwordHash, password }: UserEntry): Fault {
+  if (password !== undefined) return undefined;
   if (!isHashingAlgorithm(hashingAlgorithm))
     return `hashing algorithm '${hashingAlgorithm}' is not supported`;
   return faultOf(() => assertPasswordHash({ hashingAlgorithm, passwordHash }));
 }
 
-function limitsFault(limits: JsonObject): Fault {
+function limitFaults(of: string, limits: JsonObject): string[] {
   const names = Object.keys(limits);
-  return names.length === 0 ? undefined : `limits (${names.join(', ')}) are not supported`;
+  return names.length === 0 ? [] : [`${of}: limits (${names.join(', ')}) are not supported`];
 }
 
 function permissionFault(entry: PermissionEntry | TopicPermissionEntry): Fault {
