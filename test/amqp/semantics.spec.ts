@@ -151,60 +151,29 @@ const REFUSED: [what: string, operation: (on: Channel) => Promise<unknown>, text
 /** What RabbitMQ has, and we do not: refused, never ignored. */
 const NOT_IMPLEMENTED: [what: string, operation: (on: Channel) => Promise<unknown>, text: string][] = [
   [
-    'a message TTL',
-    (on) => on.assertQueue('z', { messageTtl: 1000 }),
-    "argument 'x-message-ttl' of queue 'z' is not implemented",
+    'a consumer timeout',
+    (on) => on.assertQueue('z', { arguments: { 'x-consumer-timeout': 1000 } }),
+    "argument 'x-consumer-timeout' of queue 'z' in vhost '/' is not implemented",
   ],
   [
-    'dead-lettering',
-    (on) => on.assertQueue('z', { deadLetterExchange: 'x' }),
-    "argument 'x-dead-letter-exchange' of queue 'z' is not implemented",
+    'a stream',
+    (on) => on.assertQueue('z', { arguments: { 'x-queue-type': 'stream' } }),
+    "x-queue-type 'stream' of queue 'z' in vhost '/' is not implemented",
   ],
   [
-    'a quorum queue',
-    (on) => on.assertQueue('z', { arguments: { 'x-queue-type': 'quorum' } }),
-    "x-queue-type 'quorum' is not implemented",
+    'a delayed exchange',
+    (on) => on.assertExchange('y', 'x-delayed-message', { arguments: { 'x-delayed-type': 'direct' } }),
+    "exchange type 'x-delayed-message' is not implemented",
   ],
   [
-    'an alternate exchange',
-    (on) => on.assertExchange('y', 'topic', { alternateExchange: 'x' }),
-    "argument 'alternate-exchange' of exchange 'y' is not implemented",
-  ],
-  ['an internal exchange', (on) => on.assertExchange('y', 'topic', { internal: true }), 'not implemented'],
-  [
-    'a headers exchange',
-    (on) => on.assertExchange('y', 'headers'),
-    "exchange type 'headers' is not implemented",
+    'the type of a delayed exchange',
+    (on) => on.assertExchange('y', 'direct', { arguments: { 'x-delayed-type': 'direct' } }),
+    "argument 'x-delayed-type' of exchange 'y' is not implemented",
   ],
   [
-    'a binding of exchanges',
-    (on) => on.bindExchange('x', 'amq.topic', '#'),
-    'exchange.bind is not implemented',
-  ],
-  [
-    'arguments of a binding',
-    (on) => on.bindQueue('q', 'x', 'k', { a: 1 }),
-    "argument 'a' of a binding is not implemented",
-  ],
-  [
-    'a consumer priority',
-    (on) => on.consume('q', () => {}, { priority: 1 }),
-    "argument 'x-priority' of a consumer of queue 'q' is not implemented",
-  ],
-  [
-    'expiration',
-    async (on) => on.sendToQueue('q', Buffer.alloc(0), { expiration: '10' }),
-    'expiration of messages is not implemented',
-  ],
-  [
-    'a copy',
-    async (on) => on.sendToQueue('q', Buffer.alloc(0), { CC: 'other' }),
-    'header CC is not implemented',
-  ],
-  [
-    'direct reply-to',
-    (on) => on.consume('amq.rabbitmq.reply-to', () => {}, { noAck: true }),
-    'direct reply-to is not implemented',
+    'a place in a stream to consume from',
+    (on) => on.consume('q', () => {}, { arguments: { 'x-stream-offset': 'first' } }),
+    "argument 'x-stream-offset' of a consumer of queue 'q' is not implemented",
   ],
 ];
 

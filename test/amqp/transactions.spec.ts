@@ -1,7 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
 import type { Server } from '@nestmq/broker';
-import { header, method, publish, ScriptedClient, short, shortString, startServer } from './server.js';
+import {
+  header,
+  longString,
+  method,
+  publish,
+  ScriptedClient,
+  short,
+  shortString,
+  startServer,
+} from './server.js';
 
 const SELECT = method(1, 90, 10);
 const COMMIT = method(1, 90, 20);
@@ -42,6 +51,17 @@ describe('a transaction', () => {
     expect(await ready()).toBe(0);
     expect(await answer(COMMIT)).toBe('90.21');
     expect(await ready()).toBe(2);
+  });
+
+  it('refuses copies that are no array when they are published, and not with the commit', async () => {
+    await answer(SELECT);
+    // Headers with the field CC, a string.
+    const cc = Buffer.concat([shortString('CC'), Buffer.from('S'), longString(Buffer.from('q'))]);
+    client.send(publish(1, 'q'), header(1, 0, Buffer.concat([short(0x2000), longString(cc)])));
+    expect(await client.closing()).toBe(
+      'channel 406 PRECONDITION_FAILED - invalid message: {unacceptable_type_in_header,"CC",longstr}',
+    );
+    expect(await ready()).toBe(0);
   });
 
   it('forgets what was published on rollback, and what was acked is unsettled again', async () => {

@@ -4,7 +4,7 @@ import type { Connection } from './connection.js';
 import { BrokerError } from './errors.js';
 import type { Delivery } from './queue/delivery.js';
 import { turns } from './simulating.spec.support.js';
-import type { ExchangeOptions } from './vhost.js';
+import type { ExchangeOptions } from './exchanges.js';
 
 export const QUEUES = ['q1', 'q2', 'q3', 'q4'] as const;
 export const EXCHANGES = ['x', 'y', 'amq.topic'] as const;

@@ -272,7 +272,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
         'requeue',
         () =>
           function (this: Delivery, { failed }) {
-            this.queue.putBack(this.entry, failed);
+            this.queue.putBack(this.entry, failed, this.message);
             this.consumer.onSettled(this);
             return true;
           },

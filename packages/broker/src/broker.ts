@@ -65,6 +65,7 @@ export class Broker {
     try {
       for (const connection of this.#connections) connection.close();
     } finally {
+      this.vhost.close();
       this.gate.close();
       await this.#letGo();
     }
@@ -125,6 +126,8 @@ async function start(
   const recovered = await usable(directory ?? '', 'used', () => store.open());
   const vhost = new Vhost(DEFAULT_VHOST, {
     store,
+    clock,
+    random: Math.random,
     schedule: new Turns().schedule,
     later: (retry) => void clock.setTimer(READ_AGAIN_MS, retry),
     onReadFailure: (queue, cause) => {

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { BrokerError, channelError, connectionError, messageOf } from './errors.js';
-import type { Message } from './message/message.js';
+import type { BindingInit, ExchangeOptions } from './exchanges.js';
+import type { FieldTable, Message } from './message/message.js';
 import { Consumer } from './queue/consumer.js';
 import type { Delivery } from './queue/delivery.js';
 import type { PublishGate } from './publish-gate.js';
 import type { Queue } from './queue/queue.js';
+import type { ReplyConsumer, ReplyConsumerInit } from './reply-consumers.js';
 import type { DurableCallback, MessageStore } from './store/message-store.js';
-import type { DeleteOptions, ExchangeOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
+import type { DeleteOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
 
 export interface QueueState {
   readonly name: string;
@@ -28,6 +30,8 @@ export interface ConsumeOptions {
   readonly noAck?: boolean;
   /** Fails when the queue has another consumer, and keeps others away. @default false */
   readonly exclusive?: boolean;
+  /** Consumers with a higher one get messages first, as long as they have credit. A whole number. @default 0 */
+  readonly priority?: number;
   /**
    * Asked before each delivery: nothing comes while it says no. When it says yes again, `wake()` the consumer.
    * @default always yes
@@ -61,6 +65,7 @@ export class Connection {
   readonly #cancelled = new Set<Consumer>();
   /** Those that hold what was got without consuming. */
   readonly #holders = new Map<Queue, Consumer>();
+  readonly #replyConsumers = new Set<ReplyConsumer>();
   #closed = false;
 
   /** @internal */
@@ -119,21 +124,38 @@ export class Connection {
     return count;
   }
 
-  async bindQueue(queue: string, exchange: string, key: string): Promise<void> {
+  /** Two bindings that differ in `args` alone are two; a buffer is a field table as it is on the wire. */
+  async bindQueue(queue: string, exchange: string, key: string, args?: FieldTable | Buffer): Promise<void> {
     this.#assertOpen();
-    this.#vhost.bind(queue, exchange, key, this);
+    this.#vhost.bind({ source: exchange, destination: queue, key, arguments: args }, this);
     await this.durable();
   }
 
-  async unbindQueue(queue: string, exchange: string, key: string): Promise<void> {
+  /** A binding with other arguments stays. One that is not there is not an error. */
+  async unbindQueue(queue: string, exchange: string, key: string, args?: FieldTable | Buffer): Promise<void> {
     this.#assertOpen();
-    this.#vhost.unbind(queue, exchange, key, this);
+    this.#vhost.unbind({ source: exchange, destination: queue, key, arguments: args }, this);
+    await this.durable();
+  }
+
+  /** What the source routes by this binding goes on to the exchange `destination` (rabbitmq.com/e2e). */
+  async bindExchange(binding: BindingInit<string>): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.bindExchange(binding);
+    await this.durable();
+  }
+
+  /** As {@link unbindQueue}. */
+  async unbindExchange(binding: BindingInit<string>): Promise<void> {
+    this.#assertOpen();
+    this.#vhost.unbindExchange(binding);
     await this.durable();
   }
 
   /**
    * Routes and stores the message. `onDurable` is called once, later: without an error when the message is in all
-   * its durable queues on the disk (J1), or there is nothing to store; that is RabbitMQ's publisher confirm.
+   * its durable queues on the disk (J1), or there is nothing to store; that is RabbitMQ's publisher confirm. With
+   * REJECTED when a queue is full and did not take it (`x-overflow`).
    *
    * Throws BLOCKED while the disk is nearly full (see {@link unblocked}), unless `settles`: it is a part of settling
    * a delivery, which goes on. Throws STORE_FAILED while the disk does not work.
@@ -146,7 +168,9 @@ export class Connection {
     this.#assertOpen();
     if (!settles) this.#gate.assertOpen();
     const outcome = this.#vhost.publish(message);
-    if (onDurable !== undefined) this.#store.whenDurable(onDurable);
+    if (onDurable === undefined) return outcome;
+    if (outcome === 'rejected') this.#store.whenDurable((error) => onDurable(error ?? queueIsFull(message)));
+    else this.#store.whenDurable(onDurable);
     return outcome;
   }
 
@@ -166,7 +190,7 @@ export class Connection {
     return outcomes;
   }
 
-  /** Throws NOT_FOUND when there is no such exchange to publish to. */
+  /** Throws NOT_FOUND when there is no such exchange to publish to, ACCESS_REFUSED when it is internal. */
   checkRoute(exchange: string): void {
     this.#assertOpen();
     this.#vhost.checkRoute(exchange);
@@ -195,12 +219,14 @@ export class Connection {
       options;
     if (this.#consumers.has(tag))
       throw connectionError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
-    if (queue.hasExclusiveConsumer || (exclusive && queue.consumerCount > 0)) {
+    const { singleActiveConsumer } = queue.settings;
+    if (queue.hasExclusiveConsumer || (exclusive && (singleActiveConsumer || queue.consumerCount > 0))) {
       throw this.#inExclusiveUse(queueName);
     }
     const consumer: Consumer = queue.addConsumer({
       tag,
       exclusive,
+      priority: options.priority ?? 0,
       prefetchCount: options.prefetchCount ?? 0,
       noAck: options.noAck ?? false,
       mayDeliver: options.mayDeliver,
@@ -215,6 +241,29 @@ export class Connection {
   }
 
   /**
+   * Replies to its `name`, as `reply-to` of a request, come here without a queue and a store: at most once, and only
+   * while this connection is open (rabbitmq.com/direct-reply-to).
+   */
+  consumeReplies(init: ReplyConsumerInit): ReplyConsumer {
+    this.#assertOpen();
+    const consumer = this.#vhost.replies.add(init);
+    this.#replyConsumers.add(consumer);
+    return consumer;
+  }
+
+  /** Replies that are on their way go nowhere. Idempotent. */
+  cancelReplies(consumer: ReplyConsumer): void {
+    this.#vhost.replies.remove(consumer);
+    this.#replyConsumers.delete(consumer);
+  }
+
+  /** Whether somebody takes replies by this name. */
+  hasReplyConsumer(name: string): boolean {
+    this.#assertOpen();
+    return this.#vhost.replies.has(name);
+  }
+
+  /**
    * The next message, or undefined when none is ready; without `noAck` it is to be settled. Prefetch does not count
    * (AMQP 0-9-1, `basic.get`). Rejects with STORE_FAILED or JOURNAL_DAMAGED when it can't be read.
    */
@@ -225,6 +274,9 @@ export class Connection {
     this.#assertOpen();
     const queue = this.#vhost.queue(queueName, this);
     if (queue.hasExclusiveConsumer) throw this.#inExclusiveUse(queueName);
+    const { type, singleActiveConsumer } = queue.settings;
+    if (type === 'quorum' && singleActiveConsumer) throw this.#notForGet(queueName);
+    queue.touch();
     if (queue.readyCount === 0) return Promise.resolve(undefined);
     const holder = noAck ? newHolder(queue, true) : this.#holderOf(queue);
     return new Promise((resolve, reject) => {
@@ -266,6 +318,7 @@ export class Connection {
     for (const consumer of this.#consumers.values()) this.cancel(consumer);
     for (const consumer of this.#cancelled) consumer.giveBack();
     this.#cancelled.clear();
+    for (const consumer of this.#replyConsumers) this.cancelReplies(consumer);
     for (const holder of this.#holders.values()) {
       holder.cancelled = true;
       holder.giveBack();
@@ -281,12 +334,24 @@ export class Connection {
     );
   }
 
+  #notForGet(queueName: string): Error {
+    return channelError(
+      'RESOURCE_LOCKED',
+      `cannot obtain access to locked queue '${queueName}' in vhost '${this.#vhost.name}'. basic.get operations are not supported by quorum queues with single active consumer`,
+    );
+  }
+
   #assertOpen(): void {
     if (this.#closed) throw new BrokerError('CLOSED', 'The connection to the broker is closed.');
   }
 }
 
 const nothing = (): void => {};
+
+function queueIsFull({ exchange, routingKey }: Message): BrokerError {
+  const what = `A queue that '${exchange}' leads to for '${routingKey}' is full.`;
+  return new BrokerError('REJECTED', what, { cure: 'Publish again when its consumers have caught up.' });
+}
 
 function unreadable(queueName: string, cause: unknown): BrokerError {
   if (cause instanceof BrokerError) return cause;

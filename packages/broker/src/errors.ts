@@ -11,6 +11,7 @@ export const REPLY_CODES = {
   PRECONDITION_FAILED: 406,
   COMMAND_INVALID: 503,
   NOT_ALLOWED: 530,
+  NOT_IMPLEMENTED: 540,
 } as const;
 export type ReplyCode = keyof typeof REPLY_CODES;
 
@@ -21,6 +22,7 @@ export type BrokerErrorCode =
   | 'MESSAGE_TOO_LARGE'
   | 'TRANSACTION_TOO_LARGE'
   | 'BLOCKED'
+  | 'REJECTED'
   | 'DIRECTORY_UNUSABLE'
   | 'DIRECTORY_LOCKED'
   | 'JOURNAL_DAMAGED'

@@ -10,6 +10,7 @@ export {
   type ReplyCode,
   type Severity,
 } from './errors.js';
+export type { BindingInit, ExchangeOptions } from './exchanges.js';
 export { LIMITS } from './limits.js';
 export {
   DELIVERY_MODE_PERSISTENT,
@@ -23,6 +24,7 @@ export type { BrokerOptions } from './options.js';
 export { Consumer } from './queue/consumer.js';
 export { Delivery } from './queue/delivery.js';
 export type { ReadyEntry } from './queue/ready-index.js';
+export { REPLY_TO, ReplyConsumer, type ReplyConsumerInit } from './reply-consumers.js';
 export { TopicRouter } from './routing/topic-router.js';
 export type { File, FileSystem } from './store/file-system.js';
 export type { JournalOptions } from './store/journal-options.js';
@@ -51,4 +53,4 @@ export {
 export type { LostMessages, Problem } from './tools/problems.js';
 export type { Progress, ToolOptions } from './tools/progress.js';
 export { type LostFromQueue, repairJournal, type RepairOptions, type RepairReport } from './tools/repair.js';
-export type { DeleteOptions, ExchangeOptions, PublishOutcome, QueueOptions } from './vhost.js';
+export type { DeleteOptions, PublishOutcome, QueueOptions } from './vhost.js';

@@ -13,6 +13,8 @@ export interface Limits {
   readonly queuesPerMessageMax: number;
   /** A transaction is one record, and with the largest segment it must not outgrow a position. Bytes. */
   readonly transactionBytesMax: number;
+  /** An id of a message that deduplication remembers takes about 150 bytes of memory. */
+  readonly seenIdsMax: number;
   /** Below this a segment holds too few records to be worth a file. Bytes. */
   readonly segmentBytesMin: number;
   /** A position has 30 bits for the offset, and a segment's last commit may exceed it by its settlements. Bytes. */
@@ -55,6 +57,8 @@ export interface Limits {
   readonly unsettledMax: number;
   /** The bodies of those: they are kept until they are settled. Bytes. */
   readonly unsettledBytesMax: number;
+  /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
+  readonly expirationMsMax: number;
 }
 
 export const LIMITS: Limits = {
@@ -63,6 +67,7 @@ export const LIMITS: Limits = {
   tableDepthMax: 32,
   queuesPerMessageMax: 16_384,
   transactionBytesMax: 64 * 1024 * 1024,
+  seenIdsMax: 1_000_000,
   segmentBytesMin: 64 * 1024,
   segmentBytesMax: 512 * 1024 * 1024,
   deliveriesPerTurnMax: 256,
@@ -84,4 +89,5 @@ export const LIMITS: Limits = {
   undurableBytesMax: 8 * 1024 * 1024,
   unsettledMax: 1_000_000,
   unsettledBytesMax: 256 * 1024 * 1024,
+  expirationMsMax: 315_360_000_000,
 };

@@ -1,31 +1,49 @@
 import { randomBytes } from 'node:crypto';
+import { forget, storing } from './admissions.js';
 import {
   decodeKey,
   type DefinitionKey,
   encodeKey,
   type ExchangeDefinition,
-  type ExchangeType,
   type QueueDefinition,
 } from './definitions/definitions.js';
-import { BrokerError, channelError, connectionError } from './errors.js';
-import { Exchange, isExchangeType } from './exchange.js';
-import { LIMITS } from './limits.js';
+import {
+  type BindingInit,
+  DEFAULT_EXCHANGE,
+  type ExchangeOptions,
+  Exchanges,
+  type ExchangesEnvironment,
+} from './exchanges.js';
+import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
+import { DelayQueues } from './delay-queues.js';
 import { withBody } from './message/encoded-message.js';
-import type { Message } from './message/message.js';
+import type { FieldTable, Message } from './message/message.js';
+import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
+import type { DelayQueue, Target } from './queue/delay-queue.js';
 import type { Delivery } from './queue/delivery.js';
-import { Queue, type QueueEnvironment, type RouteByDurability } from './queue/queue.js';
-import type { Appended, Publication, Recovered, Residents } from './store/message-store.js';
+import { Queue, type QueueEnvironment } from './queue/queue.js';
+import { assertEquivalentArguments } from './queue/queue-arguments.js';
+import { definitionOf, initOf, restoredInitOf } from './queue-definitions.js';
+import {
+  assertEquivalent,
+  assertNotReserved,
+  assertShortString,
+  damagedDefinitions,
+  locked,
+  notFound,
+  preconditionFailed,
+} from './refusals.js';
+import { ReplyConsumers } from './reply-consumers.js';
+import { acceptanceOf, byDurability, publicationsOf, type Routed } from './routed.js';
+import { moveDeadLetter, publishDeadLetter, type Sending } from './sending-on.js';
+import type { Appended, Recovered, Residence, Residents } from './store/message-store.js';
+import type { Turn } from './turns.js';
 
-/** Where a message went. Not an error: the caller decides what unroutable means. */
-export type PublishOutcome = 'routed' | 'unroutable';
-
-export interface ExchangeOptions {
-  readonly type: ExchangeType;
-  /** Survives a restart. @default true */
-  readonly durable?: boolean;
-  /** Deleted when its last binding goes, after it had one. @default false */
-  readonly autoDelete?: boolean;
-}
+/**
+ * Where a message went. Not an error: the caller decides what unroutable means. Rejected: a queue is full and does not
+ * take it (`x-overflow`); others may have it.
+ */
+export type PublishOutcome = 'routed' | 'unroutable' | 'rejected';
 
 export interface QueueOptions {
   /** Survives a restart, and so do the persistent messages in it. @default true */
@@ -34,6 +52,11 @@ export interface QueueOptions {
   readonly exclusive?: boolean;
   /** Deleted when its last consumer goes, after it had one. @default false */
   readonly autoDelete?: boolean;
+  /**
+   * `x-message-ttl` and the like, with RabbitMQ's names and meaning (rabbitmq.com/docs/queues, "Optional Arguments"). A
+   * buffer is a field table as it is on the wire, its length first: so that integers keep their type. @default none
+   */
+  readonly arguments?: FieldTable | Buffer;
 }
 
 /** What `deleteExchange` and `deleteQueue` are to refuse. */
@@ -44,14 +67,14 @@ export interface DeleteOptions {
   readonly ifEmpty?: boolean;
 }
 
-const DEFAULT_EXCHANGE = '';
-/** Exchanges that are there without a definition. */
-export const PREDECLARED: readonly [string, ExchangeType][] = [
-  [DEFAULT_EXCHANGE, 'direct'],
-  ['amq.direct', 'direct'],
-  ['amq.fanout', 'fanout'],
-  ['amq.topic', 'topic'],
-];
+/** What a virtual host is told by the layers above. */
+export interface VhostEnvironment
+  extends
+    Pick<QueueEnvironment, 'store' | 'clock' | 'later' | 'onReadFailure'>,
+    Omit<ExchangesEnvironment, 'delayQueues'> {
+  /** Gives a turn soon, after what is ready to run now. */
+  readonly schedule: (turn: Turn) => void;
+}
 
 /**
  * Exchanges, queues and bindings of one virtual host, and the way of a message: publish, route, store, enqueue.
@@ -61,22 +84,33 @@ export const PREDECLARED: readonly [string, ExchangeType][] = [
  */
 export class Vhost implements Residents {
   readonly #environment: QueueEnvironment;
-  readonly #exchanges = new Map<string, Exchange>();
+  readonly #exchanges: Exchanges;
+  readonly #delayQueues: DelayQueues;
+  readonly replies: ReplyConsumers;
   readonly #queues = new Map<string, Queue>();
   readonly #queuesById = new Map<number, Queue>();
   #nextQueueId = 1;
 
   constructor(
     readonly name: string,
-    environment: Omit<QueueEnvironment, 'onUnused' | 'onForgotten'>,
+    environment: VhostEnvironment,
   ) {
+    const sending: Sending = {
+      store: environment.store,
+      route: (message, copyKeys) => this.queuesFor(message, copyKeys) ?? [],
+    };
     this.#environment = {
       ...environment,
+      deadLetter: (letter) => moveDeadLetter(sending, letter),
+      deadLetterRejected: (message, death) => publishDeadLetter(sending, message, death),
       onUnused: (queue) => this.#removeUnused(queue),
+      onIdle: (queue) => this.#removeUnused(queue),
       onForgotten: ({ init }) => this.#queuesById.delete(init.id),
     };
-    for (const [exchange, type] of PREDECLARED)
-      this.#exchanges.set(exchange, new Exchange(exchange, type, true, false));
+    const nextId = (): number => this.#nextQueueId++;
+    this.#delayQueues = new DelayQueues({ vhost: name, environment, sending, nextId });
+    this.#exchanges = new Exchanges(name, { ...environment, delayQueues: this.#delayQueues });
+    this.replies = new ReplyConsumers(environment.schedule);
   }
 
   /**
@@ -85,90 +119,51 @@ export class Vhost implements Residents {
    */
   restore({ definitions, entries, lacksSnapshot }: Recovered): void {
     const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
+    for (const [key, value] of all) if (key[0] === 'queue') this.#knowQueue(value as QueueDefinition);
     for (const [key, value] of all) {
-      if (key[0] === 'exchange') this.#restoreExchange(key[2], value as ExchangeDefinition);
+      if (key[0] === 'exchange') this.#exchanges.restore(key[2], value as ExchangeDefinition);
       if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
     }
     for (const [key] of all) {
-      if (key[0] === 'binding') this.#restoreBinding(key[2], key[3], key[4]);
+      if (key[0] === 'binding' || key[0] === 'exchange-binding')
+        this.#exchanges.restoreBinding(key, this.#queues.get(key[3]));
     }
     for (const [id, stored] of entries) {
       this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-      const queue = this.#queuesById.get(id);
+      const queue = this.#byId(id);
       if (queue !== undefined) queue.restore(stored);
       else if (lacksSnapshot)
-        throw damaged(
+        throw damagedDefinitions(
           `definitions.json is missing, and ${stored.length} messages are of a queue that nothing else names`,
         );
       else this.#environment.store.discard(id, stored.sequences.at(-1) ?? 0, [], stored.positions);
     }
   }
 
-  #restoreExchange(name: string, { type, autoDelete }: ExchangeDefinition): void {
-    this.#exchanges.set(name, new Exchange(name, type, true, autoDelete));
+  #knowQueue(definition: QueueDefinition): void {
+    this.#nextQueueId = Math.max(this.#nextQueueId, definition.id + 1);
+    if (definition.delays !== undefined) this.#delayQueues.know(definition.delays, definition);
   }
 
-  #restoreQueue(name: string, { id, autoDelete }: QueueDefinition): void {
-    this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-    this.#add(new Queue({ id, name, durable: true, autoDelete, owner: undefined }, this.#environment));
-  }
-
-  #restoreBinding(exchangeName: string, queueName: string, routingKey: string): void {
-    const exchange = this.#exchanges.get(exchangeName);
-    const queue = this.#queues.get(queueName);
-    if (exchange === undefined || queue === undefined) {
-      throw damaged(
-        `a binding names the exchange '${exchangeName}' and the queue '${queueName}', of which one is not there`,
-      );
-    }
-    exchange.bind(queue, routingKey);
+  #restoreQueue(name: string, definition: QueueDefinition): void {
+    if (definition.delays === undefined)
+      this.#add(new Queue(restoredInitOf(name, this.name, definition), this.#environment));
   }
 
   // ---------------------------------------------------------------- exchanges
 
-  declareExchange(name: string, options: ExchangeOptions): Exchange {
-    if (!isExchangeType(options.type))
-      throw connectionError('COMMAND_INVALID', `invalid exchange type '${String(options.type)}'`);
-    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
-    const { type, durable = true, autoDelete = false } = options;
-    const existing = this.#exchanges.get(name);
-    if (existing !== undefined) {
-      const at = `exchange '${name}' in vhost '${this.name}'`;
-      assertEquivalent('type', type, existing.type, at);
-      assertEquivalent('durable', durable, existing.durable, at);
-      assertEquivalent('auto_delete', autoDelete, existing.autoDelete, at);
-      return existing;
-    }
-    this.#assertNotReserved('exchange', name);
-    assertShortString('exchange name', name);
-    const exchange = new Exchange(name, type, durable, autoDelete);
-    if (durable) this.#define(['exchange', this.name, name], { type, autoDelete });
-    this.#exchanges.set(name, exchange);
-    return exchange;
+  declareExchange(name: string, options: ExchangeOptions): void {
+    this.#exchanges.declare(name, options);
   }
 
   /** Throws NOT_FOUND (AMQP 0-9-1, `exchange.declare` with `passive`). */
   checkExchange(name: string): void {
-    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
-    this.#exchange(name);
+    this.#exchanges.check(name);
   }
 
   /** Also removes its bindings. One that is not there is not an error (RabbitMQ since 3.2). */
   deleteExchange(name: string, { ifUnused = false }: Pick<DeleteOptions, 'ifUnused'> = {}): void {
-    if (name === DEFAULT_EXCHANGE) throw refusedOnDefault();
-    if (name.startsWith('amq.')) {
-      throw channelError(
-        'ACCESS_REFUSED',
-        `deletion of system exchange '${name}' in vhost '${this.name}' not allowed`,
-      );
-    }
-    const exchange = this.#exchanges.get(name);
-    if (exchange === undefined) return;
-    if (exchange.durable) this.#assertWritable();
-    if (ifUnused && exchange.bindings.size > 0) throw this.#preconditionFailed('exchange', name, 'in use');
-    for (const queue of exchange.bindings.keys()) this.#unbindAll(exchange, queue);
-    if (exchange.durable) this.#define(['exchange', this.name, name], null);
-    this.#exchanges.delete(name);
+    this.#exchanges.delete(name, ifUnused);
   }
 
   // ---------------------------------------------------------------- queues
@@ -180,25 +175,20 @@ export class Vhost implements Residents {
     const existing = this.#queues.get(name);
     if (existing !== undefined) {
       this.#assertAccess(existing, owner);
-      if (exclusive !== (existing.init.owner !== undefined)) throw this.#locked(name);
+      if (exclusive !== (existing.init.owner !== undefined)) throw locked(name, this.name);
       const at = `queue '${name}' in vhost '${this.name}'`;
       assertEquivalent('durable', durable, existing.init.durable, at);
       assertEquivalent('auto_delete', autoDelete, existing.init.autoDelete, at);
+      assertEquivalentArguments(existing.init.arguments, options.arguments, at);
+      existing.touch();
       return existing;
     }
-    this.#assertNotReserved('queue', name);
+    assertNotReserved('queue', name);
     assertShortString('queue name', name);
-    const queue = new Queue(
-      {
-        id: this.#nextQueueId++,
-        name: name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name,
-        durable,
-        autoDelete,
-        owner: exclusive ? owner : undefined,
-      },
-      this.#environment,
-    );
-    if (durable) this.#define(['queue', this.name, queue.name], { id: queue.init.id, autoDelete });
+    const given = name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name;
+    const init = initOf(given, this.name, { ...options, durable, exclusive, autoDelete }, owner);
+    const queue = new Queue({ ...init, id: this.#nextQueueId++ }, this.#environment);
+    if (durable) this.#define(['queue', this.name, given], definitionOf(queue));
     this.#add(queue);
     return queue;
   }
@@ -206,7 +196,7 @@ export class Vhost implements Residents {
   #add(queue: Queue): void {
     this.#queues.set(queue.name, queue);
     this.#queuesById.set(queue.init.id, queue);
-    this.#exchange(DEFAULT_EXCHANGE).bind(queue, queue.name);
+    this.#exchanges.bindToDefault(queue);
   }
 
   /** Throws NOT_FOUND, or RESOURCE_LOCKED when it is exclusive to another connection. */
@@ -221,18 +211,10 @@ export class Vhost implements Residents {
     const queue = this.#queues.get(name);
     if (queue === undefined) return 0;
     this.#assertAccess(queue, owner);
-    if (ifUnused && queue.consumerCount > 0) throw this.#preconditionFailed('queue', name, 'in use');
-    if (ifEmpty && queue.readyCount > 0) throw this.#preconditionFailed('queue', name, 'not empty');
-    if (this.#isDefined(queue)) this.#assertWritable();
+    if (ifUnused && queue.consumerCount > 0) throw preconditionFailed('queue', name, this.name, 'in use');
+    if (ifEmpty && !queue.isEmpty) throw preconditionFailed('queue', name, this.name, 'not empty');
+    if (queue.init.durable || this.#exchanges.isNamedOnDisk(queue)) this.#assertWritable();
     return this.#remove(queue);
-  }
-
-  /** Whether the queue, or an exchange that goes with its last binding, is on the disk. */
-  #isDefined(queue: Queue): boolean {
-    if (queue.init.durable) return true;
-    return [...this.#exchanges.values()].some(
-      (one) => one.durable && one.autoDelete && one.bindings.has(queue),
-    );
   }
 
   deleteQueuesOf(owner: object): void {
@@ -245,63 +227,38 @@ export class Vhost implements Residents {
   }
 
   #remove(queue: Queue): number {
-    for (const exchange of this.#exchanges.values()) this.#unbindAll(exchange, queue);
+    this.#exchanges.unbindAll(queue);
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
     // What is unsettled is settled later, at the position that it knows.
-    if (queue.unsettledCount === 0) this.#queuesById.delete(queue.init.id);
+    if (queue.heldCount === 0) this.#queuesById.delete(queue.init.id);
     return queue.delete();
   }
 
   // ---------------------------------------------------------------- bindings
 
-  bind(queueName: string, exchangeName: string, key: string, owner: object): void {
-    if (exchangeName === DEFAULT_EXCHANGE) throw refusedOnDefault();
-    const exchange = this.#exchange(exchangeName);
-    const queue = this.queue(queueName, owner);
-    assertShortString('binding key', key);
-    if (exchange.has(queue, key)) return;
-    if (exchange.durable && queue.init.durable) this.#define(this.#bindingKey(exchange, queue, key), {});
-    exchange.bind(queue, key);
+  bind({ destination, ...binding }: BindingInit<string>, owner: object): void {
+    // The exchange is looked for first, as in RabbitMQ.
+    this.#exchanges.find(binding.source);
+    this.#exchanges.bind({ ...binding, destination: this.queue(destination, owner) });
   }
 
   /** A binding, queue or exchange that is not there is not an error (RabbitMQ since 3.2). */
-  unbind(queueName: string, exchangeName: string, key: string, owner: object): void {
-    if (exchangeName === DEFAULT_EXCHANGE) throw refusedOnDefault();
-    const exchange = this.#exchanges.get(exchangeName);
-    const queue = this.#queues.get(queueName);
-    if (exchange === undefined || queue === undefined) return;
-    this.#assertAccess(queue, owner);
-    if (!exchange.has(queue, key)) return;
-    // Before the first of several steps, so that none is taken when the last would be refused.
-    if (exchange.durable) this.#assertWritable();
-    exchange.unbind(queue, key);
-    this.#undefineBinding(exchange, queue, key);
-    this.#deleteIfUnbound(exchange);
+  unbind({ destination, ...binding }: BindingInit<string>, owner: object): void {
+    const queue = this.#queues.get(destination);
+    if (queue !== undefined) this.#assertAccess(queue, owner);
+    this.#exchanges.unbind({ ...binding, destination: queue });
   }
 
-  #unbindAll(exchange: Exchange, queue: Queue): void {
-    const keys = exchange.unbindAll(queue);
-    if (exchange.name === DEFAULT_EXCHANGE || keys.length === 0) return;
-    for (const key of keys) this.#undefineBinding(exchange, queue, key);
-    this.#deleteIfUnbound(exchange);
+  /** What goes to the source goes on to the destination. Throws NOT_FOUND when one is not there. */
+  bindExchange({ source, destination, ...binding }: BindingInit<string>): void {
+    const [from, to] = [this.#exchanges.find(source), this.#exchanges.find(destination)];
+    this.#exchanges.bind({ ...binding, source: from.name, destination: to });
   }
 
-  /** With a failed store a durable one stays, as it does on the disk: nobody is there to be told. */
-  #deleteIfUnbound(exchange: Exchange): void {
-    if (!exchange.autoDelete || exchange.bindings.size > 0) return;
-    if (exchange.durable && this.#environment.store.failure !== undefined) return;
-    if (this.#exchanges.delete(exchange.name) && exchange.durable) {
-      this.#define(['exchange', this.name, exchange.name], null);
-    }
-  }
-
-  #undefineBinding(exchange: Exchange, queue: Queue, key: string): void {
-    if (exchange.durable && queue.init.durable) this.#define(this.#bindingKey(exchange, queue, key), null);
-  }
-
-  #bindingKey(exchange: Exchange, queue: Queue, key: string): DefinitionKey {
-    return ['binding', this.name, exchange.name, queue.name, key];
+  /** A binding or an exchange that is not there is not an error. */
+  unbindExchange(binding: BindingInit<string>): void {
+    this.#exchanges.unbindExchange(binding);
   }
 
   #assertWritable(): void {
@@ -314,19 +271,61 @@ export class Vhost implements Residents {
 
   // ---------------------------------------------------------------- messages
 
-  /** Throws NOT_FOUND when a message can't be published to it. */
+  /** Throws NOT_FOUND or ACCESS_REFUSED when a message can't be published to it. */
   checkRoute(exchangeName: string): void {
-    this.#exchange(exchangeName);
+    this.#exchanges.forPublishing(exchangeName);
   }
 
-  /** Throws NOT_FOUND for a missing exchange, and what {@link MessageStore.publish} throws. */
+  /**
+   * Throws NOT_FOUND for a missing exchange, ACCESS_REFUSED for an internal one, PRECONDITION_FAILED for CC or BCC that
+   * are no arrays and for a bad expiration, and what {@link MessageStore.publish} throws.
+   */
   publish(message: Message): PublishOutcome {
-    const queues = this.#route(message);
-    if (queues.size === 0) return 'unroutable';
+    const exchange = this.#exchanges.forPublishing(message.exchange);
+    const copyKeys = copyKeysOf(message);
+    const queues = this.#exchanges.route(exchange, message, copyKeys);
+    const admissions = this.#exchanges.takeAdmissions();
+    if (queues.size === 0 || copyKeys !== undefined || admissions !== undefined)
+      return this.#publish({ message: withoutBcc(message), queues, copyKeys, admissions });
+    return this.#store(message, queues);
+  }
+
+  /** What goes nowhere, or has more to it than a message and its queues. */
+  #publish(routed: Routed): PublishOutcome {
+    const { message, queues, admissions } = routed;
+    const store = (): PublishOutcome => this.#store(message, queues);
+    const outcome = queues.size > 0 ? storing(this.#environment.store, admissions, store) : 'unroutable';
+    const replied = this.#reply(routed);
+    if (outcome !== 'rejected') return replied;
+    // Its publisher is told, and publishes it again.
+    forget(admissions);
+    return outcome;
+  }
+
+  #store(message: Message, queues: ReadonlySet<Target>): PublishOutcome {
+    if (isRuled(queues, message)) return this.#storeByRules(message, queues);
     const { journaled, others } = byDurability(queues);
     const appended = this.#environment.store.publish(message, journaled, others);
     for (const queue of queues) queue.enqueue(appended, message);
     return 'routed';
+  }
+
+  #storeByRules(message: Message, routed: ReadonlySet<Target>): PublishOutcome {
+    const { store, clock } = this.#environment;
+    const acceptance = accept(routed, message, clock.now());
+    const { queues, journaled, others, marks, rejecting } = acceptance;
+    if (queues.length > 0) enqueueAll(acceptance, store.publish(message, journaled, others, marks), message);
+    for (const queue of rejecting) queue.onRejected(message);
+    return rejecting.length > 0 ? 'rejected' : 'routed';
+  }
+
+  /** Replies go straight to who waits for them; what nobody takes at all was not seen. */
+  #reply({ message, queues, copyKeys = [], admissions }: Routed): PublishOutcome {
+    const { exchange, routingKey } = message;
+    const isTaken = exchange === DEFAULT_EXCHANGE && this.replies.deliver([routingKey, ...copyKeys], message);
+    if (isTaken || queues.size > 0) return 'routed';
+    forget(admissions);
+    return 'unroutable';
   }
 
   /**
@@ -334,129 +333,107 @@ export class Vhost implements Residents {
    * before are passed over. Throws, with nothing done, what {@link publish} throws, and TRANSACTION_TOO_LARGE.
    */
   transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
-    const routes = messages.map((message) => this.#route(message));
-    const publications: Publication[] = [];
-    for (const [i, message] of messages.entries()) {
-      const queues = routes[i] as ReadonlySet<Queue>;
-      const { journaled, others } = byDurability(queues);
-      if (queues.size > 0) publications.push({ message, journaledQueueIds: journaled, otherQueues: others });
-    }
+    const { store, clock } = this.#environment;
+    const routes = this.#routeAll(messages);
+    const accepted = routes.map((routed) => acceptanceOf(routed, clock.now()));
+    const admissions = routes.flatMap((one) => one.admissions ?? []);
     const acked = [...new Set(deliveries)].filter(({ settled }) => !settled);
     const held = acked.map(({ queue, entry }) => ({ queueId: queue.init.id, ...entry }));
-    const appended = this.#environment.store.transact(publications, held);
+    const transact = (): Appended[] => store.transact(publicationsOf(routes, accepted), held);
+    const appended = storing(store, admissions.length === 0 ? undefined : admissions, transact);
     for (const delivery of acked) delivery.settleBy(() => {});
     let next = 0;
-    return routes.map((queues, i) => {
-      if (queues.size === 0) return 'unroutable';
-      const one = appended[next++] as Appended;
-      for (const queue of queues) queue.enqueue(one, messages[i] as Message);
-      return 'routed';
+    return accepted.map((acceptance, i) => {
+      const routed = routes[i] as Routed;
+      const outcome = this.#reply(routed);
+      if (acceptance.queues.length > 0) enqueueAll(acceptance, appended[next++] as Appended, routed.message);
+      for (const queue of acceptance.rejecting) queue.onRejected(routed.message);
+      return acceptance.rejecting.length > 0 ? 'rejected' : outcome;
     });
   }
 
-  #route({ exchange, routingKey }: Pick<Message, 'exchange' | 'routingKey'>): ReadonlySet<Queue> {
-    assertShortString('routing key', routingKey);
-    return this.#exchange(exchange).router.route(routingKey);
+  #routeAll(messages: readonly Message[]): Routed[] {
+    const routes: Routed[] = [];
+    try {
+      for (const message of messages) routes.push(this.#routed(message));
+    } catch (error) {
+      for (const { admissions } of routes) forget(admissions);
+      throw error;
+    }
+    return routes;
+  }
+
+  #routed(message: Message): Routed {
+    const exchange = this.#exchanges.forPublishing(message.exchange);
+    const copyKeys = copyKeysOf(message);
+    const queues = this.#exchanges.route(exchange, message, copyKeys);
+    const admissions = this.#exchanges.takeAdmissions();
+    return { message: withoutBcc(message), queues, copyKeys, admissions };
+  }
+
+  /**
+   * The queues of a message that the broker itself sends, such as a dead letter: also through an internal exchange;
+   * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
+   * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
+   */
+  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
+    const queues = this.#exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
+    const admissions = this.#exchanges.takeAdmissions();
+    if (this.#environment.store.failure !== undefined) forget(admissions);
+    return queues;
   }
 
   /**
    * Settles a delivery by publishing its body under a new envelope, in one step that a crash can't split (J2). When
-   * it is unroutable, or the delivery was settled before, nothing happens.
+   * it is unroutable, or the delivery was settled before, nothing happens. CC does not count: it is one message that moves.
    */
   forward(delivery: Delivery, envelope: Omit<Message, 'body'>): PublishOutcome | 'settled' {
-    const queues = this.#route(envelope);
-    if (queues.size === 0) return 'unroutable';
-    const { journaled, others } = byDurability(queues);
-    const moved = delivery.settleBy(({ init }, { sequence, position }) => {
-      const from = { queueId: init.id, sequence, position, message: delivery.message };
-      const message = withBody(envelope, delivery.message.body);
-      const appended = this.#environment.store.move(from, message, journaled, others);
-      for (const queue of queues) queue.enqueue(appended, message);
-    });
-    return moved ? 'routed' : 'settled';
+    const { store, clock } = this.#environment;
+    const exchange = this.#exchanges.forPublishing(envelope.exchange);
+    const routed = this.#exchanges.route(exchange, envelope, undefined);
+    const admissions = this.#exchanges.takeAdmissions();
+    const message = withBody(envelope, delivery.message.body);
+    const acceptance = accept(routed, message, clock.now());
+    const { queues, journaled, others, marks, rejecting } = acceptance;
+    const move = (): boolean =>
+      delivery.settleBy(({ id: queueId }, { sequence, position }) => {
+        const from = { queueId, sequence, position, message: delivery.message };
+        enqueueAll(acceptance, store.move(from, message, journaled, others, marks), message);
+      });
+    if (queues.length > 0 && storing(store, admissions, move)) return 'routed';
+    forget(admissions);
+    if (queues.length > 0) return 'settled';
+    return rejecting.length > 0 ? 'rejected' : 'unroutable';
+  }
+
+  /** Nothing happens by itself any more. Idempotent. */
+  close(): void {
+    for (const queue of this.#queues.values()) queue.stop();
+    this.#delayQueues.stop();
+  }
+
+  #byId(queueId: number): Queue | DelayQueue | undefined {
+    return this.#queuesById.get(queueId) ?? this.#delayQueues.get(queueId);
   }
 
   /** As the store asks before it brings a message forward. */
-  find(queueId: number, sequence: number): { position: number; deliveryCount: number } | undefined {
-    return this.#queuesById.get(queueId)?.find(sequence);
+  find(queueId: number, sequence: number): Residence | undefined {
+    return this.#byId(queueId)?.find(sequence);
   }
 
   relocate(queueId: number, sequence: number, position: number): void {
-    this.#queuesById.get(queueId)?.find(sequence, position);
+    this.#byId(queueId)?.find(sequence, position);
   }
 
   // ---------------------------------------------------------------- finding and refusing
 
-  #exchange(name: string): Exchange {
-    const exchange = this.#exchanges.get(name);
-    if (exchange === undefined)
-      throw channelError('NOT_FOUND', `no exchange '${name}' in vhost '${this.name}'`);
-    return exchange;
-  }
-
   #queue(name: string): Queue {
     const queue = this.#queues.get(name);
-    if (queue === undefined) throw channelError('NOT_FOUND', `no queue '${name}' in vhost '${this.name}'`);
+    if (queue === undefined) throw notFound('queue', name, this.name);
     return queue;
   }
 
   #assertAccess(queue: Queue, owner: object): void {
-    if (queue.init.owner !== undefined && queue.init.owner !== owner) throw this.#locked(queue.name);
+    if (queue.init.owner !== undefined && queue.init.owner !== owner) throw locked(queue.name, this.name);
   }
-
-  #locked(name: string): Error {
-    return channelError(
-      'RESOURCE_LOCKED',
-      `cannot obtain exclusive access to locked queue '${name}' in vhost '${this.name}'. It could be originally declared on another connection or the exclusive property value does not match that of the original declaration.`,
-    );
-  }
-
-  #preconditionFailed(kind: 'queue' | 'exchange', name: string, why: string): Error {
-    return channelError('PRECONDITION_FAILED', `${kind} '${name}' in vhost '${this.name}' ${why}`);
-  }
-
-  #assertNotReserved(kind: 'queue' | 'exchange', name: string): void {
-    if (name.startsWith('amq.')) {
-      throw channelError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
-    }
-  }
-}
-
-function byDurability(queues: ReadonlySet<Queue>): RouteByDurability {
-  if (queues.size === 1) return (queues.values().next().value as Queue).alone;
-  const journaled: number[] = [];
-  for (const { init } of queues) if (init.durable) journaled.push(init.id);
-  return { journaled, others: queues.size - journaled.length };
-}
-
-function assertEquivalent(argument: string, received: unknown, current: unknown, at: string): void {
-  if (received === current) return;
-  throw channelError(
-    'PRECONDITION_FAILED',
-    `inequivalent arg '${argument}' for ${at}: received '${String(received)}' but current is '${String(current)}'`,
-  );
-}
-
-/** UTF-8 takes at most 3 bytes a UTF-16 unit, so most need no counting. */
-function assertShortString(what: string, value: string): void {
-  const bytesMax = LIMITS.shortStringBytesMax;
-  if (value.length * 3 <= bytesMax || Buffer.byteLength(value) <= bytesMax) return;
-  throw new BrokerError(
-    'INVALID_MESSAGE',
-    `The ${what} '${value.slice(0, 40)}…' has ${Buffer.byteLength(value)} bytes.`,
-    {
-      cure: `Give one of at most ${bytesMax} bytes as UTF-8.`,
-    },
-  );
-}
-
-function damaged(why: string): BrokerError {
-  return new BrokerError('JOURNAL_DAMAGED', `The journal's definitions are not whole: ${why}.`, {
-    severity: 'broker',
-    cure: 'Put definitions.json back, or let `nestmq repair` keep what can be read; nothing was thrown away.',
-  });
-}
-
-function refusedOnDefault(): Error {
-  return channelError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
 }

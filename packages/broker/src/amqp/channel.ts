@@ -1,4 +1,4 @@
-import { AmqpError, notImplemented } from './amqp-error.js';
+import { AmqpError } from './amqp-error.js';
 import { type ChannelHost, QueueNames } from './channel-host.js';
 import { Consuming } from './consuming.js';
 import { ContentAssembler } from './content.js';
@@ -36,8 +36,9 @@ export class Channel {
     this.#content = new ContentAssembler(host.unfinished);
     const names = new QueueNames((text) => new AmqpError('NOT_FOUND', text));
     this.#topology = new Topology(number, host, names);
-    this.#publishing = new Publishing(number, host, this.#transaction);
     this.#consuming = new Consuming(number, host, names, this.#transaction);
+    const replyName = (): string | undefined => this.#consuming.replyName;
+    this.#publishing = new Publishing(number, host, this.#transaction, replyName);
   }
 
   /** The method whose content has begun and is not whole. */
@@ -121,8 +122,9 @@ export class Channel {
       case 'exchange.delete':
         return this.#topology.deleteExchange(method);
       case 'exchange.bind':
+        return this.#topology.bindExchange(method);
       case 'exchange.unbind':
-        throw notImplemented(`${method.name} is`);
+        return this.#topology.unbindExchange(method);
       case 'channel.flow':
         if (!method.active) throw new AmqpError('NOT_IMPLEMENTED', 'active=false');
         return this.#answer({ name: 'channel.flow-ok', active: true });

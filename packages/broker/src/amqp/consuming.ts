@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../limits.js';
+import type { Message } from '../message/message.js';
 import type { Consumer } from '../queue/consumer.js';
 import type { Delivery } from '../queue/delivery.js';
-import { AmqpError, notImplemented } from './amqp-error.js';
+import { REPLY_TO, type ReplyConsumer } from '../reply-consumers.js';
+import { AmqpError } from './amqp-error.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
 import type { FrameParser } from './frame-parser.js';
 import type { BasicConsume, BasicGet, BasicQos } from './protocol.js';
-import { checkConsumerArguments } from './queue-arguments.js';
 import { deliveryStart } from './outbox.js';
-import { DIRECT_REPLY_TO } from './topology.js';
+import { consumerPriority } from './queue-arguments.js';
 import type { Settlement, Transaction } from './transaction.js';
+import { withDeliveryCount } from './delivery-count.js';
 import { Unsettled } from './unsettled.js';
 
 /** A `basic.ack` is class and method, then the tag in eight octets, and one with the bit `multiple`. */
@@ -23,6 +25,7 @@ export class Consuming {
   readonly #names: QueueNames;
   readonly #transaction: Transaction;
   readonly #consumers = new Map<string, Consumer>();
+  #replies: { readonly tag: string; readonly consumer: ReplyConsumer } | undefined;
   readonly #unsettled = new Unsettled();
   #lastDeliveryTag = 0;
   /** Of consumers that come; 0 is no limit. */
@@ -50,11 +53,12 @@ export class Consuming {
   consume({ queue, consumerTag, noAck, exclusive, nowait, args }: BasicConsume): void {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
-    if (name === DIRECT_REPLY_TO) throw notImplemented('direct reply-to is');
-    checkConsumerArguments(name, args);
     const tag = consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : consumerTag;
-    if (this.#consumers.has(tag))
+    const isReplies = name === REPLY_TO;
+    if (this.#consumers.has(tag) || (!isReplies && this.#replies?.tag === tag))
       throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
+    if (isReplies) return this.#consumeReplies(tag, noAck, nowait);
+    const priority = consumerPriority(name, args);
     const start = deliveryStart(this.#channel, tag);
     const consumer = engine.consume(name, {
       // Tags are the channel's here, and the connection's there.
@@ -62,15 +66,50 @@ export class Consuming {
       prefetchCount: this.#prefetchCount,
       noAck,
       exclusive,
+      priority,
       mayDeliver: noAck ? this.#mayDeliver : this.#mayDeliverMore,
       onDelivery: (delivery) => {
         const deliveryTag = this.#nextTag(delivery, noAck);
-        outbox.delivery(this.#channel, start, deliveryTag, delivery);
+        outbox.delivery(this.#channel, start, deliveryTag, withDeliveryCount(delivery), delivery.redelivered);
       },
       onCancel: () => this.#cancelled(tag),
     });
     this.#consumers.set(tag, consumer);
     if (!nowait) outbox.method(this.#channel, { name: 'basic.consume-ok', consumerTag: tag });
+  }
+
+  /** One for each channel: its publishes name it without a tag. */
+  #consumeReplies(tag: string, noAck: boolean, nowait: boolean): void {
+    const { engine, outbox } = this.#host;
+    if (this.#replies !== undefined) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer already set');
+    if (!noAck) throw new AmqpError('PRECONDITION_FAILED', 'reply consumer cannot acknowledge');
+    const consumer = engine.consumeReplies({
+      // Nobody keeps replies for a client that does not read.
+      mayDeliver: () => outbox.unsentBytes < LIMITS.unsentBytesMax,
+      onReply: (message) => this.#deliverReply(tag, message),
+    });
+    this.#replies = { tag, consumer };
+    if (!nowait) outbox.method(this.#channel, { name: 'basic.consume-ok', consumerTag: tag });
+  }
+
+  /** The name by which replies come to this channel. */
+  get replyName(): string | undefined {
+    return this.#replies?.consumer.name;
+  }
+
+  #deliverReply(consumerTag: string, message: Message): void {
+    const { exchange, routingKey } = message;
+    const deliveryTag = ++this.#lastDeliveryTag;
+    this.#host.outbox.content(
+      this.#channel,
+      { name: 'basic.deliver', consumerTag, deliveryTag, redelivered: false, exchange, routingKey },
+      message,
+    );
+  }
+
+  #cancelReplies(): void {
+    if (this.#replies !== undefined) this.#host.engine.cancelReplies(this.#replies.consumer);
+    this.#replies = undefined;
   }
 
   #nextTag(delivery: Delivery, noAck: boolean): number {
@@ -88,10 +127,11 @@ export class Consuming {
 
   /** One that is not there is not an error. */
   cancel(consumerTag: string): void {
+    if (this.#replies?.tag === consumerTag) return this.#cancelReplies();
     const consumer = this.#consumers.get(consumerTag);
-    if (consumer === undefined) return;
+    if (consumer === undefined) return undefined;
     this.#consumers.delete(consumerTag);
-    this.#host.engine.cancel(consumer);
+    return this.#host.engine.cancel(consumer);
   }
 
   async get({ queue, noAck }: BasicGet): Promise<void> {
@@ -107,7 +147,8 @@ export class Consuming {
       return outbox.method(this.#channel, { name: 'basic.get-empty', clusterId: '' });
     }
     const deliveryTag = this.#nextTag(delivery, noAck);
-    const { message, redelivered, queue: from } = delivery;
+    const { redelivered, queue: from } = delivery;
+    const message = withDeliveryCount(delivery);
     const { exchange, routingKey } = message;
     return outbox.content(
       this.#channel,
@@ -189,6 +230,7 @@ export class Consuming {
   close(): void {
     for (const consumer of this.#consumers.values()) this.#host.engine.cancel(consumer);
     this.#consumers.clear();
+    this.#cancelReplies();
     const held = [...this.#unsettled.takeAll(), ...this.#transaction.rollback()];
     for (const [, delivery] of held) delivery.requeue({ failed: false });
   }

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
 import { describe, expect, it } from '@jest/globals';
-import type { Delivery } from '../queue/delivery.js';
 import { seededRandom } from '../random.spec.support.js';
 import { FrameParser } from './frame-parser.js';
 import { deliveryStart, Outbox } from './outbox.js';
@@ -59,7 +58,7 @@ describe('what is sent', () => {
       const body = Buffer.alloc(size, `${i} `);
       sent.push(body);
       const message = { exchange: 'x', routingKey: `key.${i}`, properties: {}, body };
-      outbox.delivery(1, start, i + 1, { message, redelivered: i % 2 === 0 } as Delivery);
+      outbox.delivery(1, start, i + 1, message, i % 2 === 0);
       if (next() < 0.002) outbox.flush();
       if (socket.writableLength > 0 && next() < haste) socket.take(parser);
       bodiesIn(parser, received);

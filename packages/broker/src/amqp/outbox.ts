@@ -3,7 +3,6 @@ import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import { writeProperties } from '../message/properties-codec.js';
 import { ByteWriter } from '../message/table-codec.js';
-import type { Delivery } from '../queue/delivery.js';
 import { CLASS_ID, FRAME, type Method, METHODS, type MethodSpec } from './protocol.js';
 import { FRAME_OVERHEAD_BYTES } from './frame-parser.js';
 
@@ -83,7 +82,13 @@ export class Outbox {
   }
 
   /** A `basic.deliver`, and its content. `start` is the consumer's {@link deliveryStart}. */
-  delivery(channel: number, start: Buffer, deliveryTag: number, { message, redelivered }: Delivery): void {
+  delivery(
+    channel: number,
+    start: Buffer,
+    deliveryTag: number,
+    message: Message,
+    redelivered: boolean,
+  ): void {
     if (this.#isEnded) return;
     const out = this.#out;
     const sizeAt = out.end + SIZE_AT;

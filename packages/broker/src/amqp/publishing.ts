@@ -1,14 +1,16 @@
 import { BrokerError } from '../errors.js';
-import { hasField } from '../message/encoded-properties.js';
+import { copyKeysOf, withoutBcc } from '../message/copy-keys.js';
+import { type PropertyPlaces, withShortString } from '../message/encoded-properties.js';
 import { EncodedMessage } from '../message/encoded-message.js';
+import { expirationMs } from '../message/expiration.js';
 import type { Message } from '../message/message.js';
+import { REPLY_TO } from '../reply-consumers.js';
 import type { PublishOutcome } from '../vhost.js';
-import { AmqpError, notImplemented } from './amqp-error.js';
+import { AmqpError } from './amqp-error.js';
 import type { ChannelHost } from './channel-host.js';
 import { Confirms } from './confirms.js';
 import type { Content } from './content.js';
 import { REPLY_CODE } from './protocol.js';
-import { DIRECT_REPLY_TO } from './topology.js';
 import type { Transaction } from './transaction.js';
 
 /** A channel's `basic.publish`, with confirms, returns, and transactions. */
@@ -16,9 +18,17 @@ export class Publishing {
   readonly #channel: number;
   readonly #host: ChannelHost;
   readonly #transaction: Transaction;
+  /** Where replies to this channel go, if it takes any. */
+  readonly #replyName: () => string | undefined;
   #confirms: Confirms | undefined;
 
-  constructor(channel: number, host: ChannelHost, transaction: Transaction) {
+  constructor(
+    channel: number,
+    host: ChannelHost,
+    transaction: Transaction,
+    replyName: () => string | undefined,
+  ) {
+    this.#replyName = replyName;
     this.#channel = channel;
     this.#host = host;
     this.#transaction = transaction;
@@ -43,18 +53,31 @@ export class Publishing {
     const { engine, user } = this.#host;
     const { exchange, routingKey, mandatory, immediate } = method;
     if (immediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
-    const message = new EncodedMessage(exchange, routingKey, propertiesBytes, body);
     if (places.userIdAt >= 0) checkUser(shortStringAt(propertiesBytes, places.userIdAt), user);
-    if (places.expirationAt >= 0) refuseExpiration(shortStringAt(propertiesBytes, places.expirationAt));
-    if (places.replyToAt >= 0) refuseReplyTo(shortStringAt(propertiesBytes, places.replyToAt));
-    if (places.headersAt >= 0) refuseCopies(propertiesBytes, places.headersAt, places.headersEnd);
+    if (places.expirationAt >= 0) expirationMs(shortStringAt(propertiesBytes, places.expirationAt));
+    const properties =
+      places.replyToAt < 0 ? propertiesBytes : this.#withReplyName(exchange, propertiesBytes, places);
+    const message = new EncodedMessage(exchange, routingKey, properties, body);
     if (this.#transaction.isSelected) {
       engine.checkRoute(exchange);
+      // Wrong ones are refused now, and not with the commit.
+      copyKeysOf(message);
       this.#transaction.publish(message, mandatory);
       return undefined;
     }
     if (engine.blocked === undefined) return this.#publish(message, mandatory);
     return this.#publishWhenOpen(message, mandatory);
+  }
+
+  /** Who answers is told the requester's own name in place of the one that stands for it. */
+  #withReplyName(exchange: string, properties: Buffer, { replyToAt }: PropertyPlaces): Buffer {
+    if (shortStringAt(properties, replyToAt) !== REPLY_TO) return properties;
+    const name = this.#replyName();
+    if (name === undefined) {
+      this.#host.engine.checkRoute(exchange);
+      throw new AmqpError('PRECONDITION_FAILED', 'fast reply consumer does not exist');
+    }
+    return withShortString(properties, replyToAt, name);
   }
 
   async #publishWhenOpen(message: Message, mandatory: boolean): Promise<void> {
@@ -87,11 +110,12 @@ export class Publishing {
 
   returnUnroutable(message: Message): void {
     const { exchange, routingKey } = message;
+    const returned = withoutBcc(message);
     const reply = { replyCode: REPLY_CODE.NO_ROUTE, replyText: 'NO_ROUTE' };
     this.#host.outbox.content(
       this.#channel,
       { name: 'basic.return', ...reply, exchange, routingKey },
-      message,
+      returned,
     );
   }
 }
@@ -106,21 +130,4 @@ function checkUser(userId: string, user: string): void {
     'PRECONDITION_FAILED',
     `user_id property set to '${userId}' but authenticated user was '${user}'`,
   );
-}
-
-function refuseExpiration(expiration: string): void {
-  const why = /^-\d+$/.test(expiration) ? `{value_negative,${expiration}}` : 'no_integer';
-  if (!/^\d+$/.test(expiration)) {
-    throw new AmqpError('PRECONDITION_FAILED', `invalid expiration '${expiration}': ${why}`);
-  }
-  throw notImplemented('expiration of messages is');
-}
-
-function refuseReplyTo(replyTo: string): void {
-  if (replyTo.startsWith(DIRECT_REPLY_TO)) throw notImplemented('direct reply-to is');
-}
-
-function refuseCopies(bytes: Buffer, at: number, end: number): void {
-  for (const name of ['CC', 'BCC'])
-    if (hasField(bytes, at, end, name)) throw notImplemented(`header ${name} is`);
 }

@@ -1,60 +1,20 @@
-import type { FieldTable, FieldValue } from '../message/message.js';
+import { fieldsOf, isInteger, typeOf, valueOf } from '../message/fields.js';
+import type { FieldTable } from '../message/message.js';
 import { AmqpError, notImplemented } from './amqp-error.js';
 import type { WireTable } from './wire.js';
 
 /** Arguments that mean something in RabbitMQ and nothing here yet. Others are ignored by both. */
-const QUEUE_ARGUMENTS: ReadonlySet<string> = new Set([
-  'x-message-ttl',
-  'x-expires',
-  'x-max-length',
-  'x-max-length-bytes',
-  'x-overflow',
-  'x-dead-letter-exchange',
-  'x-dead-letter-routing-key',
-  'x-dead-letter-strategy',
-  'x-max-priority',
-  'x-single-active-consumer',
-  'x-delivery-limit',
-  'x-delayed-retry-type',
-  'x-delayed-retry-min',
-  'x-delayed-retry-max',
-  'x-consumer-timeout',
-]);
-const EXCHANGE_ARGUMENTS: ReadonlySet<string> = new Set([
-  'alternate-exchange',
-  'x-delayed-type',
-  'hash-header',
-]);
-const CONSUMER_ARGUMENTS: ReadonlySet<string> = new Set(['x-priority', 'x-stream-offset', 'x-stream-filter']);
+const CONSUMER_ARGUMENTS: ReadonlySet<string> = new Set(['x-stream-offset', 'x-stream-filter']);
 
-/** Throws NOT_IMPLEMENTED: an argument that is ignored would promise what nobody keeps. */
-export function checkQueueArguments(queue: string, args: WireTable): void {
-  const values = args.values;
-  checkQueueType(queue, values['x-queue-type']);
-  refuse(values, QUEUE_ARGUMENTS, `of queue '${queue}'`);
-}
-
-export function checkExchangeArguments(exchange: string, args: WireTable): void {
-  refuse(args.values, EXCHANGE_ARGUMENTS, `of exchange '${exchange}'`);
-}
-
-export function checkConsumerArguments(queue: string, args: WireTable): void {
-  refuse(args.values, CONSUMER_ARGUMENTS, `of a consumer of queue '${queue}'`);
-}
-
-/** In RabbitMQ two bindings that differ in their arguments are two. */
-export function checkBindingArguments(args: WireTable): void {
-  const [name] = Object.keys(args.values);
-  if (name !== undefined) throw notImplemented(`argument '${name}' of a binding is`);
-}
-
-function checkQueueType(queue: string, type: FieldValue | undefined): void {
-  if (type === undefined || type === 'classic') return;
-  if (type === 'quorum' || type === 'stream') throw notImplemented(`x-queue-type '${type}' is`);
-  const what = typeof type === 'string' ? type : JSON.stringify(type);
+/** The consumer's priority. Throws also PRECONDITION_FAILED in RabbitMQ's words, when it is no integer. */
+export function consumerPriority(queue: string, { bytes, values }: WireTable): number {
+  refuse(values, CONSUMER_ARGUMENTS, `of a consumer of queue '${queue}'`);
+  const field = fieldsOf(bytes).find(({ name }) => name === 'x-priority');
+  if (field === undefined) return 0;
+  if (isInteger(field)) return Number(valueOf(field));
   throw new AmqpError(
     'PRECONDITION_FAILED',
-    `invalid arg 'x-queue-type' for queue '${queue}' in vhost '/': "unsupported queue type '${what}'"`,
+    `invalid arg 'x-priority' for queue '${queue}' in vhost '/': "expected integer, got ${typeOf(field)}"`,
   );
 }
 

@@ -14,13 +14,13 @@ export const SERVER_PROPERTIES: FieldTable = {
   cluster_name: 'nestmq',
   capabilities: {
     publisher_confirms: true,
-    exchange_exchange_bindings: false,
+    exchange_exchange_bindings: true,
     'basic.nack': true,
     consumer_cancel_notify: true,
     'connection.blocked': true,
     consumer_priorities: false,
     authentication_failure_close: true,
     per_consumer_qos: true,
-    direct_reply_to: false,
+    direct_reply_to: true,
   },
 };

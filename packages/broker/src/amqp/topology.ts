@@ -1,9 +1,13 @@
 import type { ExchangeType } from '../definitions/definitions.js';
-import { notImplemented } from './amqp-error.js';
+import type { BindingInit } from '../exchanges.js';
+import { notFound } from '../refusals.js';
+import { REPLY_TO } from '../reply-consumers.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
 import type {
+  ExchangeBind,
   ExchangeDeclare,
   ExchangeDelete,
+  ExchangeUnbind,
   Method,
   QueueBind,
   QueueDeclare,
@@ -11,9 +15,8 @@ import type {
   QueuePurge,
   QueueUnbind,
 } from './protocol.js';
-import { checkBindingArguments, checkExchangeArguments, checkQueueArguments } from './queue-arguments.js';
 
-export const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to';
+const VHOST = '/';
 
 /** A channel's `exchange.*` and `queue.*`: answered when what they change is durable. */
 export class Topology {
@@ -33,10 +36,8 @@ export class Topology {
     if (method.passive) engine.checkExchange(name);
     else {
       const { type, durable, autoDelete, internal, args } = method;
-      if (type === 'headers') throw notImplemented("exchange type 'headers' is");
-      if (internal) throw notImplemented(`internal of exchange '${name}' is`);
-      checkExchangeArguments(name, args);
-      await engine.declareExchange(name, { type: type as ExchangeType, durable, autoDelete });
+      const options = { type: type as ExchangeType, durable, autoDelete, internal };
+      await engine.declareExchange(name, { ...options, arguments: args.bytes });
     }
     this.#answer(method.nowait, { name: 'exchange.declare-ok' });
   }
@@ -49,28 +50,43 @@ export class Topology {
   async declareQueue(method: QueueDeclare): Promise<void> {
     const { engine } = this.#host;
     const name = withoutLineEnds(method.queue);
-    if (name.startsWith(DIRECT_REPLY_TO)) throw notImplemented('direct reply-to is');
+    if (name.startsWith(REPLY_TO)) return this.#declareReplyTo(name, method.nowait);
     const { durable, exclusive, autoDelete, passive, nowait } = method;
-    if (!passive) checkQueueArguments(name, method.args);
     const state = passive
       ? engine.checkQueue(name)
-      : await engine.declareQueue(name, { durable, exclusive, autoDelete });
+      : await engine.declareQueue(name, { durable, exclusive, autoDelete, arguments: method.args.bytes });
     this.#names.last = state.name;
     const { name: queue, messageCount, consumerCount } = state;
     this.#answer(nowait, { name: 'queue.declare-ok', queue, messageCount, consumerCount });
   }
 
+  /** Answers whether a requester is there, and declares nothing. */
+  #declareReplyTo(name: string, nowait: boolean): void {
+    if (name !== REPLY_TO && !this.#host.engine.hasReplyConsumer(name)) throw notFound('queue', name, VHOST);
+    this.#names.last = name;
+    const counts = { messageCount: 0, consumerCount: 1 };
+    this.#answer(nowait, { name: 'queue.declare-ok', queue: name, ...counts });
+  }
+
+  async bindExchange({ source, destination, routingKey, nowait, args }: ExchangeBind): Promise<void> {
+    await this.#host.engine.bindExchange(bindingOf({ source, destination, routingKey, args }));
+    this.#answer(nowait, { name: 'exchange.bind-ok' });
+  }
+
+  async unbindExchange({ source, destination, routingKey, nowait, args }: ExchangeUnbind): Promise<void> {
+    await this.#host.engine.unbindExchange(bindingOf({ source, destination, routingKey, args }));
+    this.#answer(nowait, { name: 'exchange.unbind-ok' });
+  }
+
   async bindQueue({ queue, exchange, routingKey, nowait, args }: QueueBind): Promise<void> {
     const [name, key] = this.#queueAndKey(queue, routingKey);
-    checkBindingArguments(args);
-    await this.#host.engine.bindQueue(name, withoutLineEnds(exchange), key);
+    await this.#host.engine.bindQueue(name, withoutLineEnds(exchange), key, args.bytes);
     this.#answer(nowait, { name: 'queue.bind-ok' });
   }
 
   async unbindQueue({ queue, exchange, routingKey, args }: QueueUnbind): Promise<void> {
     const [name, key] = this.#queueAndKey(queue, routingKey);
-    checkBindingArguments(args);
-    await this.#host.engine.unbindQueue(name, withoutLineEnds(exchange), key);
+    await this.#host.engine.unbindQueue(name, withoutLineEnds(exchange), key, args.bytes);
     this.#answer(false, { name: 'queue.unbind-ok' });
   }
 
@@ -94,6 +110,20 @@ export class Topology {
   #answer(nowait: boolean, method: Method): void {
     if (!nowait) this.#host.outbox.method(this.#channel, method);
   }
+}
+
+function bindingOf({
+  source,
+  destination,
+  routingKey,
+  args,
+}: Pick<ExchangeBind, 'source' | 'destination' | 'routingKey' | 'args'>): BindingInit<string> {
+  return {
+    source: withoutLineEnds(source),
+    destination: withoutLineEnds(destination),
+    key: routingKey,
+    arguments: args.bytes,
+  };
 }
 
 /** RabbitMQ strips them as well: they came from files and shells. */

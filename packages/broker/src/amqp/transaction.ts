@@ -49,15 +49,23 @@ export class Transaction {
 
   /** One commit of the journal: all of it or nothing (J2). Returns the mandatory messages that nobody took. */
   commit(engine: Connection): Message[] {
-    const gone = this.#settled.filter(({ how }) => how !== 'requeue').flatMap(({ taken }) => taken);
-    const acked = gone.map(([, delivery]) => delivery);
     const messages = this.#messages;
+    const acked = this.#settledBy('ack').concat(
+      this.#settledBy('discard').filter(({ queue }) => !queue.isRuled),
+    );
     const outcomes = engine.transact(messages, acked);
-    for (const { taken, how } of this.#settled)
-      if (how === 'requeue') for (const [, delivery] of taken) delivery.requeue({ failed: true });
+    // Dead letters go by themselves, as in RabbitMQ.
+    for (const delivery of this.#settledBy('discard')) delivery.discard();
+    for (const delivery of this.#settledBy('requeue')) delivery.requeue({ failed: true });
     const returned = messages.filter((_, i) => this.#mandatory[i] === true && outcomes[i] === 'unroutable');
     this.#clear();
     return returned;
+  }
+
+  #settledBy(kind: Settlement): Delivery[] {
+    return this.#settled.flatMap(({ taken, how }) =>
+      how === kind ? taken.map(([, delivery]) => delivery) : [],
+    );
   }
 
   /** Forgets it all; returns what is unsettled again. */

@@ -80,14 +80,11 @@ export function checkTable(bytes: Buffer, at: number, end: number, depth = 0): n
   return fieldsEnd;
 }
 
-/** Whether a table that was checked has a field of this ASCII name at its first level. */
-export function hasField(bytes: Buffer, fieldsAt: number, fieldsEnd: number, name: string): boolean {
-  for (let at = fieldsAt; at < fieldsEnd;) {
-    const length = bytes[at] as number;
-    if (length === name.length && bytes.toString('latin1', at + 1, at + 1 + length) === name) return true;
-    at = checkValue(bytes, at + 1 + length, fieldsEnd, 0);
-  }
-  return false;
+/** The same bytes with another short string, whose length octet is `at`. At most 255 bytes as UTF-8. */
+export function withShortString(bytes: Buffer, at: number, text: string): Buffer {
+  const value = Buffer.from(text);
+  const end = at + 1 + (bytes[at] as number);
+  return Buffer.concat([bytes.subarray(0, at), Buffer.from([value.length]), value, bytes.subarray(end)]);
 }
 
 function checkArray(bytes: Buffer, at: number, end: number, depth: number): number {
@@ -97,8 +94,8 @@ function checkArray(bytes: Buffer, at: number, end: number, depth: number): numb
   return valuesEnd;
 }
 
-/** A type octet and its value; returns where it ends. */
-function checkValue(bytes: Buffer, at: number, end: number, depth: number): number {
+/** A type octet and its value; returns where it ends. Throws RangeError when it can't be decoded. */
+export function checkValue(bytes: Buffer, at: number, end: number, depth = 0): number {
   const type = String.fromCharCode(octetAt(bytes, at, end));
   const start = at + 1;
   if (type === 'F') return checkTable(bytes, start, end, depth + 1);

@@ -341,7 +341,8 @@ export function readTable(from: ByteReader, depth = 0): FieldTable {
   return table;
 }
 
-function readValue(from: ByteReader, depth: number): FieldValue {
+/** A type octet and its value. */
+export function readValue(from: ByteReader, depth = 0): FieldValue {
   const type = from.uint8();
   switch (type) {
     case T.longString:

@@ -8,6 +8,8 @@ export interface ConsumerInit {
   /** A delivery is settled as it is handed over. */
   readonly noAck: boolean;
   readonly exclusive: boolean;
+  /** The higher ones get messages first. @default 0 */
+  readonly priority?: number | undefined;
   /** Beside its own prefetch: nothing is delivered while this says no. Who says yes again calls {@link Consumer.wake}. */
   readonly mayDeliver?: (() => boolean) | undefined;
   /** Must not throw. */
@@ -56,6 +58,15 @@ export class Consumer {
   hasCredit(): boolean {
     if (this.cancelled || this.#unsettledCount >= this.#unsettledMax) return false;
     return this.#mayDeliver === undefined || this.#mayDeliver();
+  }
+
+  get priority(): number {
+    return this.init.priority ?? 0;
+  }
+
+  /** So many deliveries its prefetch allows now. */
+  get spareCredit(): number {
+    return this.#unsettledMax - this.#unsettledCount;
   }
 
   deliver(delivery: Delivery): void {

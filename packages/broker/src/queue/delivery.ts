@@ -42,15 +42,17 @@ export class Delivery {
     return true;
   }
 
-  /** Gives the message up, as `basic.reject` without requeue does where there is no dead-letter exchange. */
+  /** Gives the message up: it goes to the queue's dead-letter exchange, if there is one (`basic.reject` without requeue). */
   discard(): boolean {
-    return this.ack();
+    if (!this.#settleOnce()) return false;
+    this.queue.discard(this.entry, this.message);
+    return true;
   }
 
   /** Back to its original place, redelivered. `failed` counts it as an attempt, and that count survives a crash. */
   requeue({ failed }: { readonly failed: boolean }): boolean {
     if (!this.#settleOnce()) return false;
-    this.queue.putBack(this.entry, failed);
+    this.queue.putBack(this.entry, failed, this.message);
     return true;
   }
 

@@ -1,10 +1,17 @@
 import { messageOf } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
-import type { Appended, MessageStore, StoredEntries } from '../store/message-store.js';
+import type { Appended, MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 import { Consumer, type ConsumerInit } from './consumer.js';
+import { Consumers } from './consumers.js';
 import { Delivery } from './delivery.js';
+import type { EntryMark } from './entry-mark.js';
+import type { QueueArguments } from './queue-arguments.js';
+import type { PolicyDefinition } from './queue-policy.js';
+import { markOf, QueueRules, type RulesEnvironment } from './queue-rules.js';
+import { PLAIN_QUEUE, type QueueSettings } from './queue-settings.js';
+import { type Ready, ReadyByPriority } from './ready-by-priority.js';
 import type { ReadyEntry } from './ready-index.js';
 import { type Loaded, ReadyMessages, type ReadyMessagesOwner } from './ready-messages.js';
 import { UnsettledDeliveries } from './unsettled-deliveries.js';
@@ -16,19 +23,18 @@ export interface QueueInit {
   readonly autoDelete: boolean;
   /** The connection that alone may use the queue, if it is exclusive. */
   readonly owner: object | undefined;
+  /** @default none */
+  readonly arguments?: QueueArguments | undefined;
 }
 
 /** What a queue is told by the layers above. */
-export interface QueueEnvironment {
-  readonly store: MessageStore;
-  /** Calls the queue's `turn` soon, after what is ready to run now. */
-  readonly schedule: (queue: Queue) => void;
+export interface QueueEnvironment extends RulesEnvironment {
   /** An auto-delete queue has lost its last consumer. */
   readonly onUnused: (queue: Queue) => void;
   /** It was deleted, and the last message that a consumer had of it is settled. */
   readonly onForgotten: (queue: Queue) => void;
-  /** Runs `retry` after a while, or never if the process ends before: a read has failed. */
-  readonly later: (retry: () => void) => void;
+  /** Nobody has used it for as long as it may be unused (x-expires). */
+  readonly onIdle: (queue: Queue) => void;
   /** A message could not be read from the disk. */
   readonly onReadFailure: (queue: Queue, error: unknown) => void;
 }
@@ -53,14 +59,15 @@ export interface Getter {
 /** What is ready, who is next, what is unsettled. Competing consumers take turns; each has its prefetch. */
 export class Queue implements ReadyMessagesOwner {
   readonly #environment: QueueEnvironment;
-  readonly #ready: ReadyMessages = new ReadyMessages(this);
-  readonly #consumers: Consumer[] = [];
-  #nextConsumer = 0;
+  readonly #ready: Ready;
+  readonly #consumers: Consumers;
+  /** What its arguments, its policy or its messages ask for beyond the plain; mostly nothing. */
+  #rules: QueueRules | undefined;
   /** They wait for the disk at most: who finds nothing is told so. */
   #getters: Getter[] | undefined;
   /** Of all that was ever put in. */
   #lastSequence = 0;
-  readonly #unsettled = new UnsettledDeliveries(this.#consumers);
+  readonly #unsettled: UnsettledDeliveries;
   #deleted = false;
   /** A turn to deliver is to come. */
   #isScheduled = false;
@@ -79,6 +86,29 @@ export class Queue implements ReadyMessagesOwner {
     this.id = init.id;
     this.#durable = init.durable;
     this.alone = init.durable ? { journaled: [init.id], others: 0 } : { journaled: [], others: 1 };
+    const { priorityMax = 0, singleActiveConsumer } = this.#ownSettings;
+    this.#ready = priorityMax > 0 ? new ReadyByPriority(this, priorityMax) : new ReadyMessages(this);
+    this.#consumers = new Consumers(singleActiveConsumer);
+    this.#unsettled = new UnsettledDeliveries(this.#consumers);
+    if (this.#ownSettings !== PLAIN_QUEUE) this.#theRules();
+  }
+
+  get #ownSettings(): QueueSettings {
+    return this.init.arguments?.settings ?? PLAIN_QUEUE;
+  }
+
+  #theRules(): QueueRules {
+    const queue = {
+      id: this.id,
+      name: this.name,
+      isDurable: this.#durable,
+      ready: this.#ready,
+      consumers: this.#consumers,
+      schedule: () => this.schedule(),
+      onIdle: () => this.#environment.onIdle(this),
+      onLettersGone: () => this.#forgetIfDone(),
+    };
+    return (this.#rules ??= new QueueRules(queue, this.#environment, this.#ownSettings));
   }
 
   get name(): string {
@@ -95,12 +125,32 @@ export class Queue implements ReadyMessagesOwner {
     return this.#unsettled.count;
   }
 
+  /** Messages that are not ready and not gone: unsettled, or on their way to the dead-letter exchange. */
+  get heldCount(): number {
+    return this.#unsettled.count + (this.#rules?.leavingCount ?? 0);
+  }
+
+  /** Nothing waits in it: no message is ready, or will be. */
+  get isEmpty(): boolean {
+    return this.readyCount === 0 && (this.#rules?.delayedCount ?? 0) === 0;
+  }
+
+  /** As its arguments and its policy say together. */
+  get settings(): QueueSettings {
+    return this.#rules?.settings ?? PLAIN_QUEUE;
+  }
+
+  /** Messages have to be asked about before they come in: see {@link markOf} and {@link rejects}. */
+  get isRuled(): boolean {
+    return this.#rules !== undefined;
+  }
+
   get isDeleted(): boolean {
     return this.#deleted;
   }
 
   get consumerCount(): number {
-    return this.#consumers.length;
+    return this.#consumers.count;
   }
 
   /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
@@ -110,44 +160,72 @@ export class Queue implements ReadyMessagesOwner {
   }
 
   get hasExclusiveConsumer(): boolean {
-    return this.#consumers.some((consumer) => consumer.init.exclusive);
+    for (const consumer of this.#consumers) if (consumer.init.exclusive) return true;
+    return false;
   }
 
-  /** Takes a message that was just published; `message` is what lies at its position. */
-  enqueue({ sequence, position, transientPosition }: Appended, message: Message): void {
+  /** What the queue has to know of a message that comes. Throws PRECONDITION_FAILED for a bad expiration. */
+  markOf(message: Message, now: number): EntryMark | undefined {
+    return markOf(message, this.settings, now);
+  }
+
+  /** Whether the queue is full and does not take the message; who asks tells the publisher, and {@link onRejected}. */
+  rejects(message: Message): boolean {
+    return this.#rules?.rejects(message) ?? false;
+  }
+
+  onRejected(message: Message): void {
+    this.#rules?.onRejected(message);
+  }
+
+  /** Takes a message that was just published; `message` is what lies at its position, `mark` what {@link markOf} said. */
+  enqueue({ sequence, position, transientPosition }: Appended, message: Message, mark?: EntryMark): void {
     const at = this.#durable ? position : transientPosition;
     this.#lastSequence = sequence;
-    if (this.#ready.isShort && this.#hasCredit()) this.#ready.pushLoaded(sequence, at, message);
-    else this.#ready.push(sequence, at);
+    if (this.#ready.isShort && this.#consumers.hasCredit())
+      this.#ready.pushLoaded(sequence, at, message, mark);
+    else this.#ready.push(sequence, at, mark);
+    if (mark !== undefined) this.#theRules();
+    if (this.#rules !== undefined) this.#rules.entered(mark);
     this.schedule();
-  }
-
-  /** Whether a consumer would take a message now. */
-  #hasCredit(): boolean {
-    for (const consumer of this.#consumers) if (consumer.hasCredit()) return true;
-    return false;
   }
 
   /** Takes over what was found at opening. Whether it had been delivered nobody knows, so it counts as redelivered. */
   restore(entries: StoredEntries): void {
-    this.#ready.restore(entries);
     this.#lastSequence = entries.sequences.at(-1) ?? 0;
+    const { expiresAt, readyAt, priorities } = entries;
+    const isMarked = expiresAt !== undefined || readyAt !== undefined || priorities !== undefined;
+    if (!isMarked && this.#rules === undefined && this.#ready instanceof ReadyMessages)
+      this.#ready.restore(entries);
+    else this.#theRules().restore(entries);
+  }
+
+  /** Takes effect at once: see {@link settingsUnder}. Undefined: no policy applies any more. */
+  applyPolicy(definition: PolicyDefinition | undefined): void {
+    if (definition !== undefined) this.#theRules();
+    this.#rules?.apply(definition);
+  }
+
+  /** Somebody uses it, and is no consumer. */
+  touch(): void {
+    this.#rules?.touch();
   }
 
   addConsumer(init: ConsumerInit): Consumer {
     const consumer = new Consumer(this, init);
-    this.#consumers.push(consumer);
+    this.#consumers.add(consumer);
+    this.touch();
     this.schedule();
     return consumer;
   }
 
   removeConsumer(consumer: Consumer): void {
-    const at = this.#consumers.indexOf(consumer);
-    if (at < 0) return;
-    this.#consumers.splice(at, 1);
+    if (!this.#consumers.remove(consumer)) return;
     if (consumer.unsettledCount > 0) this.#unsettled.heldBy(consumer);
-    if (this.#nextConsumer > at) this.#nextConsumer--;
-    if (this.#consumers.length === 0 && this.init.autoDelete && !this.#deleted)
+    this.touch();
+    // Another one may be the active one now.
+    this.schedule();
+    if (this.#consumers.count === 0 && this.init.autoDelete && !this.#deleted)
       this.#environment.onUnused(this);
   }
 
@@ -157,9 +235,13 @@ export class Queue implements ReadyMessagesOwner {
     this.schedule();
   }
 
+  #take(): Loaded | undefined {
+    return this.#rules === undefined ? this.#ready.take() : this.#rules.take();
+  }
+
   #serveGetters(): void {
     while (this.#getters !== undefined) {
-      const loaded = this.#deleted ? undefined : this.#ready.take();
+      const loaded = this.#deleted ? undefined : this.#take();
       if (loaded === undefined && this.#ready.isLoading) return this.#failGettersIfStanding();
       const { holder, onMessage, onEmpty } = this.#getters.shift() as Getter;
       if (this.#getters.length === 0) this.#getters = undefined;
@@ -195,12 +277,24 @@ export class Queue implements ReadyMessagesOwner {
   /** A delivery's message was taken out of the queue by a move. */
   taken(entry: ReadyEntry): void {
     this.#unsettled.remove(entry);
-    if (this.#deleted && this.#unsettled.count === 0) this.#environment.onForgotten(this);
+    if (this.#deleted) this.#forgetIfDone();
   }
 
-  putBack(entry: ReadyEntry, failed: boolean): void {
+  #forgetIfDone(): void {
+    if (this.#deleted && this.heldCount === 0) this.#environment.onForgotten(this);
+  }
+
+  /** A delivery was given up: it goes to the dead-letter exchange, if there is one. */
+  discard(entry: ReadyEntry, message: Message): void {
+    if (this.#rules === undefined || this.#deleted) return this.settle(entry);
+    this.#rules.discard(entry, message);
+    return this.taken(entry);
+  }
+
+  putBack(entry: ReadyEntry, failed: boolean, message: Message): void {
     this.taken(entry);
     if (this.#deleted) return this.#release(entry);
+    if (this.#rules !== undefined) return this.#rules.putBack(entry, failed, message);
     const deliveryCount = entry.deliveryCount + (failed ? 1 : 0);
     if (failed && this.init.durable) {
       this.#environment.store.requeue(this.init.id, entry.sequence, entry.position, deliveryCount);
@@ -215,14 +309,23 @@ export class Queue implements ReadyMessagesOwner {
    */
   purge(): number {
     const { store } = this.#environment;
-    const count = this.readyCount;
-    if (count === 0) return 0;
+    if (this.isEmpty) return 0;
+    const count = this.readyCount + (this.#rules?.delayedCount ?? 0);
     const { id, durable } = this.init;
-    if (durable) store.discard(id, this.#lastSequence, this.#unsettled.sequences(), this.#ready.takeAll());
-    else for (const position of this.#ready.takeAll()) store.settle(id, 0, position);
+    if (durable) store.discard(id, this.#lastSequence, this.#keptSequences(), this.#takeAll());
+    else for (const position of this.#takeAll()) store.settle(id, 0, position);
     // Getters that waited for the disk find nothing now.
     this.schedule();
     return count;
+  }
+
+  #keptSequences(): number[] {
+    return [...this.#unsettled.sequences(), ...(this.#rules?.leavingSequences() ?? [])];
+  }
+
+  *#takeAll(): Generator<Position> {
+    yield* this.#ready.takeAll();
+    if (this.#rules !== undefined) yield* this.#rules.takeAll();
   }
 
   #release({ sequence, position }: ReadyEntry): void {
@@ -233,8 +336,9 @@ export class Queue implements ReadyMessagesOwner {
   delete(): number {
     const count = this.purge();
     this.#deleted = true;
+    this.stop();
     this.#serveGetters();
-    for (const consumer of this.#consumers.splice(0)) {
+    for (const consumer of this.#consumers.takeAll()) {
       if (consumer.unsettledCount > 0) this.#unsettled.heldBy(consumer);
       consumer.cancelled = true;
       consumer.init.onCancel();
@@ -242,10 +346,16 @@ export class Queue implements ReadyMessagesOwner {
     return count;
   }
 
-  /** The message with this sequence, ready or unsettled; `position` given, it lies there from now on. */
-  find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
+  /** Nothing in it happens by itself any more. Idempotent. */
+  stop(): void {
+    this.#rules?.stop();
+  }
+
+  /** The message with this sequence, wherever in the queue; `position` given, it lies there from now on. */
+  find(sequence: number, position?: Position): Residence | undefined {
     const entry = this.#unsettled.find(sequence);
-    if (entry === undefined) return this.#ready.find(sequence, position);
+    if (entry === undefined)
+      return this.#ready.find(sequence, position) ?? this.#rules?.find(sequence, position);
     if (position !== undefined) entry.position = position;
     return entry;
   }
@@ -253,7 +363,7 @@ export class Queue implements ReadyMessagesOwner {
   /** Something changed that may let a message go to a consumer. */
   schedule(): void {
     if (this.#isScheduled) return;
-    if (this.#getters === undefined && (this.#consumers.length === 0 || this.readyCount === 0)) return;
+    if (this.#getters === undefined && (this.#consumers.count === 0 || this.readyCount === 0)) return;
     this.#isScheduled = true;
     this.#environment.schedule(this);
   }
@@ -262,32 +372,27 @@ export class Queue implements ReadyMessagesOwner {
   turn(): void {
     this.#isScheduled = false;
     if (this.#getters !== undefined) this.#serveGetters();
+    this.#handOut();
+    if (this.#rules !== undefined && !this.#deleted) this.#rules.settle();
+  }
+
+  #handOut(): void {
     for (let turn = 0; turn < LIMITS.deliveriesPerTurnMax; turn++) {
       if (this.#deleted) return;
-      const at = this.#consumerInTurn();
-      const consumer = this.#consumers[at];
+      const consumer = this.#consumers.next();
       if (consumer === undefined) return;
-      const loaded = this.#ready.take();
+      const loaded = this.#take();
       if (loaded === undefined) return;
       // Only now has it had its turn: without a message it is next again.
-      this.#nextConsumer = at + 1;
+      this.#consumers.served(consumer);
       this.#unsettled.add(loaded.entry);
       consumer.deliver(new Delivery(this, consumer, loaded.entry, loaded.message));
     }
     this.schedule();
   }
 
-  /** Where the next consumer in turn that has credit is, or -1. */
-  #consumerInTurn(): number {
-    const count = this.#consumers.length;
-    for (let tried = 0; tried < count; tried++) {
-      const at = (this.#nextConsumer + tried) % count;
-      if ((this.#consumers[at] as Consumer).hasCredit()) return at;
-    }
-    return -1;
-  }
-
   onLoaded(): void {
+    this.#rules?.settle();
     this.schedule();
   }
 

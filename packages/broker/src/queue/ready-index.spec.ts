@@ -1,6 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { pick, seededRandom } from '../random.spec.support.js';
+import { NO_MARK } from './entry-mark.js';
 import { type ReadyEntry, ReadyIndex } from './ready-index.js';
+
+/** A mark that says nothing is as good as none. */
+function plain(entry: ReadyEntry | undefined): ReadyEntry | undefined {
+  return entry && { ...entry, mark: entry.mark ?? NO_MARK };
+}
 
 describe('the ready index', () => {
   it('gives what is in it in order of sequence, whatever is put back in between', () => {
@@ -19,8 +25,9 @@ describe('the ready index', () => {
             position: sequence * 300,
             deliveryCount: pick(random, 5),
             redelivered: random() < 0.5,
+            mark: random() < 0.3 ? { ...NO_MARK, expiresAt: pick(random, 1000) + 1 } : undefined,
           };
-          index.push(entry.sequence, entry.position, entry.deliveryCount, entry.redelivered);
+          index.push(entry.sequence, entry.position, entry.deliveryCount, entry.redelivered, entry.mark);
           model.push(entry);
         } else if (dice < 0.9 || taken.length === 0) {
           const expected = model.shift();
@@ -28,7 +35,8 @@ describe('the ready index', () => {
             seed,
             next: expected?.sequence ?? Infinity,
           });
-          expect({ seed, entry: index.shift() }).toEqual({ seed, entry: expected });
+          expect({ seed, at: index.nextExpiresAt() }).toEqual({ seed, at: expected?.mark?.expiresAt ?? 0 });
+          expect({ seed, entry: plain(index.shift()) }).toEqual({ seed, entry: plain(expected) });
           if (expected !== undefined && random() < 0.3) taken.push(expected);
         } else {
           const [entry] = taken.splice(pick(random, taken.length), 1) as [ReadyEntry];
@@ -49,6 +57,7 @@ describe('the ready index', () => {
       position: (2 ** 23 - 1) * 2 ** 30 + 5,
       deliveryCount: 2 ** 31 - 1,
       redelivered: true,
+      mark: undefined,
     };
     index.push(entry.sequence, entry.position, entry.deliveryCount, entry.redelivered);
     expect(index.shift()).toEqual(entry);

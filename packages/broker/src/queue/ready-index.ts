@@ -1,6 +1,7 @@
 import { lowerBound } from '../store/columns.js';
-import type { StoredEntries } from '../store/message-store.js';
+import type { Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
+import { type EntryMark, NO_MARK, UNKNOWN_BYTES } from './entry-mark.js';
 
 /** One ready message, as its queue knows it. */
 export interface ReadyEntry {
@@ -10,6 +11,8 @@ export interface ReadyEntry {
   readonly deliveryCount: number;
   /** It may have been delivered before (AMQP 0-9-1, `redelivered`). */
   readonly redelivered: boolean;
+  /** Undefined where the queue has nothing more to know. */
+  mark: EntryMark | undefined;
 }
 
 /**
@@ -27,13 +30,16 @@ interface Chunk {
   readonly positions: Float64Array;
   /** Delivery count, shifted left by one, and the redelivered bit. */
   readonly counts: Uint32Array;
+  /** Of marked messages: when they expire, and how large they are. Made with the first of them in the chunk. */
+  marks: { readonly expiresAt: Float64Array; readonly bodyBytes: Uint32Array } | undefined;
   head: number;
   tail: number;
 }
 
 /**
- * What is ready in a queue, in order of sequence: typed arrays in chunks, 20 bytes a message (J8). Messages that came
- * back are few and wait in a heap until it is their turn again, at their original place.
+ * What is ready in a queue, in order of sequence: typed arrays in chunks, 20 bytes a message (J8), and 12 more where
+ * messages expire or are measured. Messages that came back are few and wait in a heap until it is their turn again, at
+ * their original place. All have the same priority.
  */
 export class ReadyIndex {
   #chunks: Chunk[] = [];
@@ -43,12 +49,20 @@ export class ReadyIndex {
   readonly #returnedBySequence = new Map<number, ReadyEntry>();
   #length = 0;
 
+  constructor(private readonly priority: number = 0) {}
+
   get length(): number {
     return this.#length;
   }
 
   /** Adds at the end. Sequences must grow. */
-  push(sequence: number, position: Position, deliveryCount: number, redelivered: boolean): void {
+  push(
+    sequence: number,
+    position: Position,
+    deliveryCount: number,
+    redelivered: boolean,
+    mark?: EntryMark,
+  ): void {
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || chunk.tail === chunk.sequences.length) {
       this.#chunks.push((chunk = newChunk(this.#entriesOfNextChunk())));
@@ -57,6 +71,7 @@ export class ReadyIndex {
     chunk.sequences[at] = sequence;
     chunk.positions[at] = position;
     chunk.counts[at] = deliveryCount * 2 + (redelivered ? REDELIVERED_BIT : 0);
+    if (mark !== undefined || chunk.marks !== undefined) setMark(chunk, at, mark ?? NO_MARK);
     this.#length++;
   }
 
@@ -93,6 +108,15 @@ export class ReadyIndex {
     return Math.min(this.#returned[0]?.sequence ?? Infinity, this.#headSequence());
   }
 
+  /** When the next message expires; 0 is never, or there is none. */
+  nextExpiresAt(): number {
+    const returned = this.#returned[0];
+    if (returned !== undefined && returned.sequence < this.#headSequence())
+      return returned.mark?.expiresAt ?? 0;
+    const chunk = this.#chunks[this.#firstChunk];
+    return chunk === undefined || chunk.head === chunk.tail ? 0 : (chunk.marks?.expiresAt[chunk.head] ?? 0);
+  }
+
   /** Where the next message lies, or undefined. */
   nextPosition(): Position | undefined {
     const returned = this.#returned[0];
@@ -113,7 +137,7 @@ export class ReadyIndex {
   }
 
   /** The message with this sequence, or undefined; `position` given, it lies there from now on. */
-  find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
+  find(sequence: number, position?: Position): Residence | undefined {
     const returned = this.#returnedBySequence.get(sequence);
     if (returned !== undefined) {
       if (position !== undefined) returned.position = position;
@@ -127,7 +151,32 @@ export class ReadyIndex {
     return {
       position: chunk.positions[at] as number,
       deliveryCount: Math.floor((chunk.counts[at] as number) / 2),
+      mark: markAt(chunk, at, this.priority),
     };
+  }
+
+  /** Sets the size of the message with this sequence, if it has none yet; false: it has, or is not here. */
+  measure(sequence: number, bodyBytes: number): boolean {
+    const chunk = this.#chunkOf(sequence);
+    if (chunk === undefined) return false;
+    const at = lowerBound(chunk.sequences, sequence, chunk.head, chunk.tail);
+    if (at === chunk.tail || chunk.sequences[at] !== sequence || bytesAt(chunk, at) !== UNKNOWN_BYTES)
+      return false;
+    setMark(chunk, at, { ...markAt(chunk, at, this.priority), bodyBytes });
+    return true;
+  }
+
+  /** The first of those after this sequence that were not measured, and lie in the index; at most so many. */
+  unmeasured(after: number, countMax: number): { readonly sequence: number; readonly position: Position }[] {
+    const found = [];
+    for (const chunk of this.#chunks.slice(this.#firstChunk)) {
+      for (let at = lowerBound(chunk.sequences, after + 1, chunk.head, chunk.tail); at < chunk.tail; at++) {
+        if (bytesAt(chunk, at) !== UNKNOWN_BYTES) continue;
+        found.push({ sequence: chunk.sequences[at] as number, position: chunk.positions[at] as number });
+        if (found.length === countMax) return found;
+      }
+    }
+    return found;
   }
 
   /** The one chunk that may have it: the last that starts at or before the sequence. */
@@ -158,6 +207,7 @@ export class ReadyIndex {
       position: chunk.positions[at] as number,
       deliveryCount: Math.floor(count / 2),
       redelivered: (count & REDELIVERED_BIT) !== 0,
+      mark: chunk.marks === undefined && this.priority === 0 ? undefined : markAt(chunk, at, this.priority),
     };
     if (chunk.head < chunk.tail) return entry;
     // One that is empty is used again if nothing comes after it.
@@ -180,9 +230,29 @@ function newChunk(entries: number): Chunk {
     sequences: new Float64Array(entries),
     positions: new Float64Array(entries),
     counts: new Uint32Array(entries),
+    marks: undefined,
     head: 0,
     tail: 0,
   };
+}
+
+function setMark(chunk: Chunk, at: number, { expiresAt, bodyBytes }: EntryMark): void {
+  if (expiresAt === 0 && bodyBytes === UNKNOWN_BYTES && chunk.marks === undefined) return;
+  const entries = chunk.sequences.length;
+  chunk.marks ??= {
+    expiresAt: new Float64Array(entries),
+    bodyBytes: new Uint32Array(entries).fill(UNKNOWN_BYTES),
+  };
+  chunk.marks.expiresAt[at] = expiresAt;
+  chunk.marks.bodyBytes[at] = bodyBytes;
+}
+
+function bytesAt(chunk: Chunk, at: number): number {
+  return chunk.marks?.bodyBytes[at] ?? UNKNOWN_BYTES;
+}
+
+function markAt(chunk: Chunk, at: number, priority: number): EntryMark {
+  return { expiresAt: chunk.marks?.expiresAt[at] ?? 0, readyAt: 0, priority, bodyBytes: bytesAt(chunk, at) };
 }
 
 function heapPush(heap: ReadyEntry[], entry: ReadyEntry): void {

@@ -1,7 +1,8 @@
 import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
-import type { MessageStore, StoredEntries } from '../store/message-store.js';
+import type { MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
+import type { EntryMark } from './entry-mark.js';
 import { type ReadyEntry, ReadyIndex } from './ready-index.js';
 
 /** A ready message that is in memory. */
@@ -10,6 +11,12 @@ export interface Loaded {
   readonly message: Message;
   /** Comes after it. */
   next: Loaded | undefined;
+}
+
+/** A message that was taken out, and is in memory or not. */
+export interface Dropped {
+  readonly entry: ReadyEntry;
+  readonly message: Message | undefined;
 }
 
 /** Whose messages they are. */
@@ -46,7 +53,10 @@ export class ReadyMessages {
   #readMax = LIMITS.readAheadMessagesMin;
   #readFailure: { readonly error: unknown } | undefined;
 
-  constructor(private readonly owner: ReadyMessagesOwner) {}
+  constructor(
+    private readonly owner: ReadyMessagesOwner,
+    private readonly priority: number = 0,
+  ) {}
 
   get length(): number {
     return this.#loadedCount + (this.#index?.length ?? 0) + this.#loading.length;
@@ -71,15 +81,19 @@ export class ReadyMessages {
     );
   }
 
+  #theIndex(): ReadyIndex {
+    return (this.#index ??= new ReadyIndex(this.priority));
+  }
+
   /** Adds at the end. Sequences must grow. */
-  push(sequence: number, position: Position): void {
-    (this.#index ??= new ReadyIndex()).push(sequence, position, 0, false);
+  push(sequence: number, position: Position, mark?: EntryMark): void {
+    this.#theIndex().push(sequence, position, 0, false, mark);
   }
 
   /** Adds at the end, while {@link isShort}: the message is at hand, and is about to be taken. */
-  pushLoaded(sequence: number, position: Position, message: Message): void {
+  pushLoaded(sequence: number, position: Position, message: Message, mark?: EntryMark): void {
     this.#append({
-      entry: { sequence, position, deliveryCount: 0, redelivered: false },
+      entry: { sequence, position, deliveryCount: 0, redelivered: false, mark },
       message,
       next: undefined,
     });
@@ -94,12 +108,17 @@ export class ReadyMessages {
 
   /** Adds what was found at opening, before anything else. */
   restore(entries: StoredEntries): void {
-    (this.#index ??= new ReadyIndex()).restore(entries);
+    this.#theIndex().restore(entries);
+  }
+
+  /** The same for one message of it, at the end. */
+  restoreOne({ sequence, position, deliveryCount, mark }: ReadyEntry): void {
+    this.#theIndex().push(sequence, position, deliveryCount, true, mark);
   }
 
   /** Puts a message back at its original place. */
   putBack(entry: ReadyEntry): void {
-    (this.#index ??= new ReadyIndex()).putBack(entry);
+    this.#theIndex().putBack(entry);
   }
 
   /** The next message, or undefined when there is none or it has yet to come from the disk. */
@@ -122,6 +141,35 @@ export class ReadyMessages {
     if (this.#loading.length > 0) index.putBack(entry);
     else this.#load(index, [entry], this.#first === undefined ? this.#readMax : 1);
     return undefined;
+  }
+
+  /** When the next message expires; 0 is never, or it is on its way from the disk. Milliseconds since 1970. */
+  get nextExpiresAt(): number {
+    const next = this.#index?.nextSequence() ?? Infinity;
+    const coming = this.#loading[0]?.sequence ?? Infinity;
+    const first = this.#first?.entry;
+    if (first !== undefined && first.sequence < Math.min(next, coming)) return first.mark?.expiresAt ?? 0;
+    return next < coming ? (this.#index?.nextExpiresAt() ?? 0) : 0;
+  }
+
+  /** Takes the next message as it is, in memory or not; undefined: there is none, or it is on its way from the disk. */
+  drop(): Dropped | undefined {
+    const next = this.#index?.nextSequence() ?? Infinity;
+    const coming = this.#loading[0]?.sequence ?? Infinity;
+    if (this.#first !== undefined && this.#first.entry.sequence < Math.min(next, coming))
+      return this.#takeLoaded();
+    const entry = next < coming ? this.#index?.shift() : undefined;
+    return entry && { entry, message: undefined };
+  }
+
+  /** Sets the size of a message that has none yet; false: it has, or is in memory, or is not here. */
+  measure(sequence: number, bodyBytes: number): boolean {
+    return this.#index?.measure(sequence, bodyBytes) ?? false;
+  }
+
+  /** The next of those after this sequence whose size is not known; at most so many. */
+  unmeasured(after: number, countMax: number): { readonly sequence: number; readonly position: Position }[] {
+    return this.#index?.unmeasured(after, countMax) ?? [];
   }
 
   /** Consumers wait for the disk: what they take in the time of a read is more than a read brings. */
@@ -225,7 +273,7 @@ export class ReadyMessages {
   }
 
   /** The message with this sequence; `position` given, it lies there from now on. */
-  find(sequence: number, position?: Position): { position: Position; deliveryCount: number } | undefined {
+  find(sequence: number, position?: Position): Residence | undefined {
     const entry = this.#findLoaded(sequence) ?? this.#findLoading(sequence);
     if (entry === undefined) return this.#index?.find(sequence, position);
     if (position !== undefined) entry.position = position;

@@ -1,12 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from '../clock.js';
 import { MemoryStore } from '../store/memory-store.js';
+import type { Turn } from '../turns.js';
 import { Consumer } from './consumer.js';
 import type { Delivery } from './delivery.js';
 import { Queue } from './queue.js';
 
 /** A queue with `count` ready messages, sequences from 1, and the turns that it asked for. */
 function queueWith(count: number): { queue: Queue; runTurns: () => void } {
-  const turns: Queue[] = [];
+  const turns: Turn[] = [];
   const nothing = (): void => {};
   const store = new MemoryStore();
   const queue = new Queue(
@@ -14,6 +16,10 @@ function queueWith(count: number): { queue: Queue; runTurns: () => void } {
     {
       store,
       schedule: (one) => turns.push(one),
+      clock: new ManualClock(),
+      deadLetter: nothing,
+      deadLetterRejected: nothing,
+      onIdle: nothing,
       onUnused: nothing,
       onForgotten: nothing,
       later: nothing,

@@ -19,7 +19,7 @@ export class UnsettledDeliveries {
   #keptFor = 0;
 
   /** `consumers` are those of the queue, and change with it. */
-  constructor(private readonly consumers: readonly Consumer[]) {}
+  constructor(private readonly consumers: Iterable<Consumer>) {}
 
   get count(): number {
     return this.#count;

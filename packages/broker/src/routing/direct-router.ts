@@ -1,4 +1,4 @@
-import type { Router } from './router.js';
+import { NOWHERE, type Router } from './router.js';
 
 /** AMQP 0-9-1 section 3.1.3.1: the binding key equals the routing key. */
 export class DirectRouter<T> implements Router<T> {
@@ -18,6 +18,6 @@ export class DirectRouter<T> implements Router<T> {
   }
 
   route(routingKey: string): ReadonlySet<T> {
-    return this.#bindings.get(routingKey) ?? new Set();
+    return this.#bindings.get(routingKey) ?? NOWHERE;
   }
 }

@@ -1,12 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import type { Routable } from '../message/copy-keys.js';
+import type { Field } from '../message/fields.js';
 import { DirectRouter } from './direct-router.js';
 import { FanoutRouter } from './fanout-router.js';
 import type { Router } from './router.js';
 import { TopicRouter } from './topic-router.js';
 
+const NONE: readonly Field[] = [];
+const message = (routingKey: string): Routable => ({ routingKey, properties: {} });
+
 function routed<T>(router: Router<T>, key: string): T[] {
-  return [...router.route(key)].toSorted();
+  return [...router.route(key, message(key))].toSorted();
 }
 
 describe.each<[string, () => Router<string>]>([
@@ -16,23 +21,23 @@ describe.each<[string, () => Router<string>]>([
 ])('a %s router', (_type, make) => {
   it('binds the same twice as once, and unbinds only its own', () => {
     const router = make();
-    router.bind('k', 'a');
-    router.bind('k', 'a');
-    router.bind('k', 'b');
+    router.bind('k', 'a', NONE);
+    router.bind('k', 'a', NONE);
+    router.bind('k', 'b', NONE);
     expect(routed(router, 'k')).toEqual(['a', 'b']);
-    expect(router.unbind('other', 'a')).toBe(false);
-    expect(router.unbind('k', 'c')).toBe(false);
-    expect(router.unbind('k', 'a')).toBe(true);
-    expect(router.unbind('k', 'a')).toBe(false);
+    expect(router.unbind('other', 'a', NONE)).toBe(false);
+    expect(router.unbind('k', 'c', NONE)).toBe(false);
+    expect(router.unbind('k', 'a', NONE)).toBe(true);
+    expect(router.unbind('k', 'a', NONE)).toBe(false);
     expect(routed(router, 'k')).toEqual(['b']);
   });
 
   it('routes to a destination once, however many of its bindings match', () => {
     const router = make();
-    router.bind('k', 'a');
-    router.bind(_type === 'topic' ? '#' : 'l', 'a');
+    router.bind('k', 'a', NONE);
+    router.bind(_type === 'topic' ? '#' : 'l', 'a', NONE);
     expect(routed(router, 'k')).toEqual(['a']);
-    router.unbind(_type === 'topic' ? '#' : 'l', 'a');
+    router.unbind(_type === 'topic' ? '#' : 'l', 'a', NONE);
     expect(routed(router, 'k')).toEqual(['a']);
   });
 });

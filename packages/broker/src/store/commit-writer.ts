@@ -16,6 +16,8 @@ export interface CommitWriterInit {
   readonly mark: DurableMark;
   /** Sequences given from now on are not lower: for the header of a new segment. */
   readonly nextSequence: () => number;
+  /** For the header of a new segment. */
+  readonly newKey: () => number;
   /** There is room for one more commit: closes the open one, if somebody waits for it, by {@link CommitWriter.add}. */
   readonly onRoom: () => void;
   /** A commit, and all before it, are durable. In order. */
@@ -28,6 +30,16 @@ export interface CommitWriterInit {
   readonly onHealed: () => void;
   /** The mark could not be written. It says less than it could, never too much. */
   readonly onMarkTrouble: (cause: unknown) => void;
+}
+
+/** A segment that is written on. */
+export interface WrittenSegment {
+  readonly number: number;
+  /** The checksum of its header. */
+  readonly id: number;
+  readonly key: number;
+  readonly file: File;
+  readonly end: number;
 }
 
 /** Writes under way at once: while one is synced the next is written, so that the disk never waits for the loop. */
@@ -55,6 +67,7 @@ export class CommitWriter {
   #segment = 0;
   /** The checksum of its header. */
   #segmentId = 0;
+  #segmentKey = 0;
   #durableUpTo: Position = 0;
   /** The next segment is being made; nothing is written meanwhile. */
   #rolling = false;
@@ -105,9 +118,10 @@ export class CommitWriter {
   }
 
   /** Goes on in a segment that is there, whole and synced up to `end`. */
-  resume({ number, id, file, end }: { number: number; id: number; file: File; end: number }): void {
+  resume({ number, id, key, file, end }: WrittenSegment): void {
     this.#segment = number;
     this.#segmentId = id;
+    this.#segmentKey = key;
     this.#file = file;
     this.#durableUpTo = positionOf(number, end);
   }
@@ -145,7 +159,7 @@ export class CommitWriter {
 
   /** J1: durable only when this, what is before it, and the name of its segment are on the disk. Never rejects. */
   async #write(commit: Commit): Promise<void> {
-    commit.stamp(this.#durableUpTo);
+    commit.stamp(this.#durableUpTo, this.#segmentKey);
     try {
       await this.#file.writeDurably(commit.bytes(), commit.start);
     } catch (error) {
@@ -194,12 +208,13 @@ export class CommitWriter {
 
   /** The segment before is whole and synced: a segment exists only when all before it is durable. */
   async #makeSegment(number: number): Promise<void> {
-    const { fileSystem, directory, nextSequence, onSealed } = this.#init;
+    const { fileSystem, directory, nextSequence, newKey, onSealed } = this.#init;
     const path = `${directory}/${segmentFileName(number)}`;
     const file = await createAnew(fileSystem, path);
     const previous = this.#segment;
     const previousEnd = previous === 0 ? 0 : offsetOf(this.#durableUpTo);
-    const header = encodeSegmentHeader({ number, firstSequence: nextSequence(), previousEnd });
+    const key = newKey();
+    const header = encodeSegmentHeader({ key, number, firstSequence: nextSequence(), previousEnd });
     try {
       await file.write(header, 0);
       await file.sync();
@@ -209,7 +224,7 @@ export class CommitWriter {
       throw error;
     }
     const [sealed, id] = [this.#file, this.#segmentId];
-    this.resume({ number, id: header.readUInt32BE(28), file, end: SEGMENT_HEADER_BYTES });
+    this.resume({ number, id: header.readUInt32BE(28), key, file, end: SEGMENT_HEADER_BYTES });
     if (previous === 0) return;
     await sealed.close();
     onSealed(previous, { id, end: previousEnd });
@@ -235,7 +250,7 @@ export class CommitWriter {
     const unsure = this.#writing;
     if (unsure.length > 0) {
       const { fileSystem, directory } = this.#init;
-      for (const commit of unsure) commit.stamp(this.#durableUpTo);
+      for (const commit of unsure) commit.stamp(this.#durableUpTo, this.#segmentKey);
       const path = `${directory}/${segmentFileName(this.#segment)}`;
       await rewriteSegment(fileSystem, {
         directory,
@@ -246,7 +261,13 @@ export class CommitWriter {
       const healed = await fileSystem.open(path, 'write');
       const broken = this.#file;
       const last = unsure.at(-1) as Commit;
-      this.resume({ number: this.#segment, id: this.#segmentId, file: healed, end: last.end });
+      this.resume({
+        number: this.#segment,
+        id: this.#segmentId,
+        key: this.#segmentKey,
+        file: healed,
+        end: last.end,
+      });
       this.#writeMark();
       // It has nothing left to lose: its bytes are in the file that has its name now.
       await broken.close().catch(() => {});

@@ -34,7 +34,7 @@ export class Commit {
     readonly out: ByteWriter = new ByteWriter(BUFFER_BYTES),
   ) {
     out.end = 0;
-    writeCommit(out, { position: positionOf(segment, start), durableUpTo: 0 });
+    writeCommit(out, { position: positionOf(segment, start), durableUpTo: 0, key: 0 });
   }
 
   /** Nothing but the commit's own record is in it. */
@@ -98,11 +98,12 @@ export class Commit {
     before.releasedCounts.length = 0;
   }
 
-  /** Says in the commit's own record how far the journal is durable now. */
-  stamp(durableUpTo: Position): void {
+  /** Says in the commit's own record how far the journal is durable now, and that it belongs to its segment. */
+  stamp(durableUpTo: Position, key: number): void {
     const { end } = this.out;
     this.out.end = RECORD_HEADER_BYTES + 8;
     this.out.uint64(durableUpTo);
+    this.out.uint64(key);
     endRecord(this.out, 0);
     this.out.end = end;
   }

@@ -3,7 +3,8 @@ import { ByteWriter } from '../message/table-codec.js';
 import { pick, seededRandom } from '../random.spec.support.js';
 import { decodeIndex, encodeIndex, indexFileName, readIndexFile, writeIndexFile } from './index-file.js';
 import { persistent } from './journal-model.spec.support.js';
-import { readRecord, writeMove, writePublish, writeRequeue, writeSettlements } from './record.js';
+import { readRecord, writeMove, writeCopy, writePublish, writeRequeue, writeSettlements } from './record.js';
+import { randomMarks, randomTime } from './random-mark.spec.support.js';
 import { SegmentIndex, UnknownRecordError } from './segment-index.js';
 import { SimulatedFileSystem } from './simulated-file-system.js';
 
@@ -16,17 +17,13 @@ function randomIndex(seed: number): SegmentIndex {
     sequence += 1 + pick(random, 5);
     const queueIds = Array.from({ length: 1 + pick(random, 3) }, () => pick(random, 2 ** 32));
     const offset = 32 + i * 100;
-    const choice = pick(random, 7);
-    if (choice < 2) index.publish(sequence, offset, queueIds);
-    if (choice === 2)
-      index.copy(
-        sequence,
-        offset,
-        queueIds,
-        queueIds.map(() => pick(random, 3)),
-      );
+    const choice = pick(random, 8);
+    const record = { sequence, queueIds, marks: randomMarks(random, queueIds) };
+    if (choice < 2) index.publish(sequence, offset, queueIds, record.marks);
+    if (choice === 2) index.copy({ ...record, deliveryCounts: queueIds.map(() => pick(random, 3)) }, offset);
     if (choice === 3)
-      index.move(sequence, offset, queueIds, { fromQueueId: 1, fromSequence: 7, bodyPosition: 2 ** 45 + i });
+      index.move({ ...record, fromQueueId: 1, fromSequence: 7, bodyPosition: 2 ** 45 + i }, offset);
+    if (choice === 7) index.requeue({ queueId: 2, sequence, deliveryCount: i, readyAt: randomTime(random) });
     if (choice === 4) index.settle(pick(random, 9), sequence);
     if (choice === 5) index.discard({ queueId: 3, through: sequence, kept: [sequence - 1] });
     if (choice === 6) index.define({ sequence, key: `k${i} ä`, value: { i } });
@@ -87,14 +84,22 @@ describe('J9 the index of a segment', () => {
     const written = new SegmentIndex();
     const read = new SegmentIndex();
     const out = new ByteWriter();
-    const move = { sequence: 2, fromQueueId: 1, fromSequence: 1, bodyPosition: 60, queueIds: [4, 5] };
-    writePublish(out, 1, [1, 2], persistent('a'));
-    written.publish(1, 0, [1, 2]);
+    const marks = [undefined, { expiresAt: 2 ** 50, readyAt: 0, priority: 255 }];
+    const move = { sequence: 2, fromQueueId: 1, fromSequence: 1, bodyPosition: 60, queueIds: [4, 5], marks };
+    writePublish(out, 1, [1, 2], persistent('a'), marks);
+    written.publish(1, 0, [1, 2], marks);
     const moved = out.end;
     writeMove(out, { ...move, message: persistent('a'), body: undefined });
-    written.move(2, moved, [4, 5], move);
-    writeRequeue(out, 2, 1, 9);
-    written.requeue(2, 1, 9);
+    written.move(move, moved);
+    for (const readyAt of [0, 2 ** 51]) {
+      const requeue = { queueId: 2, sequence: 1, deliveryCount: 9, readyAt };
+      writeRequeue(out, requeue);
+      written.requeue(requeue);
+    }
+    const copied = out.end;
+    const copy = { sequence: 1, queueIds: [1, 2], marks, deliveryCounts: [3, 9] };
+    writeCopy(out, { ...copy, message: persistent('a') });
+    written.copy(copy, copied);
     writeSettlements(out, [2], [1]);
     written.settle(2, 1);
     for (let at = 0; at < out.end;) {

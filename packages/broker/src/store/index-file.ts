@@ -41,19 +41,45 @@ export function indexNumberOf(fileName: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
-export function encodeIndex(index: SegmentIndex, { id, end }: IndexedSegment): Buffer {
-  const texts = Buffer.from(
-    JSON.stringify([index.discards, index.definitions.map((one) => [one.sequence, one.key, one.value])]),
-  );
-  const doubles = [index.sequences, index.settledSequences, index.countedSequences, index.bodyPositions];
-  const words = [
+/** Columns of 8 bytes, in the order of the file. */
+function doublesOf(index: SegmentIndex): NumberColumn[] {
+  return [
+    index.sequences,
+    index.settledSequences,
+    index.countedSequences,
+    index.bodyPositions,
+    index.expiresAt,
+    index.readyAt,
+    index.delayedUntil,
+  ];
+}
+
+/** Columns of 4 bytes, which follow. */
+function wordsOf(index: SegmentIndex): Uint32Column[] {
+  return [
     index.offsets,
     index.queueIds,
     index.settledQueueIds,
     index.countedQueueIds,
     index.counts,
     index.borrowerOffsets,
+    index.markedRows,
+    index.priorities,
+    index.delayedRows,
   ];
+}
+
+function markColumnsOf(index: SegmentIndex): (NumberColumn | Uint32Column)[] {
+  return [index.markedRows, index.expiresAt, index.readyAt, index.priorities];
+}
+
+export function encodeIndex(index: SegmentIndex, { id, end }: IndexedSegment): Buffer {
+  if (PLANTED.indexWithoutMarks) for (const column of markColumnsOf(index)) column.length = 0;
+  const texts = Buffer.from(
+    JSON.stringify([index.discards, index.definitions.map((one) => [one.sequence, one.key, one.value])]),
+  );
+  const doubles = doublesOf(index);
+  const words = wordsOf(index);
   const bytes =
     HEADER_BYTES +
     COUNTS * 8 +
@@ -71,8 +97,8 @@ export function encodeIndex(index: SegmentIndex, { id, end }: IndexedSegment): B
     index.bodyPositions.length,
     texts.length,
     index.lastSequence,
-    0,
-    0,
+    index.markedRows.length,
+    index.delayedRows.length,
   ]);
   let at = HEADER_BYTES + COUNTS * 8;
   for (const column of doubles) {
@@ -107,28 +133,21 @@ export function decodeIndex(file: Buffer, { id, end }: IndexedSegment): SegmentI
 
 function columnsOf(buffer: ArrayBuffer, numbers: readonly number[]): SegmentIndex {
   const [entries = 0, settled = 0, counted = 0, moved = 0, textBytes = 0, lastSequence = 0] = numbers;
+  const [marked = 0, delayed = 0] = numbers.slice(6);
   const index = new SegmentIndex();
+  const doubles = [entries, settled, counted, moved, marked, marked, delayed];
+  const words = [entries, entries, settled, counted, counted, moved, marked, marked, delayed];
   let at = HEADER_BYTES + COUNTS * 8;
-  const double = (column: NumberColumn, length: number): void => {
-    column.array = new Float64Array(buffer, at, length);
-    column.length = length;
-    at += length * 8;
-  };
-  const word = (column: Uint32Column, length: number): void => {
-    column.array = new Uint32Array(buffer, at, length);
-    column.length = length;
-    at += length * 4;
-  };
-  double(index.sequences, entries);
-  double(index.settledSequences, settled);
-  double(index.countedSequences, counted);
-  double(index.bodyPositions, moved);
-  word(index.offsets, entries);
-  word(index.queueIds, entries);
-  word(index.settledQueueIds, settled);
-  word(index.countedQueueIds, counted);
-  word(index.counts, counted);
-  word(index.borrowerOffsets, moved);
+  for (const [i, column] of doublesOf(index).entries()) {
+    column.length = doubles[i] as number;
+    column.array = new Float64Array(buffer, at, column.length);
+    at += column.length * 8;
+  }
+  for (const [i, column] of wordsOf(index).entries()) {
+    column.length = words[i] as number;
+    column.array = new Uint32Array(buffer, at, column.length);
+    at += column.length * 4;
+  }
   const [discards, definitions] = JSON.parse(Buffer.from(buffer, at, textBytes).toString('utf8')) as [
     DiscardRecord[],
     [number, string, unknown][],

@@ -11,8 +11,19 @@ import {
   journalOn,
   persistent,
   rowsOf,
+  seededKeys,
 } from './journal-model.spec.support.js';
-import { positionOf, writeCommit } from './record.js';
+import {
+  COMMIT_RECORD_BYTES,
+  offsetOf,
+  type Position,
+  positionOf,
+  readRecord,
+  RECORD_TYPE,
+  writeCommit,
+  writePublish,
+} from './record.js';
+import { randomSegmentKey } from './segment.js';
 import { SimulatedFileSystem } from './simulated-file-system.js';
 
 const MARK = `${JOURNAL}/durable`;
@@ -189,11 +200,11 @@ describe('J4 damage', () => {
 describe('a format that this release does not know', () => {
   it('of a segment is refused as such, not as damage', async () => {
     const bytes = whole.readNow(lastSegment);
-    bytes.writeUInt16BE(3, 4);
+    bytes.writeUInt16BE(4, 4);
     bytes.writeUInt32BE(crc32(bytes.subarray(0, 28)), 28);
     await expect(journalOn(await withBytes(lastSegment, bytes)).open()).rejects.toMatchObject({
       code: 'JOURNAL_VERSION',
-      message: `${lastSegment} has format version 3; this release reads version 2. Use the release of nestmq that wrote it; nothing was changed.`,
+      message: `${lastSegment} has format version 4; this release reads version 3. Use the release of nestmq that wrote it; nothing was changed.`,
     });
   });
 
@@ -216,11 +227,11 @@ describe('a format that this release does not know', () => {
       string,
       unknown
     >;
-    const sum = crc32(`3 ${String(through)} ${JSON.stringify(definitions)}`);
+    const sum = crc32(`4 ${String(through)} ${JSON.stringify(definitions)}`);
     const text = whole
       .readNow(SNAPSHOT)
       .toString()
-      .replace('"version":2', '"version":3')
+      .replace('"version":3', '"version":4')
       .replace(/"crc32":\d+/, `"crc32":${sum}`);
     await expect(journalOn(await withBytes(SNAPSHOT, Buffer.from(text))).open()).rejects.toMatchObject({
       code: 'JOURNAL_VERSION',
@@ -242,27 +253,71 @@ describe('a segment that is missing', () => {
 });
 
 describe('a torn tail', () => {
-  it('is cut off though a body in it looks like a commit', async () => {
+  const PATH = `${JOURNAL}/0000000001.segment`;
+
+  /** A journal whose last commit holds such a body; of the commit's own record a power cut has left something else. */
+  async function tornBefore(body: (at: Position) => Buffer): Promise<SimulatedFileSystem> {
     const files = new SimulatedFileSystem();
     const store = journalOn(files);
     await store.open();
     store.publish(persistent('kept'), [1], 0);
     await durable(store);
-    const kept = files.readNow(MARK);
-    const commit = new ByteWriter();
-    writeCommit(commit, { position: positionOf(1000, 0), durableUpTo: positionOf(1000, 0) });
-    const lookalike = Buffer.from(commit.buffer.subarray(0, commit.end));
-    store.publish(persistent(Buffer.concat([lookalike, Buffer.alloc(20)])), [1], 0);
+    const [kept, end] = [files.readNow(MARK), files.readNow(PATH).length];
+    // The commit's record, then the message's: what is before its body is as long as in any message of this kind.
+    const before = COMMIT_RECORD_BYTES + bytesBefore('body');
+    store.publish(persistent(body(positionOf(1, end + before))), [1], 0);
     await store.close();
-    const path = `${JOURNAL}/0000000001.segment`;
-    const bytes = files.readNow(path);
-    expect(bytes.indexOf(lookalike)).toBeGreaterThan(0);
-    files.replaceNow(path, bytes.subarray(0, bytes.length - 1));
     files.replaceNow(MARK, kept);
-    const again = journalOn(files);
-    const [entry] = rowsOf((await again.open()).entries.get(1));
-    const [message] = await again.read(entry === undefined ? [] : [entry.position]);
-    expect(message?.body.toString()).toBe('kept');
-    await again.close();
+    const bytes = files.readNow(PATH);
+    bytes.fill(0, end, end + 8);
+    files.replaceNow(PATH, bytes);
+    return files;
+  }
+
+  function bytesBefore(body: string): number {
+    const out = new ByteWriter();
+    writePublish(out, 1, [1], persistent(body));
+    return out.end - Buffer.byteLength(body);
+  }
+
+  /** A commit that says that all before it was durable, with room behind it. */
+  function commitAt(position: Position, key: number): Buffer {
+    const out = new ByteWriter();
+    writeCommit(out, { position, durableUpTo: position, key });
+    return Buffer.concat([out.buffer.subarray(0, out.end), Buffer.alloc(20)]);
+  }
+
+  async function bodiesFound(files: SimulatedFileSystem): Promise<string[]> {
+    const store = journalOn(files);
+    const rows = rowsOf((await store.open()).entries.get(1));
+    const messages = await store.read(rows.map(({ position }) => position));
+    await store.close();
+    return messages.map(({ body }) => body.toString());
+  }
+
+  it('is cut off though a body in it is a commit of another place', async () => {
+    const key = seededKeys(1)();
+    expect(await bodiesFound(await tornBefore((at) => commitAt(at + 2 ** 40, key)))).toEqual(['kept']);
+  });
+
+  it('is cut off though a body in it forges a commit of its place, by who does not know the key', async () => {
+    const forged: number[] = [];
+    const files = await tornBefore((at) => {
+      forged.push(offsetOf(at));
+      return commitAt(at, 0x1234_5678);
+    });
+    const check = readRecord(files.readNow(PATH), forged[0] as number);
+    expect(check).toMatchObject({ ok: true, record: { type: RECORD_TYPE.commit } });
+    expect(await bodiesFound(files)).toEqual(['kept']);
+  });
+
+  it('would be taken for damage if the key were known: so it must not be to be guessed', async () => {
+    const key = seededKeys(1)();
+    const files = await tornBefore((at) => commitAt(at, key));
+    await expect(journalOn(files).open()).rejects.toMatchObject({ code: 'JOURNAL_DAMAGED' });
+    const keys = new Set(Array.from({ length: 100 }, randomSegmentKey));
+    expect(keys.size).toBe(100);
+    expect(Math.max(...keys)).toBeGreaterThan(2 ** 46);
+    expect(Math.max(...keys)).toBeLessThan(2 ** 48);
   });
 });

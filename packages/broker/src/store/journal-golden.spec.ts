@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import type { Message } from '../message/message.js';
 import { durable, JOURNAL, journalOn, persistent, rowsOf } from './journal-model.spec.support.js';
+import { UNMARKED } from './random-mark.spec.support.js';
 import type { JournalStore } from './journal-store.js';
 import { SimulatedFileSystem } from './simulated-file-system.js';
 
@@ -12,7 +13,7 @@ import { SimulatedFileSystem } from './simulated-file-system.js';
  * is a change of the format: a new version, a new golden file, and the old one stays, to be refused or read.
  * NESTMQ_WRITE_GOLDEN=1 writes it anew.
  */
-const GOLDEN = resolve(dirname(fileURLToPath(import.meta.url)), '../../golden/journal-v2.txt');
+const GOLDEN = resolve(dirname(fileURLToPath(import.meta.url)), '../../golden/journal-v3.txt');
 
 const all: Message = {
   exchange: 'orders',
@@ -48,9 +49,10 @@ async function makeJournal(): Promise<SimulatedFileSystem> {
   await store.open();
   store.define('["queue","/","q"]', { id: 1, autoDelete: false });
   const first = store.publish(all, [1, 2], 0);
-  const second = store.publish(persistent('second', 'k'), [1], 0);
+  const marks = [{ expiresAt: 1_800_000_000_000, readyAt: 0, priority: 7 }];
+  const second = store.publish(persistent('second', 'k'), [1], 0, marks);
   await durable(store);
-  store.requeue(1, second.sequence, second.position, 2);
+  store.requeue(1, second.sequence, second.position, 2, 1_800_000_000_123);
   store.move({ queueId: 2, ...first, message: all }, persistent('{"id":1}', 'dead'), [3], 0);
   const third = store.publish(persistent('third', 'k'), [4], 0);
   await durable(store);
@@ -70,7 +72,8 @@ async function compacted(
   store: JournalStore,
   { sequence, position }: { readonly sequence: number; readonly position: number },
 ): Promise<void> {
-  const second = { position, deliveryCount: 2 };
+  const mark = { expiresAt: 1_800_000_000_000, readyAt: 1_800_000_000_123, priority: 7 };
+  const second = { position, deliveryCount: 2, mark };
   store.compactFor({
     find: (queueId, one) => (queueId === 1 && one === sequence ? second : undefined),
     relocate: (_queueId, _sequence, to) => (second.position = to),
@@ -120,13 +123,21 @@ describe('J11 the format of the journal', () => {
       const rows = rowsOf(columns);
       const messages = await store.read(rows.map(({ position }) => position));
       for (const [i, { routingKey, body, properties }] of messages.entries()) {
-        found.push([queueId, rows[i]?.deliveryCount, routingKey, body.toString(), properties.headers]);
+        found.push([
+          queueId,
+          rows[i]?.deliveryCount,
+          rows[i]?.mark,
+          routingKey,
+          body.toString(),
+          properties.headers,
+        ]);
       }
     }
+    const mark = { expiresAt: 1_800_000_000_000, readyAt: 1_800_000_000_123, priority: 7 };
     expect(found.toSorted()).toEqual([
-      [1, 0, 'k', 'fourth', { of: 'k' }],
-      [1, 2, 'k', 'second', { of: 'k' }],
-      [3, 0, 'dead', '{"id":1}', { of: 'dead' }],
+      [1, 0, UNMARKED, 'k', 'fourth', { of: 'k' }],
+      [1, 2, mark, 'k', 'second', { of: 'k' }],
+      [3, 0, UNMARKED, 'dead', '{"id":1}', { of: 'dead' }],
     ]);
     await store.close();
   });

@@ -1,6 +1,8 @@
 import { pick, pickOne } from '../random.spec.support.js';
 import { durable, type JournalModel, type ModelEntry, persistent } from './journal-model.spec.support.js';
 import type { JournalStore } from './journal-store.js';
+import type { Marks } from './message-store.js';
+import { randomMarks, randomTime } from './random-mark.spec.support.js';
 
 const QUEUES = [1, 2, 3] as const;
 
@@ -10,6 +12,8 @@ export interface Habits {
   readonly publishing: number;
   /** Share of settlements that take the oldest message. */
   readonly oldestFirst: number;
+  /** Where marks and times come from, so that a history without them is the same otherwise. @default there are none */
+  readonly marking?: (() => number) | undefined;
 }
 
 /** Segments become free from the oldest on. */
@@ -26,17 +30,22 @@ export function act(
 ): void {
   const live = model.live();
   const choice = random();
+  const { marking } = habits;
+  const marksFor = (queueIds: readonly number[]): Marks | undefined =>
+    marking && randomMarks(marking, queueIds);
   if (choice < habits.publishing || live.length === 0) {
     const body = Buffer.alloc(pick(random, bodyBytesMax), pick(random, 256));
-    const queueIds = QUEUES.filter(() => random() < 0.5);
-    model.publish(persistent(body, `key.${pick(random, 100)}`), queueIds.length > 0 ? queueIds : [1]);
+    const chosen = QUEUES.filter(() => random() < 0.5);
+    const queueIds = chosen.length > 0 ? chosen : [1];
+    model.publish(persistent(body, `key.${pick(random, 100)}`), queueIds, marksFor(queueIds));
   } else if (choice < 0.75) {
     const entry = random() < habits.oldestFirst ? live[0] : newish(live, random, habits);
     if (entry !== undefined) model.settle(entry);
   } else if (choice < 0.83) {
-    model.requeue(pickOne(random, live));
+    model.requeue(pickOne(random, live), marking && randomTime(marking));
   } else if (choice < 0.91) {
-    model.move(pickOne(random, live), `moved.${pick(random, 100)}`, [pickOne(random, QUEUES)]);
+    const [entry, key, to] = [pickOne(random, live), `moved.${pick(random, 100)}`, [pickOne(random, QUEUES)]];
+    model.move(entry, key, to, marksFor(to));
   } else if (choice < 0.915) {
     const queueId = pickOne(random, QUEUES);
     model.discard(
@@ -47,26 +56,29 @@ export function act(
     const messages = Array.from({ length: pick(random, 4) }, () =>
       persistent(Buffer.alloc(pick(random, bodyBytesMax), pick(random, 256)), `tx.${pick(random, 100)}`),
     );
-    model.transact(
-      messages,
-      [pickOne(random, QUEUES)],
-      live.filter(() => random() < 2 / live.length),
-    );
+    const to = [pickOne(random, QUEUES)];
+    const settled = live.filter(() => random() < 2 / live.length);
+    model.transact(messages, to, settled, marksFor(to));
   } else {
     model.define(`["queue","/","q${pick(random, 6)}"]`, random() < 0.3 ? null : { id: pick(random, 1000) });
   }
 }
 
 /** What consumers do also while the disk has failed. */
-export function settleOrRequeue(model: JournalModel, random: () => number): void {
+export function settleOrRequeue(
+  model: JournalModel,
+  random: () => number,
+  { marking }: Habits = ORDERLY,
+): void {
   const live = model.live();
   if (live.length === 0) return;
   if (random() < 0.5) model.settle(pickOne(random, live));
-  else model.requeue(pickOne(random, live));
+  else model.requeue(pickOne(random, live), marking && randomTime(marking));
 }
 
 function newish(live: readonly ModelEntry[], random: () => number, habits: Habits): ModelEntry {
-  return habits === ORDERLY ? pickOne(random, live) : pickOne(random, live.slice(-6));
+  const isOrderly = habits.oldestFirst === ORDERLY.oldestFirst;
+  return isOrderly ? pickOne(random, live) : pickOne(random, live.slice(-6));
 }
 
 /** Operations in small groups, each waited for, so that there are many commits. */
@@ -74,11 +86,15 @@ export async function actInGroups(
   store: JournalStore,
   model: JournalModel,
   random: () => number,
-  { groups, bodyBytesMax }: { readonly groups: number; readonly bodyBytesMax: number },
+  {
+    groups,
+    bodyBytesMax,
+    habits,
+  }: { readonly groups: number; readonly bodyBytesMax: number; readonly habits?: Habits },
 ): Promise<void> {
   for (let group = 0; group < groups; group++) {
     for (let left = 1 + pick(random, 5); left > 0; left--) {
-      act(model, random, bodyBytesMax);
+      act(model, random, bodyBytesMax, habits);
       if (random() < 0.5) model.watch();
     }
     model.watch();

@@ -1,9 +1,29 @@
 import { ManualClock } from '../clock.js';
 import type { Message } from '../message/message.js';
+import { seededRandom } from '../random.spec.support.js';
 import type { FileSystem } from './file-system.js';
 import { JournalStore } from './journal-store.js';
-import type { MessageStore, Recovered, Residents, StoredEntries } from './message-store.js';
+import type {
+  Appended,
+  Marks,
+  MessageStore,
+  QueueMark,
+  Recovered,
+  Residence,
+  Residents,
+  StoredEntries,
+} from './message-store.js';
+import {
+  checkMark,
+  checkMove,
+  checkTransaction,
+  fail,
+  inWords,
+  nameOf,
+} from './journal-verdict.spec.support.js';
+import { UNMARKED } from './random-mark.spec.support.js';
 import type { Position } from './record.js';
+import { markAt } from './recovered-marks.js';
 
 export const JOURNAL = '/data/journal';
 
@@ -17,6 +37,13 @@ export interface JournalSettings {
   readonly onBlocked?: (reason: string | undefined) => void;
   readonly onFailure?: (error: Error) => void;
   readonly onHealed?: () => void;
+  readonly newSegmentKey?: () => number;
+}
+
+/** Keys for segments, the same each time. */
+export function seededKeys(seed: number): () => number {
+  const random = seededRandom(seed);
+  return () => Math.floor(random() * 2 ** 48);
 }
 
 /** A journal with small segments. Settlements wait for a publish or for the clock, which stands still. */
@@ -30,6 +57,7 @@ export function journalOn(fileSystem: FileSystem, settings: JournalSettings = {}
     settlementDelayMs: 5,
     diskFreeBytesMin: 0,
     onFailure: () => {},
+    newSegmentKey: seededKeys(1),
     ...settings,
   });
 }
@@ -61,7 +89,10 @@ export interface ModelEntry {
   removed: number | undefined;
   /** What a move made of it. */
   movedTo: readonly ModelEntry[];
-  readonly counts: { readonly step: number; readonly count: number }[];
+  /** As published. */
+  readonly mark: QueueMark | undefined;
+  /** Requeues. Each says when the message is ready from then on. */
+  readonly counts: { readonly step: number; readonly count: number; readonly readyAt: number }[];
 }
 
 /** How far things had come when the machine stopped. */
@@ -104,10 +135,12 @@ export class JournalModel implements Residents {
     return this.entries.filter((entry) => entry.removed === undefined);
   }
 
-  find(queueId: number, sequence: number): { position: Position; deliveryCount: number } | undefined {
+  find(queueId: number, sequence: number): Residence | undefined {
     const entry = this.#live(queueId, sequence);
     if (entry === undefined) return undefined;
-    return { position: entry.position, deliveryCount: entry.counts.at(-1)?.count ?? 0 };
+    const last = entry.counts.at(-1);
+    const mark = last === undefined ? entry.mark : { ...(entry.mark ?? UNMARKED), readyAt: last.readyAt };
+    return { position: entry.position, deliveryCount: last?.count ?? 0, mark };
   }
 
   relocate(queueId: number, sequence: number, position: Position): void {
@@ -121,11 +154,11 @@ export class JournalModel implements Residents {
     );
   }
 
-  publish(message: Message, queueIds: readonly number[]): void {
+  publish(message: Message, queueIds: readonly number[], marks?: Marks): void {
     const step = ++this.#step;
-    const { sequence, position } = this.store.publish(message, queueIds, 0);
-    this.trace?.(`publish ${sequence} to ${queueIds.join(', ')}`);
-    for (const queueId of queueIds) this.#add({ queueId, sequence, position, message, added: step });
+    const appended = this.store.publish(message, queueIds, 0, marks);
+    this.trace?.(`publish ${appended.sequence} to ${queueIds.join(', ')}${inWords(marks)}`);
+    this.#addAll(appended, { message, queueIds, marks, step });
   }
 
   settle(entry: ModelEntry): void {
@@ -134,27 +167,21 @@ export class JournalModel implements Residents {
     this.store.settle(entry.queueId, entry.sequence, entry.position);
   }
 
-  requeue(entry: ModelEntry): void {
+  requeue(entry: ModelEntry, readyAt: number = 0): void {
     const count = (entry.counts.at(-1)?.count ?? 0) + 1;
-    entry.counts.push({ step: ++this.#step, count });
-    this.trace?.(`requeue ${nameOf(entry)}, count ${count}`);
-    this.store.requeue(entry.queueId, entry.sequence, entry.position, count);
+    entry.counts.push({ step: ++this.#step, count, readyAt });
+    this.trace?.(`requeue ${nameOf(entry)}, count ${count}, ready at ${readyAt}`);
+    this.store.requeue(entry.queueId, entry.sequence, entry.position, count, readyAt);
   }
 
-  move(entry: ModelEntry, routingKey: string, queueIds: readonly number[]): void {
+  move(entry: ModelEntry, routingKey: string, queueIds: readonly number[], marks?: Marks): void {
     const step = ++this.#step;
     const message = persistent(entry.message.body, routingKey);
-    const { sequence, position } = this.store.move(
-      { ...entry, message: entry.given ?? entry.message },
-      message,
-      queueIds,
-      0,
-    );
-    this.trace?.(`move ${nameOf(entry)} to ${queueIds.join(', ')} as ${sequence}`);
+    const from = { ...entry, message: entry.given ?? entry.message };
+    const appended = this.store.move(from, message, queueIds, 0, marks);
+    this.trace?.(`move ${nameOf(entry)} to ${queueIds.join(', ')} as ${appended.sequence}${inWords(marks)}`);
     entry.removed = step;
-    entry.movedTo = queueIds.map((queueId) =>
-      this.#add({ queueId, sequence, position, message, added: step }),
-    );
+    entry.movedTo = this.#addAll(appended, { message, queueIds, marks, step });
   }
 
   /** Empties a queue, but for some that are in a consumer's hands. */
@@ -175,22 +202,25 @@ export class JournalModel implements Residents {
   }
 
   /** Publishes and settles in one transaction. */
-  transact(messages: readonly Message[], queueIds: readonly number[], settled: readonly ModelEntry[]): void {
+  transact(
+    messages: readonly Message[],
+    queueIds: readonly number[],
+    settled: readonly ModelEntry[],
+    marks?: Marks,
+  ): void {
     const step = ++this.#step;
     const publications = messages.map((message) => ({
       message,
       journaledQueueIds: queueIds,
       otherQueues: 0,
+      marks,
     }));
     this.trace?.(
-      `transaction: ${messages.length} to ${queueIds.join(', ')}, settles ${settled.map(nameOf).join(', ')}`,
+      `transaction: ${messages.length} to ${queueIds.join(', ')}${inWords(marks)}, settles ${settled.map(nameOf).join(', ')}`,
     );
     const appended = this.store.transact(publications, settled);
     const added = messages.flatMap((message, i) =>
-      queueIds.map((queueId) => {
-        const { sequence, position } = appended[i] as (typeof appended)[number];
-        return this.#add({ queueId, sequence, position, message, added: step });
-      }),
+      this.#addAll(appended[i] as Appended, { message, queueIds, marks, step }),
     );
     for (const entry of settled) entry.removed = step;
     this.#transactions.push({ step, added, settled });
@@ -212,10 +242,29 @@ export class JournalModel implements Residents {
     });
   }
 
-  #add(init: Pick<ModelEntry, 'queueId' | 'sequence' | 'position' | 'message' | 'added'>): ModelEntry {
-    const entry: ModelEntry = { ...init, removed: undefined, movedTo: [], counts: [] };
-    this.entries.push(entry);
-    return entry;
+  #addAll(
+    { sequence, position }: Appended,
+    added: {
+      readonly message: Message;
+      readonly queueIds: readonly number[];
+      readonly marks: Marks | undefined;
+      readonly step: number;
+    },
+  ): ModelEntry[] {
+    const { message, queueIds, marks, step } = added;
+    const entries = queueIds.map((queueId, i): ModelEntry => ({
+      queueId,
+      sequence,
+      position,
+      message,
+      mark: marks?.[i],
+      added: step,
+      removed: undefined,
+      movedTo: [],
+      counts: [],
+    }));
+    this.entries.push(...entries);
+    return entries;
   }
 
   // ---------------------------------------------------------------- after a crash
@@ -246,6 +295,7 @@ export class JournalModel implements Residents {
     if (found.deliveryCount < least || found.deliveryCount > most) {
       fail(`${nameOf(entry)} has the delivery count ${found.deliveryCount}, not ${least} to ${most}`);
     }
+    checkMark(entry, found);
   }
 
   #checkDefinitions(found: ReadonlyMap<string, unknown>, { durable: sure, begun }: Moment): void {
@@ -274,7 +324,7 @@ export class JournalModel implements Residents {
       entry.given = this.#found.get(nameOf(entry))?.message;
       entry.removed = undefined;
       entry.movedTo = [];
-      entry.counts.push({ step, count: found.deliveryCount });
+      entry.counts.push({ step, count: found.deliveryCount, readyAt: found.mark.readyAt });
       return true;
     });
     for (const key of new Set(this.#definitions.map((one) => one.key))) {
@@ -288,6 +338,7 @@ export interface Row {
   readonly sequence: number;
   readonly position: Position;
   readonly deliveryCount: number;
+  readonly mark: QueueMark;
 }
 
 /** What was found in a queue, row by row. */
@@ -296,10 +347,11 @@ export function rowsOf(entries: StoredEntries | undefined): Row[] {
     sequence: entries?.sequences[i] as number,
     position: entries?.positions[i] as number,
     deliveryCount: entries?.deliveryCounts[i] as number,
+    mark: markAt(entries ?? {}, i),
   }));
 }
 
-interface Found extends Row {
+export interface Found extends Row {
   readonly message: Message;
 }
 
@@ -317,48 +369,4 @@ async function foundIn(store: MessageStore, recovered: Recovered): Promise<Map<s
     }
   }
   return found;
-}
-
-/** J2: a message that was being moved is where it was or where it went, never in both and never in neither. */
-function checkMove(
-  entry: ModelEntry,
-  found: ReadonlyMap<string, Found>,
-  { durable: sure, begun }: Moment,
-): void {
-  if (entry.movedTo.length === 0) return;
-  const isThere = (one: ModelEntry): boolean => found.has(nameOf(one));
-  const arrived = entry.movedTo.filter(isThere);
-  if (isThere(entry) && arrived.length > 0) fail(`${nameOf(entry)} is moved and still there`);
-  if (entry.added > sure || isThere(entry)) return;
-  for (const target of entry.movedTo) {
-    const settled = target.removed !== undefined && target.removed <= begun;
-    if (!settled && !isThere(target)) fail(`${nameOf(entry)} is lost on the way to ${nameOf(target)}`);
-  }
-}
-
-/** J2: a transaction has happened as a whole or not at all. */
-function checkTransaction(
-  { step, added, settled }: { step: number; added: readonly ModelEntry[]; settled: readonly ModelEntry[] },
-  found: ReadonlyMap<string, Found>,
-  { durable: sure, begun }: Moment,
-): void {
-  if (step > begun) return;
-  // What says for sure whether it happened: what it added and nobody has removed, what it settled and was there for sure.
-  const signs = [
-    ...added.filter(({ removed }) => removed === undefined).map((entry) => found.has(nameOf(entry))),
-    ...settled.filter((entry) => entry.added <= sure).map((entry) => !found.has(nameOf(entry))),
-  ];
-  if (new Set(signs).size > 1) {
-    fail(
-      `the transaction of step ${step} has happened in part: ${[...added, ...settled].map(nameOf).join(', ')}`,
-    );
-  }
-}
-
-function nameOf({ queueId, sequence }: { queueId: number; sequence: number }): string {
-  return `message ${sequence} of queue ${queueId}`;
-}
-
-function fail(what: string): never {
-  throw new Error(what);
 }

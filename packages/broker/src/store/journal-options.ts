@@ -13,6 +13,8 @@ export interface JournalOptions {
   readonly settlementDelayMs: number;
   /** Below this much free space on the disk `blocked` says so. Bytes; 0 never does. */
   readonly diskFreeBytesMin: number;
+  /** Gives each new segment its key: below 2^48, and not to be guessed. @default from the system's randomness */
+  readonly newSegmentKey?: () => number;
   /** Told of each failure (STORE_FAILED), and of trouble that costs no promise (STORE_TROUBLE). */
   readonly onFailure: (error: Error) => void;
   /** Told when the store has proved itself after a failure, and accepts again (J5). @default nothing is done */

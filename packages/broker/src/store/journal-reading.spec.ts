@@ -132,7 +132,7 @@ describe('reading messages back', () => {
     disk.replaceNow(path, bytes);
     await expect(store.read([position])).rejects.toMatchObject({
       code: 'JOURNAL_DAMAGED',
-      message: expect.stringMatching(/0000000001\.segment can't be read at offset 60: the checksum/),
+      message: expect.stringMatching(/0000000001\.segment can't be read at offset 68: the checksum/),
     });
     await store.close();
   });

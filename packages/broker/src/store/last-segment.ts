@@ -30,7 +30,8 @@ export async function openLastSegment(
     await writer.begin(1);
   } else {
     const file = await fileSystem.open(`${directory}/${segmentFileName(last.number)}`, 'write');
-    writer.resume({ number: last.number, id: lastHeader.checksum, file, end: last.bytes });
+    const { checksum: id, key } = lastHeader;
+    writer.resume({ number: last.number, id, key, file, end: last.bytes });
     if (last.fileBytes > last.bytes) await file.truncate(last.bytes);
     await prove(file, Math.max(0, provenUpTo - positionOf(last.number, 0)), last.bytes);
   }

@@ -4,6 +4,7 @@ import type {
   Appended,
   DurableCallback,
   Held,
+  Marks,
   MessageStore,
   Publication,
   Recovered,
@@ -32,7 +33,7 @@ export class TransientMessages {
   }
 }
 
-/** {@link MessageStore} without a disk: durable as long as the process lives. */
+/** {@link MessageStore} without a disk: durable as long as the process lives. Marks are for the next opening. */
 export class MemoryStore implements MessageStore {
   readonly #messages = new TransientMessages();
   #sequence = 0;
@@ -43,18 +44,23 @@ export class MemoryStore implements MessageStore {
     return { entries: new Map(), definitions: new Map(), lacksSnapshot: false };
   }
 
-  publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
-    assertStorable(message, journaledQueueIds.length + otherQueues);
+  publish(
+    message: Message,
+    journaledQueueIds: readonly number[],
+    otherQueues: number,
+    marks?: Marks,
+  ): Appended {
+    assertStorable(message, journaledQueueIds.length + otherQueues, marks);
     const position = this.#messages.add(message, journaledQueueIds.length + otherQueues);
     return { sequence: ++this.#sequence, position, transientPosition: position };
   }
 
   transact(publications: readonly Publication[], settled: readonly Held[]): Appended[] {
-    for (const { message, journaledQueueIds, otherQueues } of publications) {
-      assertStorable(message, journaledQueueIds.length + otherQueues);
+    for (const { message, journaledQueueIds, otherQueues, marks } of publications) {
+      assertStorable(message, journaledQueueIds.length + otherQueues, marks);
     }
-    const appended = publications.map(({ message, journaledQueueIds, otherQueues }) =>
-      this.publish(message, journaledQueueIds, otherQueues),
+    const appended = publications.map(({ message, journaledQueueIds, otherQueues, marks }) =>
+      this.publish(message, journaledQueueIds, otherQueues, marks),
     );
     for (const { position } of settled) this.#messages.release(position);
     return appended;
@@ -65,11 +71,17 @@ export class MemoryStore implements MessageStore {
   }
 
   requeue(): void {
-    // The queue's own index has the count.
+    // The queue's own index has the count and the time.
   }
 
-  move(from: Held, message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended {
-    const moved = this.publish(message, journaledQueueIds, otherQueues);
+  move(
+    from: Held,
+    message: Message,
+    journaledQueueIds: readonly number[],
+    otherQueues: number,
+    marks?: Marks,
+  ): Appended {
+    const moved = this.publish(message, journaledQueueIds, otherQueues, marks);
     this.#messages.release(from.position);
     return moved;
   }

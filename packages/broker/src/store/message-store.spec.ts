@@ -71,6 +71,30 @@ describe.each<[string, () => MessageStore]>([
     await store.close();
   });
 
+  it.each([
+    ['a time that is no whole number', { expiresAt: 1.5, readyAt: 0, priority: 0 }],
+    ['a time before 1970', { expiresAt: 0, readyAt: -1, priority: 0 }],
+    ['a time that no record can hold', { expiresAt: 2 ** 53, readyAt: 0, priority: 0 }],
+    ['a priority above 255', { expiresAt: 0, readyAt: 0, priority: 256 }],
+  ])('refuses a mark with %s, and changes nothing', async (_what, mark) => {
+    const store = await opened();
+    const before = store.publish(persistent('before'), [1], 0, [undefined]);
+    const refused = {
+      code: 'INVALID_MESSAGE',
+      message: expect.stringMatching(/^The mark \{.*\} can't be stored/),
+    };
+    const message = persistent('refused');
+    const attempts = [
+      () => store.publish(message, [1, 2], 0, [undefined, mark]),
+      () => store.move({ queueId: 1, ...before, message: persistent('before') }, message, [2], 0, [mark]),
+      () => store.transact([{ message, journaledQueueIds: [1], otherQueues: 0, marks: [mark] }], []),
+    ];
+    for (const attempt of attempts) expect(attempt).toThrow(expect.objectContaining(refused));
+    expect(store.publish(persistent('after'), [1], 0).sequence).toBe(before.sequence + 1);
+    expect(await bodiesAt(store, [before.position])).toEqual(['before']);
+    await store.close();
+  });
+
   it('takes transient messages and transient queues', async () => {
     const store = await opened();
     const one = store.publish(transient('transient message'), [1], 0);

@@ -1,6 +1,16 @@
 import type { Message } from '../message/message.js';
 import type { Position } from './record.js';
 
+/** What one queue has to know of a message without reading it. Kept with the message, for each queue of its own. */
+export interface QueueMark {
+  /** The message is dead from then on. Milliseconds since 1970; 0: never. */
+  readonly expiresAt: number;
+  /** It is not delivered before. Milliseconds since 1970; 0: at once. */
+  readonly readyAt: number;
+  /** 0 to 255; 0 is the lowest. */
+  readonly priority: number;
+}
+
 /** The messages of one queue as they were found at opening, in order of sequence: a row each, in columns. */
 export interface StoredEntries {
   readonly length: number;
@@ -9,6 +19,10 @@ export interface StoredEntries {
   readonly positions: Float64Array;
   /** How often each came back to its queue after a failed attempt. */
   readonly deliveryCounts: Uint32Array;
+  /** Of the messages' marks; each is there only when some message has another value than 0. */
+  readonly expiresAt?: Float64Array;
+  readonly readyAt?: Float64Array;
+  readonly priorities?: Uint8Array;
 }
 
 export interface Recovered {
@@ -37,6 +51,17 @@ export interface Held {
   readonly position: Position;
 }
 
+/** One for each journaled queue, in their order; undefined where a queue has nothing to know. */
+export type Marks = readonly (QueueMark | undefined)[];
+
+/** A message as its queue knows it now. */
+export interface Residence {
+  readonly position: Position;
+  readonly deliveryCount: number;
+  /** As published; `readyAt` as the last requeue has it. @default all 0 */
+  readonly mark?: QueueMark | undefined;
+}
+
 /** What a message is published to. At least one queue. */
 export interface Publication {
   readonly message: Message;
@@ -44,15 +69,14 @@ export interface Publication {
   readonly journaledQueueIds: readonly number[];
   /** How many more queues get it that do not survive a crash. */
   readonly otherQueues: number;
+  /** As in {@link MessageStore.publish}. */
+  readonly marks?: Marks | undefined;
 }
 
 /** Who knows what is in the queues: how a store asks before it brings a message forward, and tells where it is now. */
 export interface Residents {
   /** The message as its queue has it, ready or unsettled; undefined when it is not there any more. */
-  find(
-    queueId: number,
-    sequence: number,
-  ): { readonly position: Position; readonly deliveryCount: number } | undefined;
+  find(queueId: number, sequence: number): Residence | undefined;
   /** The message lies elsewhere from now on. It is there. */
   relocate(queueId: number, sequence: number, position: Position): void;
 }
@@ -69,10 +93,16 @@ export interface MessageStore {
   open(): Promise<Recovered>;
   /**
    * Takes a message for `journaledQueueIds`, and for `otherQueues` more that do not survive a crash. At least one.
+   * `marks` are found again with it at the next opening. @default no queue needs one
    * Throws STORE_FAILED while the store can't promise anything, INVALID_MESSAGE or MESSAGE_TOO_LARGE when the
-   * message can't be stored; then nothing has changed.
+   * message or a mark can't be stored; then nothing has changed.
    */
-  publish(message: Message, journaledQueueIds: readonly number[], otherQueues: number): Appended;
+  publish(
+    message: Message,
+    journaledQueueIds: readonly number[],
+    otherQueues: number,
+    marks?: Marks,
+  ): Appended;
   /**
    * Takes messages and settles others, all of it or, after a crash, none (J2; AMQP 0-9-1 `tx.commit`). In the order of
    * `publications`. Throws as {@link publish}, and TRANSACTION_TOO_LARGE; then nothing has changed.
@@ -80,17 +110,29 @@ export interface MessageStore {
   transact(publications: readonly Publication[], settled: readonly Held[]): Appended[];
   /** The message left this queue for good. */
   settle(queueId: number, sequence: number, position: Position): void;
-  /** The message is back in this queue, with a new delivery count. */
-  requeue(queueId: number, sequence: number, position: Position, deliveryCount: number): void;
+  /**
+   * The message is back in this queue, with a new delivery count, and is not delivered before `readyAt`, whatever its
+   * mark said of that until now. Milliseconds since 1970. @default 0: at once
+   * Throws INVALID_MESSAGE for a time that can't be stored.
+   */
+  requeue(
+    queueId: number,
+    sequence: number,
+    position: Position,
+    deliveryCount: number,
+    readyAt?: number,
+  ): void;
   /**
    * Takes the message out of one queue and puts it into others, with a new envelope and the same body: one step
-   * that a crash can't split (J2). `from.message` is the message as this store gave it. Throws as {@link publish}.
+   * that a crash can't split (J2). `from.message` is the message as this store gave it. Its old mark stays behind;
+   * `marks` are of the new queues, as in {@link publish}, which it throws as.
    */
   move(
     from: Held & { readonly message: Message },
     message: Message,
     journaledQueueIds: readonly number[],
     otherQueues: number,
+    marks?: Marks,
   ): Appended;
   /**
    * All messages of a durable queue up to a sequence left it for good, purged or expired, but those that are `kept`:

@@ -1,6 +1,6 @@
 import type { File, FileSystem } from './file-system.js';
 import type { JournalStore } from './journal-store.js';
-import type { MessageStore } from './message-store.js';
+import type { MessageStore, Residence } from './message-store.js';
 import type { SimulatedFileSystem } from './simulated-file-system.js';
 import type { PlantedFault } from './simulation.spec.support.js';
 
@@ -47,12 +47,13 @@ function filesWith(
 function storeWith(store: JournalStore, over: Partial<MessageStore>): MessageStore {
   return {
     open: () => store.open(),
-    publish: (message, journaled, others) => store.publish(message, journaled, others),
+    publish: (message, journaled, others, marks) => store.publish(message, journaled, others, marks),
     transact: (publications, settled) => store.transact(publications, settled),
     settle: (queueId, sequence, position) => store.settle(queueId, sequence, position),
     discard: (queueId, through, kept, positions) => store.discard(queueId, through, kept, positions),
-    requeue: (queueId, sequence, position, count) => store.requeue(queueId, sequence, position, count),
-    move: (from, message, journaled, others) => store.move(from, message, journaled, others),
+    requeue: (queueId, sequence, position, count, readyAt) =>
+      store.requeue(queueId, sequence, position, count, readyAt),
+    move: (from, message, journaled, others, marks) => store.move(from, message, journaled, others, marks),
     compactFor: (residents) => store.compactFor(residents),
     define: (key, value) => store.define(key, value),
     whenDurable: (callback) => store.whenDurable(callback),
@@ -63,6 +64,20 @@ function storeWith(store: JournalStore, over: Partial<MessageStore>): MessageSto
     close: () => store.close(),
     ...over,
   };
+}
+
+/** The journal to which messages that are brought forward are told to be others. */
+function compactingBy(store: JournalStore, changed: (found: Residence) => Residence): MessageStore {
+  return storeWith(store, {
+    compactFor: (residents) =>
+      store.compactFor({
+        find(queueId, sequence) {
+          const found = residents.find(queueId, sequence);
+          return found === undefined ? undefined : changed(found);
+        },
+        relocate: (queueId, sequence, position) => residents.relocate(queueId, sequence, position),
+      }),
+  });
 }
 
 /** Each index file gets what the one before it should have had. */
@@ -139,8 +154,8 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     withinSeeds: 50,
     store: (store) =>
       storeWith(store, {
-        move(from, message, journaled, others) {
-          const moved = store.publish(message, journaled, others);
+        move(from, message, journaled, others, marks) {
+          const moved = store.publish(message, journaled, others, marks);
           store.whenDurable(() => store.settle(from.queueId, from.sequence, from.position));
           return moved;
         },
@@ -151,10 +166,10 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     withinSeeds: 50,
     store: (store) =>
       storeWith(store, {
-        move(from, message, journaled, others) {
+        move(from, message, journaled, others, marks) {
           store.settle(from.queueId, from.sequence, from.position);
           store.whenDurable(() => {});
-          const moved = store.publish({ ...message, properties: {} }, journaled, others);
+          const moved = store.publish({ ...message, properties: {} }, journaled, others, marks);
           return moved;
         },
       }),
@@ -185,7 +200,8 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     withinSeeds: 20,
     store: (store) =>
       storeWith(store, {
-        publish: (message, journaled, others) => store.publish(message, journaled.slice(0, 1), others),
+        publish: (message, journaled, others, marks) =>
+          store.publish(message, journaled.slice(0, 1), others, marks?.slice(0, 1)),
       }),
   },
   {
@@ -204,8 +220,8 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
     store: (store) =>
       storeWith(store, {
         // Counts each message as needed by one queue less.
-        publish(message, journaled, others) {
-          const appended = store.publish(message, journaled, others);
+        publish(message, journaled, others, marks) {
+          const appended = store.publish(message, journaled, others, marks);
           if (journaled.length > 1) store.settle(0, 0, appended.position);
           return appended;
         },
@@ -214,18 +230,41 @@ export const PLANTED_FAULTS: readonly (PlantedFault & { readonly withinSeeds: nu
   {
     name: 'compaction forgets delivery counts',
     withinSeeds: 300,
+    store: (store) => compactingBy(store, (found) => ({ ...found, deliveryCount: 0 })),
+  },
+  {
+    name: 'compaction forgets marks',
+    withinSeeds: 100,
+    store: (store) => compactingBy(store, (found) => ({ ...found, mark: undefined })),
+  },
+  {
+    name: 'compaction forgets the time of a requeue',
+    withinSeeds: 100,
+    store: (store) =>
+      compactingBy(store, ({ mark, ...found }) => ({
+        ...found,
+        mark: mark && (found.deliveryCount > 0 ? { ...mark, readyAt: 0 } : mark),
+      })),
+  },
+  {
+    name: "a message's mark is that of its first queue",
+    withinSeeds: 20,
     store: (store) =>
       storeWith(store, {
-        compactFor: (residents) =>
-          store.compactFor({
-            find(queueId, sequence) {
-              const found = residents.find(queueId, sequence);
-              return found === undefined ? undefined : { ...found, deliveryCount: 0 };
-            },
-            relocate: (queueId, sequence, position) => residents.relocate(queueId, sequence, position),
-          }),
+        publish: (message, journaled, others, marks) =>
+          store.publish(message, journaled, others, marks && journaled.map(() => marks[0])),
       }),
   },
+  {
+    name: 'the time of a requeue is not written',
+    withinSeeds: 20,
+    store: (store) =>
+      storeWith(store, {
+        requeue: (queueId, sequence, position, count) => store.requeue(queueId, sequence, position, count),
+      }),
+  },
+  { name: 'the time of a requeue is not read', withinSeeds: 20, flag: 'readyAtForgotten' },
+  { name: 'an index has no marks', withinSeeds: 50, flag: 'indexWithoutMarks' },
   {
     name: 'compaction does not tell where a message is now',
     withinSeeds: 100,

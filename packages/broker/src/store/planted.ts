@@ -27,4 +27,8 @@ export const PLANTED = {
   transactionSplit: false,
   /** A purge is believed to take what came after it, too. */
   purgeTakesLater: false,
+  /** What a requeue says of the time is not read at opening (J3). */
+  readyAtForgotten: false,
+  /** An index file has no marks (J9). */
+  indexWithoutMarks: false,
 };

@@ -4,6 +4,8 @@ import type { Message } from '../message/message.js';
 import { writeProperties } from '../message/properties-codec.js';
 import { ByteReader, type ByteWriter } from '../message/table-codec.js';
 import { PLANTED } from './planted.js';
+import { readQueues, type RecordQueues, skipQueues, writeQueues } from './queue-mark-codec.js';
+import type { Marks } from './message-store.js';
 
 /**
  * A record of the journal. Integers are big-endian.
@@ -102,29 +104,28 @@ export function offsetOf(position: Position): number {
   return position % OFFSET_SPAN;
 }
 
-export interface PublishRecord {
+export interface PublishRecord extends RecordQueues {
   readonly sequence: number;
-  readonly queueIds: readonly number[];
   readonly message: Message;
 }
 
-/** sequence u64, queue count u16, queue ids u32 each, exchange, routing key, properties' length u32, properties, body. */
+/** sequence u64, queues and their marks, exchange, routing key, properties' length u32, properties, body. */
 export function writePublish(
   out: ByteWriter,
   sequence: number,
   queueIds: readonly number[],
   message: Message,
+  marks?: Marks,
 ): void {
   const start = beginRecord(out, RECORD_TYPE.publish);
   out.uint64(sequence);
-  writeEnvelope(out, queueIds, message);
+  writeQueues(out, queueIds, marks);
+  writeEnvelope(out, message);
   out.bytes(message.body);
   endRecord(out, start);
 }
 
-function writeEnvelope(out: ByteWriter, queueIds: readonly number[], message: Omit<Message, 'body'>): void {
-  out.uint16(queueIds.length);
-  for (const id of queueIds) out.uint32(id);
+function writeEnvelope(out: ByteWriter, message: Omit<Message, 'body'>): void {
   out.shortString(message.exchange);
   out.shortString(message.routingKey);
   const lengthAt = out.reserve(4);
@@ -134,11 +135,10 @@ function writeEnvelope(out: ByteWriter, queueIds: readonly number[], message: Om
   out.putUint32(out.end - lengthAt - 4, lengthAt);
 }
 
-function readEnvelope(from: ByteReader): { queueIds: number[]; message: EncodedEnvelope } {
-  const queueIds = Array.from({ length: from.uint16() }, () => from.uint32());
+function readEnvelope(from: ByteReader): EncodedEnvelope {
   const exchange = from.shortString();
   const routingKey = from.shortString();
-  return { queueIds, message: new EncodedEnvelope(exchange, routingKey, from.bytes(from.uint32())) };
+  return new EncodedEnvelope(exchange, routingKey, from.bytes(from.uint32()));
 }
 
 /** What was decoded last: neighbours in a journal mostly went the same way. */
@@ -148,7 +148,7 @@ let lastRoutingKey = '';
 /** The message of a publish record, without its sequence and queues. */
 export function readMessage(payload: ByteReader): Message {
   payload.skip(8);
-  payload.skip(payload.uint16() * 4);
+  skipQueues(payload);
   const exchange = (lastExchange = payload.likelyShortString(lastExchange));
   const routingKey = (lastRoutingKey = payload.likelyShortString(lastRoutingKey));
   const properties = payload.bytes(payload.uint32());
@@ -162,9 +162,8 @@ export function readCopiedMessage(payload: ByteReader): Message {
 }
 
 /** Only what recovery needs: no strings, no properties, no body. */
-export function readPublishIndex(payload: ByteReader): { sequence: number; queueIds: number[] } {
-  const sequence = payload.uint64();
-  return { sequence, queueIds: Array.from({ length: payload.uint16() }, () => payload.uint32()) };
+export function readPublishIndex(payload: ByteReader): Omit<PublishRecord, 'message'> {
+  return { sequence: payload.uint64(), ...readQueues(payload) };
 }
 
 export interface CopyRecord extends PublishRecord {
@@ -175,13 +174,14 @@ export interface CopyRecord extends PublishRecord {
 /** count of counts u16, counts u32 each, then as in publish. */
 export function writeCopy(
   out: ByteWriter,
-  { deliveryCounts, sequence, queueIds, message }: CopyRecord,
+  { deliveryCounts, sequence, queueIds, marks, message }: CopyRecord,
 ): void {
   const start = beginRecord(out, RECORD_TYPE.copy);
   out.uint16(deliveryCounts.length);
   for (const count of deliveryCounts) out.uint32(count);
   out.uint64(sequence);
-  writeEnvelope(out, queueIds, message);
+  writeQueues(out, queueIds, marks);
+  writeEnvelope(out, message);
   out.bytes(message.body);
   endRecord(out, start);
 }
@@ -191,19 +191,16 @@ function readDeliveryCounts(payload: ByteReader): number[] {
 }
 
 /** Only what recovery needs. */
-export function readCopyIndex(
-  payload: ByteReader,
-): Pick<CopyRecord, 'deliveryCounts' | 'sequence' | 'queueIds'> {
+export function readCopyIndex(payload: ByteReader): Omit<CopyRecord, 'message'> {
   return { deliveryCounts: readDeliveryCounts(payload), ...readPublishIndex(payload) };
 }
 
-export interface MoveRecord {
+export interface MoveRecord extends RecordQueues {
   readonly sequence: number;
   readonly fromQueueId: number;
   readonly fromSequence: number;
   /** The publish or copy record that holds the body; {@link OWN_BODY} when this record does. */
   readonly bodyPosition: Position;
-  readonly queueIds: readonly number[];
   readonly message: Omit<Message, 'body'>;
   /** Only with {@link OWN_BODY}. */
   readonly body: Buffer | undefined;
@@ -219,19 +216,17 @@ export function writeMove(out: ByteWriter, move: MoveRecord): void {
   out.uint32(move.fromQueueId);
   out.uint64(move.fromSequence);
   out.uint64(move.bodyPosition);
-  writeEnvelope(out, move.queueIds, move.message);
+  writeQueues(out, move.queueIds, move.marks);
+  writeEnvelope(out, move.message);
   if (move.body !== undefined) out.bytes(move.body);
   endRecord(out, start);
 }
 
 export function readMove(payload: ByteReader): MoveRecord {
-  const sequence = payload.uint64();
-  const fromQueueId = payload.uint32();
-  const fromSequence = payload.uint64();
-  const bodyPosition = payload.uint64();
-  const envelope = readEnvelope(payload);
-  const body = bodyPosition === OWN_BODY ? payload.bytes(payload.end - payload.at) : undefined;
-  return { sequence, fromQueueId, fromSequence, bodyPosition, ...envelope, body };
+  const index = readMoveIndex(payload);
+  const message = readEnvelope(payload);
+  const body = index.bodyPosition === OWN_BODY ? payload.bytes(payload.end - payload.at) : undefined;
+  return { ...index, message, body };
 }
 
 /** Only what recovery needs: no strings, no properties. */
@@ -240,8 +235,7 @@ export function readMoveIndex(payload: ByteReader): Omit<MoveRecord, 'message' |
   const fromQueueId = payload.uint32();
   const fromSequence = payload.uint64();
   const bodyPosition = payload.uint64();
-  const queueIds = Array.from({ length: payload.uint16() }, () => payload.uint32());
-  return { sequence, fromQueueId, fromSequence, bodyPosition, queueIds };
+  return { sequence, fromQueueId, fromSequence, bodyPosition, ...readQueues(payload) };
 }
 
 /** queue id u32, sequence u64: as many as the record has room for. */
@@ -258,18 +252,34 @@ export function writeSettlements(
   endRecord(out, start);
 }
 
-/** queue id u32, sequence u64, delivery count u32. */
+export interface RequeueRecord {
+  readonly queueId: number;
+  readonly sequence: number;
+  readonly deliveryCount: number;
+  /** Takes the place of what the message's mark said. 0: none, and not written. */
+  readonly readyAt: number;
+}
+
+/** queue id u32, sequence u64, delivery count u32; then ready at u64, unless it is 0. */
 export function writeRequeue(
   out: ByteWriter,
-  queueId: number,
-  sequence: number,
-  deliveryCount: number,
+  { queueId, sequence, deliveryCount, readyAt }: RequeueRecord,
 ): void {
   const start = beginRecord(out, RECORD_TYPE.requeue);
   out.uint32(queueId);
   out.uint64(sequence);
   out.uint32(deliveryCount);
+  if (readyAt !== 0) out.uint64(readyAt);
   endRecord(out, start);
+}
+
+export function readRequeue(payload: ByteReader): RequeueRecord {
+  return {
+    queueId: payload.uint32(),
+    sequence: payload.uint64(),
+    deliveryCount: payload.uint32(),
+    readyAt: payload.at < payload.end ? payload.uint64() : 0,
+  };
 }
 
 /** A definition as the store sees it: JSON under a key. A removed one has the value `null`. */
@@ -295,24 +305,27 @@ export function readDefinition(payload: ByteReader): DefinitionRecord {
 }
 
 export interface CommitRecord {
-  /** Its own, so that bytes which only look like a commit (in a body) are not taken for one. */
+  /** Its own: a piece of a journal in a body is not taken for one. */
   readonly position: Position;
   /** Everything before this was durable when the commit was written. */
   readonly durableUpTo: Position;
+  /** The segment's, which no body's writer knows. */
+  readonly key: number;
 }
 
-export const COMMIT_RECORD_BYTES: number = RECORD_HEADER_BYTES + 16;
+export const COMMIT_RECORD_BYTES: number = RECORD_HEADER_BYTES + 24;
 
-/** position u64, durable up to u64. */
-export function writeCommit(out: ByteWriter, { position, durableUpTo }: CommitRecord): void {
+/** position u64, durable up to u64, key u64. */
+export function writeCommit(out: ByteWriter, { position, durableUpTo, key }: CommitRecord): void {
   const start = beginRecord(out, RECORD_TYPE.commit);
   out.uint64(position);
   out.uint64(durableUpTo);
+  out.uint64(key);
   endRecord(out, start);
 }
 
 export function readCommit(payload: ByteReader): CommitRecord {
-  return { position: payload.uint64(), durableUpTo: payload.uint64() };
+  return { position: payload.uint64(), durableUpTo: payload.uint64(), key: payload.uint64() };
 }
 
 export interface DiscardRecord {

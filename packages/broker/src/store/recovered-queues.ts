@@ -2,6 +2,7 @@ import { lowerBound, NumberColumn, Uint32Column } from './columns.js';
 import type { StoredEntries } from './message-store.js';
 import { PLANTED } from './planted.js';
 import { positionOf } from './record.js';
+import { FilledMarks, GatheredMarks } from './recovered-marks.js';
 import type { SegmentIndex } from './segment-index.js';
 
 /** What the segments say about one queue, as it was found. */
@@ -11,6 +12,10 @@ class Gathered {
   readonly settled: NumberColumn = new NumberColumn();
   readonly countedSequences: NumberColumn = new NumberColumn();
   readonly counts: Uint32Column = new Uint32Column();
+  /** Rows of the counts that came with a time before which the message is not delivered, and that time. */
+  readonly delayedRows: Uint32Column = new Uint32Column();
+  readonly delayedUntil: NumberColumn = new NumberColumn();
+  marks: GatheredMarks | undefined;
   readonly discards: { readonly through: number; readonly kept: readonly number[] }[] = [];
 }
 
@@ -26,15 +31,40 @@ export class RecoveredQueues {
       queue.sequences.push(sequences.array[i] as number);
       queue.positions.push(base + (offsets.array[i] as number));
     }
+    this.#addMarks(base, index);
     for (let i = 0; i < settledSequences.length; i++) {
       this.#of(settledQueueIds.array[i] as number).settled.push(settledSequences.array[i] as number);
     }
-    for (let i = 0; i < index.counts.length; i++) {
-      const queue = this.#of(index.countedQueueIds.array[i] as number);
-      queue.countedSequences.push(index.countedSequences.array[i] as number);
-      queue.counts.push(index.counts.array[i] as number);
-    }
+    this.#addCounts(index);
     for (const discard of index.discards) this.#of(discard.queueId).discards.push(discard);
+  }
+
+  #addMarks(base: number, index: SegmentIndex): void {
+    const { markedRows, sequences, offsets, queueIds, expiresAt, readyAt, priorities } = index;
+    for (let i = 0; i < markedRows.length; i++) {
+      const row = markedRows.array[i] as number;
+      const queue = this.#of(queueIds.array[row] as number);
+      queue.marks ??= new GatheredMarks();
+      queue.marks.add(sequences.array[row] as number, base + (offsets.array[row] as number), {
+        expiresAt: expiresAt.array[i] as number,
+        readyAt: readyAt.array[i] as number,
+        priority: priorities.array[i] as number,
+      });
+    }
+  }
+
+  #addCounts(index: SegmentIndex): void {
+    const { counts, countedQueueIds, countedSequences, delayedRows, delayedUntil } = index;
+    let delayed = 0;
+    for (let i = 0; i < counts.length; i++) {
+      const queue = this.#of(countedQueueIds.array[i] as number);
+      if (delayed < delayedRows.length && delayedRows.array[delayed] === i) {
+        queue.delayedRows.push(queue.counts.length);
+        queue.delayedUntil.push(delayedUntil.array[delayed++] as number);
+      }
+      queue.countedSequences.push(countedSequences.array[i] as number);
+      queue.counts.push(counts.array[i] as number);
+    }
   }
 
   #last: { readonly id: number; readonly queue: Gathered } | undefined;
@@ -78,18 +108,37 @@ function entriesOf(gathered: Gathered): StoredEntries {
     length++;
   }
   length = discardFrom(sequences, positions, length, gathered.discards);
-  const entries = {
+  return {
     length,
     sequences: sequences.subarray(0, length),
     positions: positions.subarray(0, length),
-    deliveryCounts: new Uint32Array(length),
+    ...saidOf(gathered, sequences.subarray(0, length), positions.subarray(0, length)),
   };
-  for (let i = 0; i < gathered.counts.length; i++) {
-    const sequence = gathered.countedSequences.array[i] as number;
-    const at = lowerBound(entries.sequences, sequence);
-    if (entries.sequences[at] === sequence) entries.deliveryCounts[at] = gathered.counts.array[i] as number;
+}
+
+/**
+ * The messages' delivery counts and marks. A requeue says both the count and when the message is ready, in place of what
+ * was said before; a copy says what was said last, as its mark, and as a requeue if it has a count.
+ */
+function saidOf(
+  { marks: found, countedSequences, counts, delayedRows, delayedUntil }: Gathered,
+  sequences: Float64Array,
+  positions: Float64Array,
+): Omit<StoredEntries, 'length' | 'sequences' | 'positions'> {
+  const deliveryCounts = new Uint32Array(sequences.length);
+  const marks = new FilledMarks(sequences.length);
+  found?.fill(marks, sequences, positions);
+  let delayed = 0;
+  for (let i = 0; i < counts.length; i++) {
+    const isDelayed = delayed < delayedRows.length && delayedRows.array[delayed] === i;
+    const readyAt = isDelayed ? (delayedUntil.array[delayed++] as number) : 0;
+    const sequence = countedSequences.array[i] as number;
+    const row = lowerBound(sequences, sequence);
+    if (sequences[row] !== sequence) continue;
+    deliveryCounts[row] = counts.array[i] as number;
+    if (!PLANTED.readyAtForgotten) marks.set('readyAt', row, readyAt);
   }
-  return entries;
+  return { deliveryCounts, ...marks.finish() };
 }
 
 /**

@@ -275,28 +275,43 @@ export function addTo(
 
 async function refuseUnlessTorn(
   source: Source,
-  { path, number, fileBytes }: FoundSegment,
+  { path, number, fileBytes, header }: FoundSegment,
   bad: { readonly offset: number; readonly why: string; readonly isLast: boolean; readonly file: File },
 ): Promise<void> {
   const position = positionOf(number, bad.offset);
   if (bad.isLast && source.durableUpTo <= position) {
     const rest = Buffer.allocUnsafe(fileBytes - bad.offset);
     const count = await bad.file.read(rest, bad.offset);
-    if (!provesDurable(rest.subarray(0, count), number, bad.offset)) return;
+    const place = { segment: number, offset: bad.offset, key: header.key };
+    if (!provesDurable(rest.subarray(0, count), place)) return;
   }
   throw damaged(path, bad.offset, bad.why);
 }
 
-/** Whether a commit among these bytes was written when what starts at `offset` was durable. */
-export function provesDurable(rest: Buffer, number: number, offset: number): boolean {
+/** Where bytes of a segment lie. */
+export interface Place {
+  readonly segment: number;
+  readonly offset: number;
+  /** The segment's; undefined when its header does not read. */
+  readonly key: number | undefined;
+}
+
+/** Whether a commit among these bytes was written when what starts at their place was durable. */
+export function provesDurable(rest: Buffer, { segment, offset, key }: Place): boolean {
   for (let at = 1; at + COMMIT_RECORD_BYTES <= rest.length; at++) {
     if (rest[at + 8] !== RECORD_TYPE.commit || rest.readUInt32BE(at) !== COMMIT_RECORD_BYTES) continue;
     const check = readRecord(rest, at);
     if (!check.ok) continue;
-    const { position, durableUpTo } = readCommit(check.record.payload);
-    if (position === positionOf(number, offset + at) && durableUpTo > positionOf(number, offset)) return true;
+    const commit = readCommit(check.record.payload);
+    const isOwn = commit.position === positionOf(segment, offset + at) && isKeyOf(commit, key);
+    if (isOwn && commit.durableUpTo > positionOf(segment, offset)) return true;
   }
   return false;
+}
+
+/** Without the header any key will do: then no stranger's bytes were written into the segment yet, or it is damaged. */
+export function isKeyOf(commit: { readonly key: number }, key: number | undefined): boolean {
+  return key === undefined || commit.key === key;
 }
 
 /** Whether a segment without a readable header has a commit: then the header was there, and was durable. */
@@ -304,7 +319,7 @@ function holdsCommit({ fileSystem }: Source, path: string, number: number): Prom
   return withFile(fileSystem, path, async (file) => {
     const bytes = Buffer.allocUnsafe(await file.size());
     const count = await file.read(bytes, 0);
-    return provesDurable(bytes.subarray(0, count), number, 0);
+    return provesDurable(bytes.subarray(0, count), { segment: number, offset: 0, key: undefined });
   });
 }
 

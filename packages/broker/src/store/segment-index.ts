@@ -1,7 +1,11 @@
 import { NumberColumn, Uint32Column } from './columns.js';
+import type { Marks } from './message-store.js';
+import { isMarked } from './queue-mark-codec.js';
 import {
+  type CopyRecord,
   type DefinitionRecord,
   type DiscardRecord,
+  type MoveRecord,
   OWN_BODY,
   type RawRecord,
   readCopyIndex,
@@ -11,6 +15,8 @@ import {
   readPublishIndex,
   recordsInside,
   RECORD_TYPE,
+  readRequeue,
+  type RequeueRecord,
 } from './record.js';
 
 /** A record that the index does not know: written by a newer release, for whoever has the file's name to say so. */
@@ -32,6 +38,11 @@ export class SegmentIndex {
   readonly sequences: NumberColumn = new NumberColumn();
   readonly offsets: Uint32Column = new Uint32Column();
   readonly queueIds: Uint32Column = new Uint32Column();
+  /** Rows of messages with a mark, in ascending order, and what it says. Most have none. */
+  readonly markedRows: Uint32Column = new Uint32Column();
+  readonly expiresAt: NumberColumn = new NumberColumn();
+  readonly readyAt: NumberColumn = new NumberColumn();
+  readonly priorities: Uint32Column = new Uint32Column();
   /** Messages that left their queues: settled, or moved away. */
   readonly settledSequences: NumberColumn = new NumberColumn();
   readonly settledQueueIds: Uint32Column = new Uint32Column();
@@ -39,6 +50,9 @@ export class SegmentIndex {
   readonly countedSequences: NumberColumn = new NumberColumn();
   readonly countedQueueIds: Uint32Column = new Uint32Column();
   readonly counts: Uint32Column = new Uint32Column();
+  /** Rows of delivery counts that came with a time before which the message is not delivered, and that time. */
+  readonly delayedRows: Uint32Column = new Uint32Column();
+  readonly delayedUntil: NumberColumn = new NumberColumn();
   /** Where moved messages have their bodies, and where their own records are. */
   readonly bodyPositions: NumberColumn = new NumberColumn();
   readonly borrowerOffsets: Uint32Column = new Uint32Column();
@@ -56,7 +70,8 @@ export class SegmentIndex {
     return this.definitions.at(-1)?.sequence ?? 0;
   }
 
-  publish(sequence: number, offset: number, queueIds: readonly number[]): void {
+  publish(sequence: number, offset: number, queueIds: readonly number[], marks?: Marks): void {
+    if (marks !== undefined) this.#mark(marks);
     for (let i = 0; i < queueIds.length; i++) {
       this.sequences.push(sequence);
       this.offsets.push(offset);
@@ -65,28 +80,31 @@ export class SegmentIndex {
     if (sequence > this.lastSequence) this.lastSequence = sequence;
   }
 
-  copy(
-    sequence: number,
-    offset: number,
-    queueIds: readonly number[],
-    deliveryCounts: readonly number[],
-  ): void {
-    this.publish(sequence, offset, queueIds);
-    for (const [i, count] of deliveryCounts.entries()) {
-      if (count > 0) this.requeue(queueIds[i] as number, sequence, count);
+  /** Of the rows that come next. */
+  #mark(marks: Marks): void {
+    for (const [place, mark] of marks.entries()) {
+      if (!isMarked(mark)) continue;
+      this.markedRows.push(this.sequences.length + place);
+      this.expiresAt.push(mark.expiresAt);
+      this.readyAt.push(mark.readyAt);
+      this.priorities.push(mark.priority);
     }
   }
 
-  move(
-    sequence: number,
-    offset: number,
-    queueIds: readonly number[],
-    from: { readonly fromQueueId: number; readonly fromSequence: number; readonly bodyPosition: number },
-  ): void {
-    this.settle(from.fromQueueId, from.fromSequence);
-    this.publish(sequence, offset, queueIds);
-    if (from.bodyPosition === OWN_BODY) return;
-    this.bodyPositions.push(from.bodyPosition);
+  copy({ sequence, queueIds, marks, deliveryCounts }: Omit<CopyRecord, 'message'>, offset: number): void {
+    this.publish(sequence, offset, queueIds, marks);
+    for (const [i, deliveryCount] of deliveryCounts.entries()) {
+      const readyAt = marks?.[i]?.readyAt ?? 0;
+      if (deliveryCount > 0)
+        this.requeue({ queueId: queueIds[i] as number, sequence, deliveryCount, readyAt });
+    }
+  }
+
+  move(move: Omit<MoveRecord, 'message' | 'body'>, offset: number): void {
+    this.settle(move.fromQueueId, move.fromSequence);
+    this.publish(move.sequence, offset, move.queueIds, move.marks);
+    if (move.bodyPosition === OWN_BODY) return;
+    this.bodyPositions.push(move.bodyPosition);
     this.borrowerOffsets.push(offset);
   }
 
@@ -95,10 +113,14 @@ export class SegmentIndex {
     this.settledSequences.push(sequence);
   }
 
-  requeue(queueId: number, sequence: number, count: number): void {
+  requeue({ queueId, sequence, deliveryCount, readyAt }: RequeueRecord): void {
+    if (readyAt !== 0) {
+      this.delayedRows.push(this.counts.length);
+      this.delayedUntil.push(readyAt);
+    }
     this.countedQueueIds.push(queueId);
     this.countedSequences.push(sequence);
-    this.counts.push(count);
+    this.counts.push(deliveryCount);
   }
 
   /** `through` may be the sequence of a message that no record has: none below it may be given again. */
@@ -120,22 +142,18 @@ export class SegmentIndex {
       case RECORD_TYPE.gap:
         return;
       case RECORD_TYPE.publish: {
-        const { sequence, queueIds } = readPublishIndex(payload);
-        return this.publish(sequence, offset, queueIds);
+        const { sequence, queueIds, marks } = readPublishIndex(payload);
+        return this.publish(sequence, offset, queueIds, marks);
       }
-      case RECORD_TYPE.copy: {
-        const { sequence, queueIds, deliveryCounts } = readCopyIndex(payload);
-        return this.copy(sequence, offset, queueIds, deliveryCounts);
-      }
-      case RECORD_TYPE.move: {
-        const move = readMoveIndex(payload);
-        return this.move(move.sequence, offset, move.queueIds, move);
-      }
+      case RECORD_TYPE.copy:
+        return this.copy(readCopyIndex(payload), offset);
+      case RECORD_TYPE.move:
+        return this.move(readMoveIndex(payload), offset);
       case RECORD_TYPE.settle:
         while (payload.at < payload.end) this.settle(payload.uint32(), payload.uint64());
         return;
       case RECORD_TYPE.requeue:
-        return this.requeue(payload.uint32(), payload.uint64(), payload.uint32());
+        return this.requeue(readRequeue(payload));
       case RECORD_TYPE.discard:
         return this.discard(readDiscard(payload));
       case RECORD_TYPE.define:

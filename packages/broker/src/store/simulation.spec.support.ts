@@ -59,8 +59,11 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const count: Count = { operations: 0, crashes: 0, diskErrors: 0, compactions: 0 };
   let disk = new SimulatedFileSystem();
   disk.random = seededRandom(seed + 0x5eed);
-  const habits = random() < 0.5 ? ORDERLY : STUCK;
-  const segmentBytesMax = habits === STUCK ? 2048 : 4096;
+  const isStuck = random() >= 0.5;
+  // A third of the histories have no marks, as most journals.
+  const marking = seed % 3 === 1 ? undefined : seededRandom(seed + 0x3a7c);
+  const habits = { ...(isStuck ? STUCK : ORDERLY), marking };
+  const segmentBytesMax = isStuck ? 2048 : 4096;
   const clock = new ManualClock();
   // Without a cache, messages come from the disk, and things happen while they are read.
   const cacheBytesMax = seed % 2 === 0 ? 0 : 1024 * 1024;
@@ -86,6 +89,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     if (random() < 0.2) failSoon(disk, random, count);
     count.operations += await live(model, store, random, {
       habits,
+      isStuck,
       operationsMax: operationsMax - count.operations,
       heal: random() < 0.5 ? () => healed(store, disk, clock) : undefined,
     });
@@ -117,24 +121,22 @@ async function live(
   random: () => number,
   {
     habits,
+    isStuck,
     operationsMax,
     heal,
   }: {
     readonly habits: Habits;
+    readonly isStuck: boolean;
     readonly operationsMax: number;
     /** Makes the disk well again; undefined when that does not happen any more. */
     readonly heal: (() => Promise<void>) | undefined;
   },
 ): Promise<number> {
   const before = model.steps;
-  for (
-    let left = Math.min(operationsMax, 10 + pick(random, habits === STUCK ? 400 : 120));
-    left > 0;
-    left--
-  ) {
+  for (let left = Math.min(operationsMax, 10 + pick(random, isStuck ? 400 : 120)); left > 0; left--) {
     if (store.failure !== undefined) {
       if (heal === undefined) break;
-      for (let settled = pick(random, 4); settled > 0; settled--) settleOrRequeue(model, random);
+      for (let settled = pick(random, 4); settled > 0; settled--) settleOrRequeue(model, random, habits);
       await heal();
       model.trace?.('the disk is well again');
     }

@@ -29,10 +29,10 @@ export function encodeTransaction(
 ): EncodedTransaction {
   const out = new ByteWriter();
   const start = beginRecord(out, RECORD_TYPE.transaction);
-  const offsets = publications.map(({ message, journaledQueueIds }, i) => {
+  const offsets = publications.map(({ message, journaledQueueIds, marks }, i) => {
     if (journaledQueueIds.length === 0 || !isPersistent(message)) return undefined;
     const offset = out.end;
-    writePublish(out, firstSequence + i, journaledQueueIds, message);
+    writePublish(out, firstSequence + i, journaledQueueIds, message, marks);
     return offset;
   });
   const held = settled.filter(({ position }) => position >= 0);

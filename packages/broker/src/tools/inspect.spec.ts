@@ -14,6 +14,7 @@ describe('nestmq inspect', () => {
     await connection.declareQueue('billing');
     await connection.declareQueue('empty');
     await connection.bindQueue('billing', 'orders', 'order.*');
+    await connection.bindExchange({ source: 'amq.topic', destination: 'orders', key: '#' });
     publishAll(
       connection,
       'billing',
@@ -32,7 +33,7 @@ describe('nestmq inspect', () => {
         { name: 'empty', messages: 0, oldestSequence: undefined },
       ],
       exchanges: [{ name: 'orders', type: 'topic' }],
-      bindings: 1,
+      bindings: 2,
       mark: { segment: 2, firstSegment: 1 },
     });
     const [billing] = report.queues;

@@ -69,7 +69,7 @@ function reportOf(
     exchanges: keys
       .filter(([key]) => key[0] === 'exchange')
       .map(([key, value]) => ({ name: key[2], type: (value as ExchangeDefinition).type })),
-    bindings: keys.filter(([key]) => key[0] === 'binding').length,
+    bindings: keys.filter(([key]) => key[0] === 'binding' || key[0] === 'exchange-binding').length,
     segments: segments.map(({ number, fileBytes, messages }) => ({
       file: segmentFileName(number),
       bytes: fileBytes,

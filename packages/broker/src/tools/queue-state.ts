@@ -1,7 +1,8 @@
 import { decodeKey, type QueueDefinition } from '../definitions/definitions.js';
 import { lowerBound } from '../store/columns.js';
-import type { StoredEntries } from '../store/message-store.js';
+import type { QueueMark, StoredEntries } from '../store/message-store.js';
 import { offsetOf, type Position, positionOf, segmentOf } from '../store/record.js';
+import { markAt } from '../store/recovered-marks.js';
 import { RecoveredQueues } from '../store/recovered-queues.js';
 import { define } from '../store/recovery.js';
 import type { SegmentIndex } from '../store/segment-index.js';
@@ -13,6 +14,7 @@ export interface MessageInQueue {
   readonly sequence: number;
   readonly position: Position;
   readonly deliveryCount: number;
+  readonly mark: QueueMark;
 }
 
 /** What is in the queues by the records that read, against what was in them as far as the indexes still know. */
@@ -30,7 +32,7 @@ export interface QueueState {
   readonly rescued: readonly RescuedMessage[];
   /** Were settled, and the records that say so are lost. */
   readonly risen: readonly MessageInQueue[];
-  /** Have another delivery count than the records say that read. */
+  /** Have another delivery count, or another time before which they are not delivered, than the records say that read. */
   readonly miscounted: readonly MessageInQueue[];
   /** Something was lost of which no index tells what it said. */
   readonly unknown: boolean;
@@ -123,8 +125,7 @@ function differences(
       const [here, there] = [a.done ? Infinity : a.value.sequence, b.done ? Infinity : b.value.sequence];
       if (!a.done && here < there) risen.push(a.value);
       if (!b.done && there < here) lost.push(b.value);
-      if (!a.done && !b.done && here === there && a.value.deliveryCount !== b.value.deliveryCount)
-        miscounted.push(b.value);
+      if (!a.done && !b.done && here === there && isRequeued(a.value, b.value)) miscounted.push(b.value);
       if (here <= there) a = is.next();
       if (there <= here) b = was.next();
     }
@@ -144,6 +145,11 @@ function differences(
   return { lost: gone, rescued, risen, miscounted };
 }
 
+/** What a requeue says is different. */
+function isRequeued(is: MessageInQueue, was: MessageInQueue): boolean {
+  return is.deliveryCount !== was.deliveryCount || is.mark.readyAt !== was.mark.readyAt;
+}
+
 export function* rowsOf(
   queueId: number,
   entries: ReadonlyMap<number, StoredEntries>,
@@ -155,6 +161,7 @@ export function* rowsOf(
       sequence: found?.sequences[i] as number,
       position: found?.positions[i] as number,
       deliveryCount: found?.deliveryCounts[i] as number,
+      mark: markAt(found ?? {}, i),
     };
   }
 }

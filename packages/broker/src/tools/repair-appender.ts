@@ -38,6 +38,7 @@ export async function appendSegments(
   directory: string,
   reader: SegmentReader,
   appended: Appended,
+  newSegmentKey: () => number,
 ): Promise<AppendedSegments> {
   const records = recordsOf(appended, reader);
   const names: string[] = [];
@@ -45,7 +46,8 @@ export async function appendSegments(
   for (;;) {
     const name = segmentFileName(number);
     names.push(name);
-    const header = { number, previousEnd, firstSequence: appended.header.firstSequence };
+    const { firstSequence } = appended.header;
+    const header = { key: newSegmentKey(), number, previousEnd, firstSequence };
     let written = { end: 0, isLast: true };
     await writeFresh(fileSystem, `${directory}/${fresh(name)}`, async (file) => {
       written = await writeSegment(file, header, records);
@@ -69,7 +71,7 @@ async function writeSegment(
     const out = new ByteWriter(2 * COMMIT_BYTES);
     const position = positionOf(header.number, at);
     // All before it was synced before it gets its name.
-    writeCommit(out, { position, durableUpTo: position });
+    writeCommit(out, { position, durableUpTo: position, key: header.key });
     let isLast = false;
     while (out.end < COMMIT_BYTES && !isLast) {
       const next = await records.next();
@@ -105,8 +107,8 @@ async function* recordsOf(
   for (const one of counted) yield requeueOf(one);
 }
 
-function requeueOf({ queueId, sequence, deliveryCount }: MessageInQueue): WriteRecord {
-  return (out) => writeRequeue(out, queueId, sequence, deliveryCount);
+function requeueOf({ mark, ...message }: MessageInQueue): WriteRecord {
+  return (out) => writeRequeue(out, { ...message, readyAt: mark.readyAt });
 }
 
 /** The message as it was before it was moved, under the sequence that it got: its new envelope is lost. */
@@ -116,7 +118,8 @@ async function copyOf(copies: readonly RescuedMessage[], reader: SegmentReader):
   if (message === undefined) throw new Error(`nothing is at ${bodyPosition}`);
   const queueIds = copies.map((one) => one.queueId);
   const deliveryCounts = copies.map((one) => one.deliveryCount);
-  return (out) => writeCopy(out, { sequence, queueIds, deliveryCounts, message });
+  const marks = copies.map((one) => one.mark);
+  return (out) => writeCopy(out, { sequence, queueIds, marks, deliveryCounts, message });
 }
 
 function bySequence(rescued: readonly RescuedMessage[]): Iterable<RescuedMessage[]> {

@@ -9,7 +9,7 @@ import { changed, flipped, indexOf } from './whole-journal.spec.support.js';
 /** Bytes as of a journal: a message that was never published, and settlements of all that is in the queue. */
 function lookalikes(): Buffer {
   const out = new ByteWriter();
-  writeCommit(out, { position: positionOf(1, 32), durableUpTo: positionOf(1, 32) });
+  writeCommit(out, { position: positionOf(1, 32), durableUpTo: positionOf(1, 32), key: 0 });
   writePublish(out, 1, [1], persistent('never published'));
   writePublish(out, 2, [1], persistent('nor this'));
   writeSettlements(

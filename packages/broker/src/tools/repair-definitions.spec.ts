@@ -33,6 +33,8 @@ async function brokerWithSnapshot(): Promise<SimulatedFileSystem> {
   }
   await connection.declareQueue('late');
   await connection.bindQueue('late', 'orders', '#');
+  await connection.bindExchange({ source: 'amq.topic', destination: 'orders', key: 'order.#' });
+  await connection.bindExchange({ source: 'amq.topic', destination: 'amq.match', key: '#' });
   publishAll(connection, 'billing', ['one', 'two']);
   publishAll(connection, 'late', ['three']);
   await broker.close();
@@ -64,7 +66,7 @@ describe('a damaged definitions.json', () => {
       lost: [],
       definitionsMayBeMissing: true,
       recoveredQueues: ['recovered.1'],
-      droppedBindings: ['/ orders late #'],
+      droppedBindings: ['/ orders late #', '/ amq.topic orders order.#'],
     });
     const { broker, connection } = await opened(files);
     expect(await bodiesIn(connection, 'recovered.1', 2)).toEqual(['one', 'two']);

@@ -72,7 +72,7 @@ describe('on a disk without second names for files', () => {
 describe('a journal of a newer release', () => {
   it('is not taken for a damaged one, and is not touched', async () => {
     const bytes = truth.whole.readNow(path);
-    bytes.writeUInt16BE(3, 4);
+    bytes.writeUInt16BE(4, 4);
     bytes.writeUInt32BE(crc32(bytes.subarray(0, 28)), 28);
     const files = await changed(truth.whole, path, bytes);
     await expect(checkJournal(files, DIRECTORY)).rejects.toMatchObject({ code: 'JOURNAL_VERSION' });

@@ -2,7 +2,7 @@ import { decodeKey, encodeKey } from '../definitions/definitions.js';
 import { RECORD_HEADER_BYTES } from '../store/record.js';
 import type { SegmentHeader } from '../store/segment.js';
 import type { SegmentIndex } from '../store/segment-index.js';
-import { PREDECLARED } from '../vhost.js';
+import { PREDECLARED } from '../exchanges.js';
 import { misses, orphans, type Problem, problemsOf } from './problems.js';
 import type { MessageInQueue, QueueState, RescuedMessage } from './queue-state.js';
 import type { DamagedRange } from './segment-survey.js';
@@ -24,7 +24,7 @@ export interface SegmentPlan {
 
 /** What is written behind all that is there. */
 export interface Appended {
-  readonly header: SegmentHeader;
+  readonly header: Omit<SegmentHeader, 'key'>;
   readonly definitions: ReadonlyMap<string, unknown>;
   readonly rescued: readonly RescuedMessage[];
   readonly settled: readonly MessageInQueue[];
@@ -50,8 +50,8 @@ export interface RepairPlan {
 }
 
 /** What has to be done so that the broker opens the journal, and nothing that can be read is lost. */
-export function planRepair(survey: Survey, state: QueueState): RepairPlan {
-  const segments = planSegments(survey);
+export function planRepair(survey: Survey, state: QueueState, newSegmentKey: () => number): RepairPlan {
+  const segments = planSegments(survey, newSegmentKey);
   const lastEnd = ends(survey.segments).at(-1) ?? 0;
   const risen = new Set(state.risen.map(nameOf));
   const bodiless = state.bodiless.filter((one) => !risen.has(nameOf(one)));
@@ -88,14 +88,15 @@ function nameOf({ queueId, sequence }: MessageInQueue): string {
 
 // ---------------------------------------------------------------- segments
 
-function planSegments({ segments }: Survey): SegmentPlan[] {
+function planSegments({ segments }: Survey, newSegmentKey: () => number): SegmentPlan[] {
   const allEnds = ends(segments);
   return segments.flatMap((segment, i) => {
-    const { name, damage, fileBytes, header } = segment;
+    const { name, damage, fileBytes, header, key } = segment;
     const [end, previousEnd] = [allEnds[i] as number, i === 0 ? header?.previousEnd : allEnds[i - 1]];
     const keepsHeader = header !== undefined && header.previousEnd === previousEnd;
     if (keepsHeader && damage.length === 0 && fileBytes === end) return [];
     const rebuilt = {
+      key: header?.key ?? key ?? newSegmentKey(),
       number: segment.number,
       firstSequence: header?.firstSequence ?? lastSequenceBefore(segments, i) + 1,
       previousEnd: previousEnd ?? 0,
@@ -205,12 +206,16 @@ function freeName(name: string, definitions: ReadonlyMap<string, unknown>): stri
 /** The vhost can't bind what it does not know. */
 function danglingBindings(definitions: ReadonlyMap<string, unknown>): string[] {
   const predeclared = new Set(PREDECLARED.map(([name]) => name));
+  const hasExchange = (vhost: string, name: string): boolean =>
+    predeclared.has(name) || definitions.has(encodeKey(['exchange', vhost, name]));
   return [...definitions.keys()].filter((text) => {
     const key = decodeKey(text);
-    if (key[0] !== 'binding') return false;
-    const [, vhost, exchange, queue] = key;
-    const hasExchange =
-      predeclared.has(exchange) || definitions.has(encodeKey(['exchange', vhost, exchange]));
-    return !hasExchange || !definitions.has(encodeKey(['queue', vhost, queue]));
+    if (key[0] !== 'binding' && key[0] !== 'exchange-binding') return false;
+    const [kind, vhost, source, destination] = key;
+    const hasDestination =
+      kind === 'binding'
+        ? definitions.has(encodeKey(['queue', vhost, destination]))
+        : hasExchange(vhost, destination);
+    return !hasExchange(vhost, source) || !hasDestination;
   });
 }

@@ -4,6 +4,7 @@ import { BrokerError, messageOf } from '../errors.js';
 import type { FileSystem } from '../store/file-system.js';
 import { nodeFileSystem } from '../store/node-file-system.js';
 import { recoverJournal } from '../store/recovery.js';
+import { randomSegmentKey } from '../store/segment.js';
 import { SegmentReader } from '../store/segment-reader.js';
 import { DurableMark } from '../store/durable-mark.js';
 import { decodeKey } from '../definitions/definitions.js';
@@ -23,6 +24,8 @@ export interface RepairOptions extends ToolOptions {
   readonly confirm?: (report: RepairReport) => boolean | Promise<boolean>;
   /** @default the system's */
   readonly clock?: Clock;
+  /** Gives each segment that is made its key: below 2^48, and not to be guessed. @default from the system's randomness */
+  readonly newSegmentKey?: () => number;
 }
 
 export interface RepairReport {
@@ -91,6 +94,7 @@ async function repairOwned(
   directory: string,
   options: RepairOptions,
 ): Promise<RepairReport> {
+  const { newSegmentKey = randomSegmentKey } = options;
   const view = await viewJournal(fileSystem, directory);
   let written: AppendedSegments;
   let plan: RepairPlan;
@@ -98,10 +102,10 @@ async function repairOwned(
   try {
     const survey = await surveyJournal(directory, view, options);
     const state = queueStateOf(survey);
-    plan = planRepair(survey, state);
+    plan = planRepair(survey, state, newSegmentKey);
     report = reportOf(directory, plan, state);
     if (report.outcome === 'sound' || (await options.confirm?.(report)) === false) return report;
-    written = await writeAll(fileSystem, view, plan);
+    written = await writeAll(fileSystem, view, plan, newSegmentKey);
   } finally {
     await view.close();
   }
@@ -148,10 +152,11 @@ async function writeAll(
   fileSystem: FileSystem,
   view: JournalView,
   { segments, appended, firstSegment }: RepairPlan,
+  newSegmentKey: () => number,
 ): Promise<AppendedSegments> {
   const { directory } = view;
   const reader = new SegmentReader(view, directory, () => {});
-  const written = await appendSegments(fileSystem, directory, reader, appended);
+  const written = await appendSegments(fileSystem, directory, reader, appended, newSegmentKey);
   for (const plan of segments) {
     const from = plan.hasOriginal ? await view.open(`${directory}/${plan.name}`, 'read') : undefined;
     await writeFresh(fileSystem, `${directory}/${fresh(plan.name)}`, (to) => writeRepaired(from, to, plan));

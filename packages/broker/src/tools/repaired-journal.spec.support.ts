@@ -1,5 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Message } from '../message/message.js';
-import { JOURNAL, type JournalModel, journalOn, rowsOf } from '../store/journal-model.spec.support.js';
+import {
+  JOURNAL,
+  type JournalModel,
+  journalOn,
+  type Row,
+  rowsOf,
+} from '../store/journal-model.spec.support.js';
+import { UNMARKED } from '../store/random-mark.spec.support.js';
 import { positionOf, type RawRecord, readRecord, recordsInside, RECORD_TYPE } from '../store/record.js';
 import { segmentNumberOf } from '../store/segment.js';
 import { SegmentIndex } from '../store/segment-index.js';
@@ -68,19 +76,24 @@ function piecesOf(files: SimulatedFileSystem, path: string): Piece[] {
   return pieces;
 }
 
+export interface Content extends Row {
+  readonly message: Message;
+}
+
 /** What the broker finds, by queue and sequence. Throws when a queue is out of order, or a message does not read. */
-export async function contents(files: SimulatedFileSystem): Promise<Map<string, Message>> {
+export async function contents(files: SimulatedFileSystem): Promise<Map<string, Content>> {
   const store = journalOn(files);
   const { entries } = await store.open();
-  const found = new Map<string, Message>();
+  const found = new Map<string, Content>();
   for (const [queueId, columns] of entries) {
     const rows = rowsOf(columns);
     const messages = await store.read(rows.map(({ position }) => position));
     let previous = 0;
-    for (const [i, { sequence }] of rows.entries()) {
+    for (const [i, row] of rows.entries()) {
+      const { sequence } = row;
       if (sequence <= previous) throw new Error(`queue ${queueId} is out of order`);
       previous = sequence;
-      found.set(`${queueId} ${sequence}`, messages[i] as Message);
+      found.set(`${queueId} ${sequence}`, { ...row, message: messages[i] as Message });
     }
   }
   await store.close();
@@ -106,19 +119,24 @@ export async function assertKept(
   let lost = 0;
   for (const entry of model.entries) {
     const name = `${entry.queueId} ${entry.sequence}`;
-    const message = found.get(name);
+    const content = found.get(name);
     found.delete(name);
     const isOwn = !unreadable.has(entry.position);
     const reads = isOwn && !unreadable.has(bodies.get(entry.position) ?? entry.position);
     if (entry.removed !== undefined) {
-      if (message !== undefined && !mayRise) throw new Error(`${name} has risen`);
-    } else if (message === undefined) {
+      if (content !== undefined && !mayRise) throw new Error(`${name} has risen`);
+    } else if (content === undefined) {
       if (reads) throw new Error(`${name} reads and is lost`);
       lost++;
     } else {
+      const { message } = content;
       if (!message.body.equals(entry.message.body)) throw new Error(`${name} has another body`);
       if (isOwn && message.routingKey !== entry.message.routingKey)
         throw new Error(`${name} has another key`);
+      // What a requeue said can be lost.
+      const { mark } = model.find(entry.queueId, entry.sequence) ?? {};
+      const expected = { ...UNMARKED, ...mark, ...(mayRise && { readyAt: content.mark.readyAt }) };
+      if (!isDeepStrictEqual(content.mark, expected)) throw new Error(`${name} has another mark`);
     }
   }
   if (found.size > 0) throw new Error(`invented: ${[...found.keys()].join(', ')}`);

@@ -1,6 +1,6 @@
 import { BrokerError } from '../errors.js';
 import type { File } from '../store/file-system.js';
-import { type Position, positionOf, RECORD_TYPE } from '../store/record.js';
+import { type Position, positionOf, readCommit, RECORD_TYPE } from '../store/record.js';
 import { addTo, provesDurable } from '../store/recovery.js';
 import { SEGMENT_HEADER_BYTES } from '../store/segment.js';
 import { SegmentIndex } from '../store/segment-index.js';
@@ -39,6 +39,8 @@ export interface SegmentContents {
   readonly tornBytes: number;
   /** Bytes that earlier repairs gave up. */
   readonly gapBytes: number;
+  /** Of the first commit record that reads: the segment's, if its header does not say it. */
+  readonly key: number | undefined;
 }
 
 /**
@@ -60,6 +62,7 @@ class SegmentSurvey {
   #trust: Trust | undefined;
   #records = 0;
   #gapBytes = 0;
+  #key: number | undefined;
   #at = SEGMENT_HEADER_BYTES;
   #tail: { readonly from: number; readonly bytes: Buffer } | undefined;
 
@@ -90,6 +93,7 @@ class SegmentSurvey {
       end: this.#at,
       tornBytes,
       gapBytes: this.#gapBytes,
+      key: this.#key,
     };
   }
 
@@ -117,6 +121,7 @@ class SegmentSurvey {
     }
     this.#records++;
     if (record.type === RECORD_TYPE.gap) this.#gapBytes += record.length;
+    if (record.type === RECORD_TYPE.commit) this.#key ??= readCommit(record.payload).key;
     this.#at = offset + record.length;
     return true;
   }
@@ -125,15 +130,17 @@ class SegmentSurvey {
   async #isTorn(): Promise<boolean> {
     const { surroundings, durableUpTo } = this.of;
     if (durableUpTo === undefined || durableUpTo > positionOf(surroundings.segment, this.#at)) return false;
-    return !provesDurable(await this.#rest(), surroundings.segment, this.#at);
+    return !provesDurable(await this.#rest(), { ...this.#surroundings(), offset: this.#at });
+  }
+
+  #surroundings(): Surroundings {
+    const { key, after, ...rest } = this.of.surroundings;
+    return { ...rest, key: key ?? this.#key, after: Math.max(after, this.#index.lastSequence) };
   }
 
   async #skip(why: string): Promise<number> {
     const { stored, to } = this.of;
-    const surroundings = {
-      ...this.of.surroundings,
-      after: Math.max(this.of.surroundings.after, this.#index.lastSequence),
-    };
+    const surroundings = this.#surroundings();
     const next = nextReadable({
       bytes: await this.#rest(),
       offset: this.#at,
@@ -141,7 +148,7 @@ class SegmentSurvey {
       trust:
         stored === undefined
           ? trustBySequence(surroundings)
-          : (this.#trust ??= trustByIndex(surroundings.segment, stored)),
+          : (this.#trust ??= trustByIndex(surroundings, stored)),
       indexed: stored !== undefined,
     });
     const from = this.#at;

@@ -164,7 +164,11 @@ async function isUnfinished(view: JournalView, { number, fileBytes = 0 }: Head):
   if (positionOf(number, 0) < view.marked.position) return false;
   const file = await view.open(`${view.directory}/${segmentFileName(number)}`, 'read');
   const bytes = Buffer.allocUnsafe(fileBytes);
-  return !provesDurable(bytes.subarray(0, await file.read(bytes, 0)), number, 0);
+  return !provesDurable(bytes.subarray(0, await file.read(bytes, 0)), {
+    segment: number,
+    offset: 0,
+    key: undefined,
+  });
 }
 
 // ---------------------------------------------------------------- what is in one
@@ -186,7 +190,12 @@ async function surveyOne(
   const surveyed = {
     path,
     file: fileBytes === undefined ? (undefined as unknown as File) : await view.open(path, 'read'),
-    surroundings: { segment: number, after, below: next?.header?.firstSequence ?? Infinity },
+    surroundings: {
+      segment: number,
+      key: header?.key,
+      after,
+      below: next?.header?.firstSequence ?? Infinity,
+    },
     to,
     durableUpTo: next === undefined ? view.marked.position : undefined,
     onRead,

@@ -6,6 +6,7 @@ import {
   readCommit,
   RECORD_TYPE,
 } from '../store/record.js';
+import { isKeyOf } from '../store/recovery.js';
 import { SegmentIndex } from '../store/segment-index.js';
 
 /**
@@ -23,6 +24,8 @@ export interface Trust {
 /** What is known of the sequences that were given where the damage is. */
 export interface Surroundings {
   readonly segment: number;
+  /** The segment's key; undefined when it is lost. */
+  readonly key: number | undefined;
   /** The last one before it. */
   readonly after: number;
   /** All are below: the first of the next segment, or Infinity. */
@@ -30,10 +33,10 @@ export interface Surroundings {
 }
 
 /** Without an index: by what the journal says before and behind the damage. */
-export function trustBySequence({ segment, after, below }: Surroundings): Trust {
+export function trustBySequence({ segment, key, after, below }: Surroundings): Trust {
   return {
     judge(record, offset) {
-      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset));
+      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset), key);
       const says = whatItSays(record, offset);
       if (says === undefined) return 'no';
       const given = [...says.sequences.values(), ...says.definitions.map(({ sequence }) => sequence)];
@@ -51,11 +54,14 @@ export function trustBySequence({ segment, after, below }: Surroundings): Trust 
 }
 
 /** With the index of the segment as it was: a record is one of its own when it says nothing that the index does not. */
-export function trustByIndex(segment: number, index: SegmentIndex): Trust {
+export function trustByIndex(
+  { segment, key }: Pick<Surroundings, 'segment' | 'key'>,
+  index: SegmentIndex,
+): Trust {
   const known = sayingsOf(index);
   return {
     judge(record, offset) {
-      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset));
+      if (record.type === RECORD_TYPE.commit) return judgeCommit(record, positionOf(segment, offset), key);
       const says = whatItSays(record, offset);
       if (says === undefined || ![...sayingsOf(says)].every((one) => known.has(one))) return 'no';
       return record.type === RECORD_TYPE.gap ? 'possible' : 'certain';
@@ -69,22 +75,31 @@ function sayingsOf(index: SegmentIndex): Set<string> {
   const { sequences, offsets, queueIds } = index;
   for (let i = 0; i < sequences.length; i++)
     says.add(`at ${offsets.array[i]}: ${queueIds.array[i]} ${sequences.array[i]}`);
+  const { markedRows, expiresAt, readyAt, priorities } = index;
+  for (const [i, row] of markedRows.values().entries()) {
+    const mark = [expiresAt.array[i], readyAt.array[i], priorities.array[i]].join(' ');
+    says.add(`at ${offsets.array[row]}, marked ${mark}: ${queueIds.array[row]} ${sequences.array[row]}`);
+  }
   const { settledSequences, settledQueueIds } = index;
   for (let i = 0; i < settledSequences.length; i++)
     says.add(`settled: ${settledQueueIds.array[i]} ${settledSequences.array[i]}`);
-  const { countedSequences, countedQueueIds, counts } = index;
-  for (let i = 0; i < counts.length; i++)
-    says.add(`${counts.array[i]} times: ${countedQueueIds.array[i]} ${countedSequences.array[i]}`);
+  const { countedSequences, countedQueueIds, counts, delayedRows, delayedUntil } = index;
+  const delays = new Map([...delayedRows.values()].map((row, i) => [row, delayedUntil.array[i]]));
+  for (let i = 0; i < counts.length; i++) {
+    const said = `${counts.array[i]} times, ready at ${delays.get(i) ?? 0}`;
+    says.add(`${said}: ${countedQueueIds.array[i]} ${countedSequences.array[i]}`);
+  }
   for (const one of [...index.discards, ...index.definitions]) says.add(JSON.stringify(one));
   return says;
 }
 
-function judgeCommit(record: RawRecord, position: Position): Verdict {
+function judgeCommit(record: RawRecord, position: Position, key: number | undefined): Verdict {
   if (record.length !== COMMIT_RECORD_BYTES) return 'no';
   const { at } = record.payload;
   const commit = readCommit(record.payload);
   record.payload.at = at;
-  return commit.position === position && commit.durableUpTo <= position ? 'certain' : 'no';
+  const isOwn = commit.position === position && isKeyOf(commit, key);
+  return isOwn && commit.durableUpTo <= position ? 'certain' : 'no';
 }
 
 /** What the record would do to the queues, or undefined when it is none that can be read. */
@@ -103,12 +118,8 @@ function whatItSays(record: RawRecord, offset: number): SegmentIndex | undefined
 }
 
 /** Whether a record may begin here, by its first bytes: so that few checksums are made while one is looked for. */
-export function mayBegin(
-  bytes: Buffer,
-  at: number,
-  offset: number,
-  { segment, after, below }: Surroundings,
-): boolean {
+export function mayBegin(bytes: Buffer, at: number, offset: number, surroundings: Surroundings): boolean {
+  const { segment, after, below } = surroundings;
   const type = bytes[at + 8] as number;
   if (bytes[at + 9] !== 0 || bytes[at + 10] !== 0 || bytes[at + 11] !== 0) return false;
   if (type < RECORD_TYPE.commit || type > RECORD_TYPE.gap) return false;
@@ -129,16 +140,13 @@ export function mayBegin(
     case RECORD_TYPE.settle:
       return (length - 12) % 12 === 0 && isTold(u64(payload + 4));
     case RECORD_TYPE.requeue:
-      return length === 28 && isTold(u64(payload + 4));
+      return (length === 28 || length === 36) && isTold(u64(payload + 4));
     case RECORD_TYPE.discard:
       return length % 8 === 0 && isTold(u64(payload + 4));
     case RECORD_TYPE.copy:
       return length >= 14 && isTold(u64(payload + 2 + 4 * bytes.readUInt16BE(payload)));
     case RECORD_TYPE.transaction:
-      return (
-        length > 24 &&
-        mayBegin(bytes.subarray(0, at + length), payload, offset + 12, { segment, after, below })
-      );
+      return length > 24 && mayBegin(bytes.subarray(0, at + length), payload, offset + 12, surroundings);
     default:
       return bytes.subarray(payload, Math.min(payload + 16, at + length)).every((byte) => byte === 0);
   }

@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals';
 import { seededRandom } from '../random.spec.support.js';
-import { act, actInGroups, STUCK } from '../store/journal-history.spec.support.js';
+import { act, actInGroups, ORDERLY, STUCK } from '../store/journal-history.spec.support.js';
 import { durable, JournalModel, journalOn } from '../store/journal-model.spec.support.js';
 import type { JournalStore } from '../store/journal-store.js';
 import { SimulatedFileSystem } from '../store/simulated-file-system.js';
@@ -11,7 +11,11 @@ export const DIRECTORY = '/data';
 /** A journal with some of everything, closed well, and the model that knows what it holds. */
 export async function wholeJournal(): Promise<{ files: SimulatedFileSystem; model: JournalModel }> {
   return journalAfter((store, model, random) =>
-    actInGroups(store, model, random, { groups: 60, bodyBytesMax: 60 }),
+    actInGroups(store, model, random, {
+      groups: 60,
+      bodyBytesMax: 60,
+      habits: { ...ORDERLY, marking: seededRandom(4) },
+    }),
   );
 }
 
@@ -19,8 +23,9 @@ export async function wholeJournal(): Promise<{ files: SimulatedFileSystem; mode
 export async function compactedJournal(): Promise<{ files: SimulatedFileSystem; model: JournalModel }> {
   return journalAfter(async (store, model, random) => {
     store.compactFor(model);
+    const habits = { ...STUCK, marking: seededRandom(5) };
     for (let group = 0; group < 250; group++) {
-      for (let i = 0; i < 5; i++) act(model, random, 60, STUCK);
+      for (let i = 0; i < 5; i++) act(model, random, 60, habits);
       await durable(store);
     }
     expect(store.compactions).toBeGreaterThan(2);

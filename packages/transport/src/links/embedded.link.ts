@@ -1,4 +1,10 @@
-import { BrokerError, type Connection, type Delivery, type Message } from '@nestmq/broker';
+import {
+  BrokerError,
+  type Connection,
+  type Delivery,
+  type Message,
+  type PublishOutcome,
+} from '@nestmq/broker';
 import type { BrokerLease } from './embedded-brokers.js';
 import { NoHandlerException } from '../queue.exceptions.js';
 import type {
@@ -64,12 +70,12 @@ export class EmbeddedLink implements Link {
 
   #publish({ message, done, options }: WaitingPublish): 'routed' | 'unroutable' {
     const settles = options.settles === true;
-    if (options.mandatory !== true) return this.#connection.publish(message, done, { settles });
+    if (options.mandatory !== true) return toldLater(this.#connection.publish(message, done, { settles }));
     let routed = true;
     const onDurable = (error?: Error): void => {
       if (routed) done(error);
     };
-    const outcome = this.#connection.publish(message, onDurable, { settles });
+    const outcome = toldLater(this.#connection.publish(message, onDurable, { settles }));
     routed = outcome === 'routed';
     if (!routed) queueMicrotask(() => done(new NoHandlerException(message.routingKey)));
     return outcome;
@@ -109,6 +115,11 @@ export class EmbeddedLink implements Link {
 
   async forward(delivery: LinkDelivery, envelope: Omit<Message, 'body'>): Promise<void> {
     const outcome = this.#connection.forward(delivery as Delivery, envelope);
+    if (outcome === 'rejected') {
+      throw new Error(
+        `A queue that '${envelope.exchange}' leads to for '${envelope.routingKey}' is full, so the message stays where it is.`,
+      );
+    }
     if (outcome === 'unroutable') {
       throw new Error(
         `Nothing is bound to '${envelope.exchange}' for '${envelope.routingKey}', so the message stays where it is. Restart the service: it declares its queues anew.`,
@@ -134,4 +145,9 @@ export class EmbeddedLink implements Link {
     for (const { done } of this.#waiting.splice(0)) done(closed);
     await this.#lease.release();
   }
+}
+
+/** That a queue is full is told by the callback, as any failure is. */
+function toldLater(outcome: PublishOutcome): 'routed' | 'unroutable' {
+  return outcome === 'unroutable' ? outcome : 'routed';
 }
