@@ -23,6 +23,7 @@ export default {
     project('unit', '<rootDir>/packages/*/src/**/*.spec.ts'),
     project('integration', '<rootDir>/test/integration/**/*.spec.ts'),
     project('amqp', '<rootDir>/test/amqp/**/*.spec.ts'),
+    project('conformance', '<rootDir>/test/conformance/**/*.spec.ts'),
     project('crash', '<rootDir>/test/crash/**/*.spec.ts'),
     project('structure', '<rootDir>/test/structure/**/*.spec.ts'),
     project('sample', '<rootDir>/sample/**/*.spec.ts'),

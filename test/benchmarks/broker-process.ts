@@ -1,5 +1,6 @@
 import { type Broker, type BrokerOptions, type Connection, openBroker } from '@nestmq/broker';
 import { secondsOf } from './figure.js';
+import { serveCommands } from './remote-process.js';
 import { messageTo, Traffic } from './traffic.js';
 
 /** A process of its own for a broker, so that its memory and its speed are its own: see remote-broker.ts. */
@@ -79,12 +80,4 @@ const commands = {
 
 export type Commands = typeof commands;
 
-// Whoever started this process is gone, or has given up.
-process.on('disconnect', () => process.exit());
-process.on('message', ({ name, argument }: { name: keyof Commands; argument: never }) => {
-  const done: Promise<unknown> = commands[name](argument);
-  done.then(
-    (value) => process.send?.({ value }),
-    (error: unknown) => process.send?.({ error: error instanceof Error ? error.stack : String(error) }),
-  );
-});
+serveCommands(commands);

@@ -24,6 +24,7 @@ export function readCommandLine(): CommandLine {
       gib: { type: 'string' },
       'body-bytes': { type: 'string' },
       seconds: { type: 'string' },
+      only: { type: 'string' },
     },
     allowPositionals: true,
   });
@@ -32,7 +33,10 @@ export function readCommandLine(): CommandLine {
   return {
     names: positionals,
     smoke: values.smoke,
-    options: Object.fromEntries(given.map(([name, key]) => [key, positive(name, Number(texts[name]))])),
+    options: {
+      ...Object.fromEntries(given.map(([name, key]) => [key, positive(name, Number(texts[name]))])),
+      ...(values.only === undefined ? {} : { only: values.only }),
+    },
   };
 }
 

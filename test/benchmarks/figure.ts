@@ -12,8 +12,10 @@ export interface BenchmarkOptions {
   readonly gib?: number;
   /** Body of a message of that traffic, in bytes. */
   readonly bodyBytes?: number;
-  /** How long each contestant of the open loop is measured, in seconds. */
+  /** How long each contestant of the open loop, or each round of the AMQP servers, is measured, in seconds. */
   readonly seconds?: number;
+  /** Only the cases of a scenario whose names have this. */
+  readonly only?: string;
 }
 
 export interface BenchmarkRun {

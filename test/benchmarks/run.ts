@@ -1,5 +1,7 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
+import { amqpIdle } from './amqp-idle.js';
+import { amqpThroughput } from './amqp-throughput.js';
 import { backlog } from './backlog.js';
 import { readCommandLine } from './command-line.js';
 import { confirmLatency } from './confirm-latency.js';
@@ -20,6 +22,8 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   stuck,
   backlog,
   'nest-emit': nestEmit,
+  'amqp-throughput': amqpThroughput,
+  'amqp-idle': amqpIdle,
 };
 
 const { names, smoke, options } = readCommandLine();

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,8 @@ import { join } from 'node:path';
 export interface RabbitMq {
   readonly url: string;
   readonly version: string;
+  /** Of Erlang's process: what it takes is RabbitMQ's. */
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
@@ -83,7 +85,8 @@ async function start(): Promise<RabbitMq> {
     await stop();
     throw error;
   }
-  return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, stop };
+  const pid = Number(readFileSync(environment.RABBITMQ_PID_FILE, 'utf8'));
+  return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, pid, stop };
 }
 
 async function accepting(server: ChildProcess, port: number, output: () => string): Promise<void> {

@@ -53,6 +53,10 @@ export interface Limits {
   readonly unsentBytesMax: number;
   /** Published by one connection and not yet durable: more is read when the disk has caught up. Bytes. */
   readonly undurableBytesMax: number;
+  /** Delivered on one channel and not settled: each takes memory here, and a consumer need not have a prefetch. */
+  readonly unsettledMax: number;
+  /** The bodies of those: they are kept until they are settled. Bytes. */
+  readonly unsettledBytesMax: number;
   /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
   readonly expirationMsMax: number;
 }
@@ -83,5 +87,7 @@ export const LIMITS: Limits = {
   unsentDeliveriesBytesMax: 1024 * 1024,
   unsentBytesMax: 16 * 1024 * 1024,
   undurableBytesMax: 8 * 1024 * 1024,
+  unsettledMax: 1_000_000,
+  unsettledBytesMax: 256 * 1024 * 1024,
   expirationMsMax: 315_360_000_000,
 };

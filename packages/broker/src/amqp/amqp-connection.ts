@@ -174,7 +174,11 @@ export class AmqpConnection implements ChannelHost {
     // What a content frame goes wrong with is the method that it belongs to.
     const publish = type === FRAME.METHOD ? undefined : channel?.publishUnderWay;
     try {
-      if (type === FRAME.METHOD) method = readMethod(this.#reader());
+      if (type === FRAME.METHOD) {
+        if (this.#state === 'running' && channel?.isClosing === false && channel.frequent(this.#parser))
+          return true;
+        method = readMethod(this.#reader());
+      }
       if (this.#state === 'closing') this.#whileClosing(method, number);
       else if (number === 0) this.#onChannelZero(method);
       else this.#onChannel(channel, number, method);

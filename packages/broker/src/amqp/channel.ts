@@ -3,10 +3,15 @@ import { type ChannelHost, QueueNames } from './channel-host.js';
 import { Consuming } from './consuming.js';
 import { ContentAssembler } from './content.js';
 import type { FrameParser } from './frame-parser.js';
-import type { ConfirmSelect, Method } from './protocol.js';
+import { type ConfirmSelect, type Method, METHODS } from './protocol.js';
 import { Publishing } from './publishing.js';
 import { Topology } from './topology.js';
 import { Transaction } from './transaction.js';
+
+/** Of class and method. */
+const ID_BYTES = 4;
+const ACK = idOf(METHODS['basic.ack']);
+const PUBLISH = idOf(METHODS['basic.publish']);
 
 /** Nothing: it is done. A promise: the channel does nothing else until it is. */
 export type Step = Promise<void> | void;
@@ -51,6 +56,19 @@ export class Channel {
     return content === undefined ? undefined : this.#publishing.publish(content);
   }
 
+  /**
+   * Handles the two methods that there are for each message straight from the frame. Returns false, with nothing done, for
+   * all others, and for what is wrong with these. Throws as {@link readMethod}.
+   */
+  frequent(parser: FrameParser): boolean {
+    if (this.#content.underWay !== undefined || parser.end - parser.start < ID_BYTES) return false;
+    const id = parser.buffer.readUInt32BE(parser.start);
+    if (id === ACK) return this.#consuming.ackOne(parser);
+    if (id !== PUBLISH) return false;
+    this.#content.begin(parser);
+    return true;
+  }
+
   method(method: Method): Step {
     if (this.#content.underWay !== undefined) throw this.#content.outOfOrder();
     return method.name.startsWith('basic.') ? this.#basic(method) : this.#other(method);
@@ -58,8 +76,6 @@ export class Channel {
 
   #basic(method: Method): Step {
     switch (method.name) {
-      case 'basic.publish':
-        return this.#content.begin(method);
       case 'basic.ack':
         return this.#consuming.settle(method.deliveryTag, method.multiple, 'ack');
       case 'basic.nack': {
@@ -172,6 +188,10 @@ export class Channel {
     this.#publishing.close();
     this.#consuming.close();
   }
+}
+
+function idOf({ classId, methodId }: { readonly classId: number; readonly methodId: number }): number {
+  return classId * 0x1_0000 + methodId;
 }
 
 function unexpected(): AmqpError {

@@ -6,11 +6,17 @@ import type { Delivery } from '../queue/delivery.js';
 import { REPLY_TO, type ReplyConsumer } from '../reply-consumers.js';
 import { AmqpError } from './amqp-error.js';
 import type { ChannelHost, QueueNames } from './channel-host.js';
+import type { FrameParser } from './frame-parser.js';
 import type { BasicConsume, BasicGet, BasicQos } from './protocol.js';
+import { deliveryStart } from './outbox.js';
 import { consumerPriority } from './queue-arguments.js';
 import type { Settlement, Transaction } from './transaction.js';
 import { withDeliveryCount } from './delivery-count.js';
 import { Unsettled } from './unsettled.js';
+
+/** A `basic.ack` is class and method, then the tag in eight octets, and one with the bit `multiple`. */
+const ACK_TAG_AT = 4;
+const ACK_ARGUMENT_BYTES = 9;
 
 /** A channel's consumers, what they were handed, and how it is settled. */
 export class Consuming {
@@ -26,9 +32,16 @@ export class Consuming {
   #prefetchCount = 0;
   /** Of the channel; 0 is no limit. */
   #channelPrefetchCount = 0;
+  /** Some consumer was held up since so much is unsettled. */
+  #isHeldUp = false;
   readonly #mayDeliver = (): boolean =>
     (this.#channelPrefetchCount === 0 || this.#unsettled.consumedCount < this.#channelPrefetchCount) &&
     this.#host.isDrained();
+  /** To consumers that have to settle. */
+  readonly #mayDeliverMore = (): boolean => {
+    this.#isHeldUp ||= this.#isFull();
+    return !this.#isHeldUp && this.#mayDeliver();
+  };
 
   constructor(channel: number, host: ChannelHost, names: QueueNames, transaction: Transaction) {
     this.#channel = channel;
@@ -46,6 +59,7 @@ export class Consuming {
       throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
     if (isReplies) return this.#consumeReplies(tag, noAck, nowait);
     const priority = consumerPriority(name, args);
+    const start = deliveryStart(this.#channel, tag);
     const consumer = engine.consume(name, {
       // Tags are the channel's here, and the connection's there.
       consumerTag: `${this.#channel} ${tag}`,
@@ -53,8 +67,11 @@ export class Consuming {
       noAck,
       exclusive,
       priority,
-      mayDeliver: this.#mayDeliver,
-      onDelivery: (delivery) => this.#deliver(tag, delivery, noAck),
+      mayDeliver: noAck ? this.#mayDeliver : this.#mayDeliverMore,
+      onDelivery: (delivery) => {
+        const deliveryTag = this.#nextTag(delivery, noAck);
+        outbox.delivery(this.#channel, start, deliveryTag, withDeliveryCount(delivery), delivery.redelivered);
+      },
       onCancel: () => this.#cancelled(tag),
     });
     this.#consumers.set(tag, consumer);
@@ -95,18 +112,6 @@ export class Consuming {
     this.#replies = undefined;
   }
 
-  #deliver(consumerTag: string, delivery: Delivery, noAck: boolean): void {
-    const deliveryTag = this.#nextTag(delivery, noAck);
-    const { redelivered } = delivery;
-    const message = withDeliveryCount(delivery);
-    const { exchange, routingKey } = message;
-    this.#host.outbox.content(
-      this.#channel,
-      { name: 'basic.deliver', consumerTag, deliveryTag, redelivered, exchange, routingKey },
-      message,
-    );
-  }
-
   #nextTag(delivery: Delivery, noAck: boolean): number {
     const deliveryTag = ++this.#lastDeliveryTag;
     if (!noAck) this.#unsettled.add(deliveryTag, delivery);
@@ -132,6 +137,11 @@ export class Consuming {
   async get({ queue, noAck }: BasicGet): Promise<void> {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
+    if (!noAck && this.#isFull())
+      throw new AmqpError(
+        'PRECONDITION_FAILED',
+        `${this.#unsettled.count} messages are unsettled on this channel`,
+      );
     const delivery = await engine.get(name, { noAck });
     if (delivery === undefined) {
       return outbox.method(this.#channel, { name: 'basic.get-empty', clusterId: '' });
@@ -163,6 +173,19 @@ export class Consuming {
     }
   }
 
+  /** `basic.ack` of one delivery. Returns false, with nothing done, where {@link settle} has to see to it. */
+  ackOne({ buffer, start, end }: FrameParser): boolean {
+    const tagAt = start + ACK_TAG_AT;
+    const isPlain =
+      end - tagAt === ACK_ARGUMENT_BYTES && buffer.readUInt32BE(tagAt) === 0 && buffer[end - 1] === 0;
+    if (!isPlain || this.#transaction.isSelected) return false;
+    const delivery = this.#unsettled.takeOne(buffer.readUInt32BE(tagAt + 4));
+    if (delivery === undefined) return false;
+    delivery.ack();
+    this.#onSettled();
+    return true;
+  }
+
   settle(tag: number | bigint, multiple: boolean, how: Settlement): void {
     const taken = this.#unsettled.take(tag, multiple);
     if (this.#transaction.isSelected) return this.#transaction.settle(taken, how);
@@ -171,7 +194,19 @@ export class Consuming {
       else if (how === 'ack') delivery.ack();
       else delivery.discard();
     }
-    if (this.#channelPrefetchCount > 0) this.wake();
+    this.#onSettled();
+  }
+
+  #onSettled(): void {
+    if (this.#channelPrefetchCount > 0 || this.#isHeldUp) this.wake();
+  }
+
+  /** The bound of what a channel may leave unsettled is reached. */
+  #isFull(): boolean {
+    const { settledCount, settledBytes } = this.#transaction;
+    const { unsettledMax, unsettledBytesMax } = LIMITS;
+    const { count, bytes } = this.#unsettled;
+    return count + settledCount >= unsettledMax || bytes + settledBytes >= unsettledBytesMax;
   }
 
   /** What a rolled-back transaction had settled is unsettled again. */
@@ -187,6 +222,7 @@ export class Consuming {
 
   /** What kept consumers waiting may be gone. */
   wake(): void {
+    this.#isHeldUp = false;
     for (const consumer of this.#consumers.values()) consumer.wake();
   }
 

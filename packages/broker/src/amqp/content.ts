@@ -1,7 +1,9 @@
 import { checkProperties, type PropertyPlaces } from '../message/encoded-properties.js';
 import { LIMITS } from '../limits.js';
+import { ByteReader } from '../message/table-codec.js';
 import { AmqpError, octetsOf } from './amqp-error.js';
 import type { FrameParser } from './frame-parser.js';
+import { readMethod } from './method-codec.js';
 import { type BasicPublish, CLASS_ID } from './protocol.js';
 
 /** What a client published: the method, and the content that followed. */
@@ -32,6 +34,11 @@ export class ContentAssembler {
   #method: BasicPublish | undefined;
   #propertiesBytes: Buffer | undefined;
   #places: PropertyPlaces | undefined;
+  // Most messages are published as the one before: the method and the properties of the last are not decoded again.
+  #lastMethod: BasicPublish | undefined;
+  #lastMethodBytes: Buffer = EMPTY;
+  #lastPropertiesBytes: Buffer = EMPTY;
+  #lastPlaces: PropertyPlaces | undefined;
   #bodyBytes = 0;
   #body: Buffer = EMPTY;
   #filled = 0;
@@ -53,8 +60,14 @@ export class ContentAssembler {
     return unexpected(`${expected}, got ${got} frame instead`);
   }
 
-  begin(method: BasicPublish): void {
-    this.#method = method;
+  /** A `basic.publish`. Throws as {@link readMethod}. */
+  begin(parser: FrameParser): void {
+    if (this.#lastMethod === undefined || !parser.equals(this.#lastMethodBytes)) {
+      const { buffer, start, end } = parser;
+      this.#lastMethod = readMethod(new ByteReader(buffer, start, end)) as BasicPublish;
+      this.#lastMethodBytes = Buffer.from(buffer.subarray(start, end));
+    }
+    this.#method = this.#lastMethod;
   }
 
   /** Throws UNEXPECTED_FRAME, FRAME_ERROR or PRECONDITION_FAILED, RangeError for properties that can't be decoded; returns the content when there is no body. */
@@ -69,10 +82,21 @@ export class ContentAssembler {
     if (classId !== CLASS_ID.basic) {
       throw unexpected(`content header for class ${CLASS_ID.basic}, got one for class ${classId} instead`);
     }
-    this.#propertiesBytes = parser.payload(start + HEADER_BYTES);
-    this.#places = checkProperties(this.#propertiesBytes);
+    this.#properties(parser, start + HEADER_BYTES);
     this.#bodyBytes = bodySize(buffer, start + 4);
     return this.#bodyBytes === 0 ? this.#take(EMPTY) : undefined;
+  }
+
+  #properties(parser: FrameParser, start: number): void {
+    if (this.#lastPlaces === undefined || !parser.equals(this.#lastPropertiesBytes, start)) {
+      const bytes = parser.payload(start);
+      // Also when the check fails: then a header has come.
+      this.#propertiesBytes = bytes;
+      this.#lastPlaces = checkProperties(bytes);
+      this.#lastPropertiesBytes = bytes;
+    }
+    this.#propertiesBytes = this.#lastPropertiesBytes;
+    this.#places = this.#lastPlaces;
   }
 
   /** Throws as {@link header}; returns the content when its body is whole. */

@@ -7,7 +7,8 @@ export const FRAME_HEADER_BYTES = 7;
 export const FRAME_OVERHEAD_BYTES: number = FRAME_HEADER_BYTES + 1;
 
 const EMPTY = Buffer.alloc(0);
-const TYPES: ReadonlySet<number> = new Set([FRAME.METHOD, FRAME.HEADER, FRAME.BODY, FRAME.HEARTBEAT]);
+/** A part of a buffer that is larger than so many times the part is copied, so that it does not keep it all in memory. */
+const PINNED_MAX = 4;
 
 /**
  * Takes a stream apart into frames (AMQP 0-9-1, section 4.2.3).
@@ -100,16 +101,30 @@ export class FrameParser {
     this.start = at + FRAME_HEADER_BYTES;
     this.end = at + total - 1;
     const marker = buffer[this.end] as number;
-    if (marker === FRAME.END && TYPES.has(this.type)) return;
+    if (marker === FRAME.END && isFrameType(this.type)) return;
     const what = marker === FRAME.END ? 'unknown_frame' : `{invalid_frame_end_marker,${marker}}`;
     throw frameError(this.type, buffer.subarray(this.start, this.end), what);
   }
 
-  /** The payload. A small part of a large buffer is copied: it would keep all of that in memory. */
+  /** The payload, which is a copy where it is a small part of a large buffer. */
   payload(from: number = this.start): Buffer {
     const part = this.buffer.subarray(from, this.end);
-    return part.length * 2 >= this.buffer.length ? part : Buffer.from(part);
+    return part.length * PINNED_MAX >= this.buffer.length ? part : Buffer.from(part);
   }
+
+  /** Whether the payload, from there on, is these bytes. */
+  equals(bytes: Buffer, from: number = this.start): boolean {
+    const { length } = bytes;
+    if (this.end - from !== length) return false;
+    const { buffer } = this;
+    // From the end: names that differ do so there, and a loop costs less than the call would.
+    for (let at = length - 1; at >= 0; at--) if (buffer[from + at] !== bytes[at]) return false;
+    return true;
+  }
+}
+
+function isFrameType(type: number): boolean {
+  return (type >= FRAME.METHOD && type <= FRAME.BODY) || type === FRAME.HEARTBEAT;
 }
 
 function frameError(type: number, payload: Buffer, what: string): AmqpError {

@@ -18,6 +18,18 @@ export class Transaction {
   #mandatory: boolean[] = [];
   #settled: Settled[] = [];
   #bytes = 0;
+  #settledCount = 0;
+  #settledBytes = 0;
+
+  /** Settled, and held until the commit. */
+  get settledCount(): number {
+    return this.#settledCount;
+  }
+
+  /** Of their bodies. */
+  get settledBytes(): number {
+    return this.#settledBytes;
+  }
 
   publish(message: Message, mandatory: boolean): void {
     this.#bytes += message.body.length;
@@ -31,6 +43,8 @@ export class Transaction {
 
   settle(taken: readonly [number, Delivery][], how: Settlement): void {
     this.#settled.push({ taken, how });
+    this.#settledCount += taken.length;
+    for (const [, { message }] of taken) this.#settledBytes += message.body.length;
   }
 
   /** One commit of the journal: all of it or nothing (J2). Returns the mandatory messages that nobody took. */
@@ -65,6 +79,6 @@ export class Transaction {
     this.#messages = [];
     this.#mandatory = [];
     this.#settled = [];
-    this.#bytes = 0;
+    this.#bytes = this.#settledCount = this.#settledBytes = 0;
   }
 }

@@ -2,8 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import type { Delivery } from '../queue/delivery.js';
 import { Unsettled } from './unsettled.js';
 
-const consumed = { consumer: { tag: 'c' } } as Delivery;
-const got = { consumer: { tag: '' } } as Delivery;
+const message = { body: Buffer.alloc(10) };
+const consumed = { message, consumer: { tag: 'c' } } as Delivery;
+const got = { message, consumer: { tag: '' } } as Delivery;
 
 function holding(...tags: number[]): Unsettled {
   const unsettled = new Unsettled();
@@ -41,5 +42,18 @@ describe('unsettled deliveries', () => {
     unsettled.putBack(taken);
     expect(unsettled.consumedCount).toBe(2);
     expect(tags(unsettled.take(3, true))).toEqual([1, 2, 3]);
+  });
+
+  it('are counted, and so are the bytes of their bodies', () => {
+    const unsettled = holding(1, 2, 3, 4, 5);
+    const sizes = (): number[] => [unsettled.count, unsettled.bytes];
+    expect(sizes()).toEqual([5, 50]);
+    unsettled.takeOne(5);
+    const taken = unsettled.take(2, true);
+    expect(sizes()).toEqual([2, 20]);
+    unsettled.putBack(taken);
+    expect(sizes()).toEqual([4, 40]);
+    unsettled.takeAll();
+    expect(sizes()).toEqual([0, 0]);
   });
 });

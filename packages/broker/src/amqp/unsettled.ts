@@ -6,6 +6,16 @@ export class Unsettled {
   #byTag = new Map<number | bigint, Delivery>();
   /** Of them, those that were got and not consumed: no prefetch counts them. */
   #got = 0;
+  #bytes = 0;
+
+  get count(): number {
+    return this.#byTag.size;
+  }
+
+  /** Of their bodies. */
+  get bytes(): number {
+    return this.#bytes;
+  }
 
   /** Those that count for the channel's prefetch. */
   get consumedCount(): number {
@@ -14,6 +24,7 @@ export class Unsettled {
 
   add(tag: number, delivery: Delivery): void {
     this.#byTag.set(tag, delivery);
+    this.#bytes += delivery.message.body.length;
     if (isGot(delivery)) this.#got++;
   }
 
@@ -25,19 +36,29 @@ export class Unsettled {
     if (multiple && tag === 0) return this.takeAll();
     const one = this.#byTag.get(tag);
     if (one === undefined) throw new AmqpError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
-    if (!multiple) return [this.#remove(tag as number, one)];
-    const taken: [number, Delivery][] = [];
-    for (const [each, delivery] of this.#byTag) {
-      if (each > tag) break;
-      taken.push(this.#remove(each as number, delivery));
+    const taken: [number, Delivery][] = multiple ? [] : [[tag as number, one]];
+    if (multiple) {
+      for (const [each, delivery] of this.#byTag) {
+        if (each > tag) break;
+        taken.push([each as number, delivery]);
+      }
     }
+    for (const [each, delivery] of taken) this.#remove(each, delivery);
     return taken;
+  }
+
+  /** Takes out one; undefined where {@link take} throws. */
+  takeOne(tag: number): Delivery | undefined {
+    const one = this.#byTag.get(tag);
+    if (one !== undefined) this.#remove(tag, one);
+    return one;
   }
 
   takeAll(): [number, Delivery][] {
     const all = [...this.#byTag] as [number, Delivery][];
     this.#byTag.clear();
     this.#got = 0;
+    this.#bytes = 0;
     return all;
   }
 
@@ -47,10 +68,10 @@ export class Unsettled {
     for (const [tag, delivery] of all) this.add(tag, delivery);
   }
 
-  #remove(tag: number, delivery: Delivery): [number, Delivery] {
+  #remove(tag: number, delivery: Delivery): void {
     this.#byTag.delete(tag);
+    this.#bytes -= delivery.message.body.length;
     if (isGot(delivery)) this.#got--;
-    return [tag, delivery];
   }
 }
 

@@ -31,13 +31,15 @@ export function writeWireTable(out: ByteWriter, table: WireTable): void {
   out.bytes(table.bytes);
 }
 
-/** Throws RangeError for bytes that are no UTF-8: two names that differ must not become one. */
+export class MalformedName extends RangeError {}
+
+/** Throws MalformedName for bytes that are no UTF-8: two names that differ must not become one. */
 export function readName(from: ByteReader): string {
   const start = from.at;
   const text = from.shortString();
   if (text.includes('\ufffd')) {
     const bytes = from.buffer.subarray(start + 1, from.at);
-    if (!Buffer.from(text).equals(bytes)) throw new RangeError('Malformed UTF-8 in shortstr');
+    if (!Buffer.from(text).equals(bytes)) throw new MalformedName('Malformed UTF-8 in shortstr');
   }
   return text;
 }

@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type Channel, type ChannelModel, connect } from 'amqplib';
+import { LIMITS, ManualClock, type Server } from '@nestmq/broker';
+import { serveNestmq } from '../benchmarks/amqp-servers.js';
+import { RawConnection } from '../benchmarks/raw-amqp.js';
+import { GREETING, ScriptedClient, startServer } from './server.js';
+
+describe('a consumer without a prefetch that acks nothing', () => {
+  let server: Server;
+  let connection: ChannelModel;
+  let channel: Channel;
+  beforeEach(async () => {
+    server = await startServer();
+    connection = await connect(`amqp://127.0.0.1:${server.port}`);
+    channel = await connection.createChannel();
+    await channel.assertQueue('q');
+  });
+  afterEach(async () => {
+    await connection.close();
+    await server.close();
+  });
+
+  /** One buffer for all: what they take in this process is not what is measured. */
+  const body = Buffer.alloc(LIMITS.bodyBytesMax);
+  const COUNT = LIMITS.unsettledBytesMax / LIMITS.bodyBytesMax + 4;
+  const publishAll = (): void => {
+    const engine = server.broker.connect();
+    for (let i = 0; i < COUNT; i++) engine.publish({ exchange: '', routingKey: 'q', properties: {}, body });
+  };
+
+  it('is handed a bounded number of bytes, and more when it has acked', async () => {
+    publishAll();
+    const tags: number[] = [];
+    let onDelivery = (): void => {};
+    const handed = (count: number): Promise<void> =>
+      new Promise((resolve) => {
+        onDelivery = () => void (tags.length === count && resolve());
+        onDelivery();
+      });
+    const take = (message: { fields: { deliveryTag: number } } | null): void => {
+      tags.push(message?.fields.deliveryTag ?? 0);
+      onDelivery();
+    };
+    await channel.consume('q', take);
+    await handed(COUNT - 4);
+    expect((await channel.checkQueue('q')).messageCount).toBe(4);
+    const other = await connection.createChannel();
+    expect(await other.get('q')).toMatchObject({ fields: { messageCount: 3 } });
+    await other.close();
+    channel.ack({ fields: { deliveryTag: 1 } } as never);
+    await handed(COUNT - 3);
+    channel.ack({ fields: { deliveryTag: COUNT - 3 } } as never, true);
+    await handed(COUNT);
+    expect(tags).toEqual(Array.from({ length: COUNT }, (_, i) => i + 1));
+  });
+});
+
+it('a client that sends its handshake octet by octet is cut off in time, and others are not', async () => {
+  const clock = new ManualClock();
+  const server = await startServer({ clock });
+  const slow = ScriptedClient.connect(server.port);
+  const other = await connect(`amqp://127.0.0.1:${server.port}`);
+  for (const octet of GREETING.subarray(0, 7)) {
+    slow.send(Buffer.from([octet]));
+    clock.advance(LIMITS.handshakeTimeoutMs / 8);
+    await other.createChannel();
+  }
+  clock.advance(LIMITS.handshakeTimeoutMs / 8);
+  expect(await slow.next()).toBeUndefined();
+  await other.createChannel();
+  await other.close();
+  await server.close();
+});
+
+it('10,000 connections that do nothing are held, and one that does something is served', async () => {
+  const limit = spawnSync('sh', ['-c', 'ulimit -Hn']).stdout.toString().trim();
+  const count = limit === 'unlimited' ? 10_000 : Math.min(10_000, Number(limit) - 500);
+  const server = await serveNestmq(['--memory']);
+  const idle: RawConnection[] = [];
+  try {
+    while (idle.length < count) {
+      const some = Array.from({ length: 100 }, () => RawConnection.handshake(server.port));
+      idle.push(...(await Promise.all(some)));
+    }
+    const busy = await RawConnection.open(server.port);
+    await busy.declare('q');
+    await busy.publish('q', 100, 1000, 100);
+    await busy.close();
+  } finally {
+    for (const connection of idle) connection.destroy();
+    await server.stop();
+  }
+  expect(idle.length).toBeGreaterThanOrEqual(count);
+}, 60_000);
