@@ -384,6 +384,7 @@ export class Queue implements ReadyMessagesOwner {
 
   onReadFailure(error: unknown): void {
     this.#environment.onReadFailure(this, error);
+    this.#serveGetters();
   }
 
   later(retry: () => void): void {
