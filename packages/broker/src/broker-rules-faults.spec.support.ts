@@ -46,7 +46,7 @@ export const RULES_FAULTS: readonly RulesFault[] = [
     ],
   },
   {
-    name: 'messages on their way to the dead letters are forgotten when the store fails',
+    name: 'messages that have to wait on their way to the dead letters are forgotten',
     withinSeeds: 300,
     plant: () => [
       replace(
