@@ -161,16 +161,6 @@ const NOT_IMPLEMENTED: [what: string, operation: (on: Channel) => Promise<unknow
     "x-queue-type 'stream' of queue 'z' in vhost '/' is not implemented",
   ],
   [
-    'a delayed exchange',
-    (on) => on.assertExchange('y', 'x-delayed-message', { arguments: { 'x-delayed-type': 'direct' } }),
-    "exchange type 'x-delayed-message' is not implemented",
-  ],
-  [
-    'the type of a delayed exchange',
-    (on) => on.assertExchange('y', 'direct', { arguments: { 'x-delayed-type': 'direct' } }),
-    "argument 'x-delayed-type' of exchange 'y' is not implemented",
-  ],
-  [
     'a place in a stream to consume from',
     (on) => on.consume('q', () => {}, { arguments: { 'x-stream-offset': 'first' } }),
     "argument 'x-stream-offset' of a consumer of queue 'q' is not implemented",
