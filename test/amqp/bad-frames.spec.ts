@@ -15,7 +15,8 @@ import {
   startServer,
   tuneOk,
 } from './server.js';
-import { guest, IN_HANDSHAKE, ON_CHANNEL, openVhost, qos } from './wrong-frames.js';
+import { ON_CHANNEL, openVhost, qos } from './wrong-frames.js';
+import { guest, IN_HANDSHAKE } from './wrong-handshakes.js';
 
 let server: Server;
 const clock = new ManualClock();

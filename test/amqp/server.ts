@@ -1,9 +1,21 @@
+import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { createServer, type Server, type ServerOptions } from '@nestmq/broker';
 
 /** A server on any free port; in memory unless a directory is given. */
 export function startServer(options: ServerOptions = {}): Promise<Server> {
-  return createServer({ ...options, port: 0 });
+  return createServer({ port: 0, ...options });
+}
+
+/** With the password that is the name, and no permissions. The hash is RabbitMQ's, which is fast. */
+export function addUser({ broker }: Server, name: string, tags: readonly string[] = []): void {
+  const salt = Buffer.from([1, 2, 3, 4]);
+  const hash = createHash('sha256').update(salt).update(name).digest();
+  broker.registry.setUser(name, {
+    hashingAlgorithm: 'rabbit_password_hashing_sha256',
+    passwordHash: Buffer.concat([salt, hash]).toString('base64'),
+    tags,
+  });
 }
 
 export interface RawFrame {

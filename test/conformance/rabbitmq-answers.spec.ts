@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { GREETING, ScriptedClient } from '../amqp/server.js';
-import { IN_HANDSHAKE, ON_CHANNEL, type WrongFrames } from '../amqp/wrong-frames.js';
+import { ON_CHANNEL, type WrongFrames } from '../amqp/wrong-frames.js';
+import { IN_HANDSHAKE } from '../amqp/wrong-handshakes.js';
 import { type RabbitMq, startRabbitMq } from '../peers/rabbitmq.js';
 
 let rabbitMq: RabbitMq | undefined;

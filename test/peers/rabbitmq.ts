@@ -10,18 +10,21 @@ export interface RabbitMq {
   readonly version: string;
   /** Of Erlang's process: what it takes is RabbitMQ's. */
   readonly pid: number;
+  /** Runs `rabbitmqctl`; throws with what it said when it failed. */
+  ctl(...args: readonly string[]): string;
   stop(): Promise<void>;
 }
 
 const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
+const CTL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
 const START_MS_MAX = 60_000;
 
 /**
- * Starts a RabbitMQ, installing it first where that can be done (Debian, as root). Resolves with undefined, after a
+ * Starts a RabbitMQ, installing it first where that can be done (Debian, as root), unless it shall not. Resolves with undefined, after a
  * line that says so, where there is none; with CI=true that is an error.
  */
-export async function startRabbitMq(): Promise<RabbitMq | undefined> {
-  if (!existsSync(SERVER)) install();
+export async function startRabbitMq({ installs = true } = {}): Promise<RabbitMq | undefined> {
+  if (installs && !existsSync(SERVER)) install();
   if (existsSync(SERVER)) return start();
   const line =
     'RabbitMQ is not installed (apt-get install rabbitmq-server): what compares with it is skipped.';
@@ -86,7 +89,12 @@ async function start(): Promise<RabbitMq> {
     throw error;
   }
   const pid = Number(readFileSync(environment.RABBITMQ_PID_FILE, 'utf8'));
-  return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, pid, stop };
+  const ctl = (...args: readonly string[]): string => {
+    const { status, stdout, stderr } = spawnSync(CTL, args, { env: environment, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`rabbitmqctl ${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  };
+  return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, pid, ctl, stop };
 }
 
 async function accepting(server: ChildProcess, port: number, output: () => string): Promise<void> {

@@ -4,6 +4,7 @@ import type { Message } from './message/message.js';
 import { keepingDefinitions, noticing, replace, settlingUnwritten } from './planting.spec.support.js';
 import { Consumer } from './queue/consumer.js';
 import { Delivery } from './queue/delivery.js';
+import { QueueIds } from './queue/queue-ids.js';
 import { ReadyIndex } from './queue/ready-index.js';
 import type { Simulation } from './simulating.spec.support.js';
 import { JournalStore } from './store/journal-store.js';
@@ -261,7 +262,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: 'compaction does not tell the queues where a message is now',
     withinSeeds: 300,
-    plant: () => [replace(Vhost.prototype, 'relocate', () => () => {})],
+    plant: () => [replace(QueueIds.prototype, 'relocate', () => () => {})],
   },
   {
     name: 'a settled delivery can be settled again',

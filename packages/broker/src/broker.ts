@@ -1,5 +1,7 @@
 import { Connection } from './connection.js';
+import { DEFAULT_VHOST, type Registry } from './definitions/registry.js';
 import { BrokerError, messageOf, systemCodeOf } from './errors.js';
+import { MemoryWatch } from './memory-watch.js';
 import { type BrokerOptions, normaliseOptions, type NormalisedBrokerOptions } from './options.js';
 import { PublishGate } from './publish-gate.js';
 import { acquireDirectory, type DirectoryLock } from './store/directory-lock.js';
@@ -8,33 +10,73 @@ import { MemoryStore } from './store/memory-store.js';
 import type { MessageStore } from './store/message-store.js';
 import { nodeFileSystem } from './store/node-file-system.js';
 import { Turns } from './turns.js';
-import { Vhost } from './vhost.js';
+import { Vhosts } from './vhosts.js';
 
-const DEFAULT_VHOST = '/';
 /** A message that could not be read is tried again this much later. Milliseconds. */
 const READ_AGAIN_MS = 5000;
+
+export interface ConnectOptions {
+  /** @default '/' */
+  readonly vhost?: string;
+  /** Whose session it is: it ends when the user is deleted. @default nobody's: the application's own */
+  readonly user?: string;
+  /** Told, in RabbitMQ's words, when the session was ended from inside. @default nothing is done */
+  readonly onEnd?: (reason: string) => void;
+}
+
+interface Parts {
+  readonly vhosts: Vhosts;
+  readonly store: MessageStore;
+  readonly gate: PublishGate;
+  readonly lock: DirectoryLock | undefined;
+  readonly memory: MemoryWatch | undefined;
+}
 
 /** The engine: everything but sockets. Made by {@link openBroker}. */
 export class Broker {
   readonly #connections = new Set<Connection>();
+  readonly #parts: Parts;
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(
-    private readonly vhost: Vhost,
-    private readonly store: MessageStore,
-    private readonly gate: PublishGate,
-    private readonly lock: DirectoryLock | undefined,
-  ) {}
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { vhosts } = parts;
+    this.registry.listen({
+      vhostAdded: (name) => vhosts.vhostAdded(name),
+      vhostDeleted: (name) => {
+        vhosts.vhostDeleted(name);
+        this.#end(`vhost '${name}' is deleted`, (one) => one.vhostName === name);
+      },
+      policiesChanged: (vhost) => vhosts.policiesChanged(vhost),
+      userDeleted: (name) => this.#end(`user '${name}' is deleted`, (one) => one.user === name),
+    });
+  }
 
-  /** Opens a session. Throws CLOSED after {@link close}. */
-  connect(): Connection {
+  /** Opens a session. Throws NOT_ALLOWED when there is no such vhost, CLOSED after {@link close}. */
+  connect({ vhost = DEFAULT_VHOST, user, onEnd }: ConnectOptions = {}): Connection {
     if (this.#closing !== undefined) throw new BrokerError('CLOSED', 'The broker is closed.');
-    const { vhost, store, gate } = this;
+    const { vhosts, store, gate } = this.#parts;
     const onClose = (closed: Connection): boolean => this.#connections.delete(closed);
-    const connection = new Connection({ vhost, store, gate, onClose });
+    const connection = new Connection({ vhost: vhosts.get(vhost), user, store, gate, onClose, onEnd });
     this.#connections.add(connection);
     return connection;
+  }
+
+  #end(reason: string, isMeant: (connection: Connection) => boolean): void {
+    for (const connection of this.#connections) if (isMeant(connection)) connection.end(reason);
+  }
+
+  /** Users, permissions, vhosts, policies. What changes is durable after `durable()`. */
+  get registry(): Registry {
+    return this.#parts.vhosts.registry;
+  }
+
+  /** Resolves when everything done before is durable; rejects with STORE_FAILED when that can't be known. */
+  durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#parts.store.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
+    });
   }
 
   /** {@link close} was called. */
@@ -44,12 +86,12 @@ export class Broker {
 
   /** Why nothing is accepted now, if so: a write failed. Gone when the disk has proved itself again (J5). */
   get failure(): Error | undefined {
-    return this.store.failure;
+    return this.#parts.store.failure;
   }
 
-  /** Why publishers are blocked now, if so: the disk is nearly full. Consumers go on. */
+  /** Why publishers are blocked now, if so: the disk is nearly full, or memory. Consumers go on. */
   get blocked(): string | undefined {
-    return this.gate.reason;
+    return this.#parts.gate.reason;
   }
 
   /**
@@ -65,17 +107,18 @@ export class Broker {
     try {
       for (const connection of this.#connections) connection.close();
     } finally {
-      this.vhost.close();
-      this.gate.close();
+      this.#parts.vhosts.close();
+      this.#parts.gate.close();
+      this.#parts.memory?.close();
       await this.#letGo();
     }
   }
 
   async #letGo(): Promise<void> {
     try {
-      await this.store.close();
+      await this.#parts.store.close();
     } finally {
-      await this.lock?.release();
+      await this.#parts.lock?.release();
     }
   }
 }
@@ -101,7 +144,7 @@ export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
     const store = new JournalStore({
       ...normalised,
       directory: `${directory}/journal`,
-      onBlocked: (reason) => gate.set(reason),
+      onBlocked: (reason) => gate.set('disk', reason),
     });
     return await start(store, { ...normalised, gate, lock });
   } catch (error) {
@@ -112,46 +155,44 @@ export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
 
 async function start(
   store: MessageStore,
-  {
-    directory,
-    clock,
-    onFailure,
-    gate,
-    lock,
-  }: Pick<NormalisedBrokerOptions, 'directory' | 'clock' | 'onFailure'> & {
+  options: NormalisedBrokerOptions & {
     readonly gate: PublishGate;
     readonly lock?: DirectoryLock | undefined;
   },
 ): Promise<Broker> {
+  const { directory, clock, gate, lock, memoryGauge: gauge, memoryHighWatermark } = options;
   const recovered = await usable(directory ?? '', 'used', () => store.open());
-  const vhost = new Vhost(DEFAULT_VHOST, {
+  const vhosts = new Vhosts({
     store,
     clock,
     random: Math.random,
     schedule: new Turns().schedule,
     later: (retry) => void clock.setTimer(READ_AGAIN_MS, retry),
-    onReadFailure: (queue, cause) => {
-      onFailure(
-        new BrokerError(
-          'STORE_FAILED',
-          `Queue '${queue.name}' stands still: a message can't be read (${messageOf(cause)}).`,
-          {
-            severity: 'broker',
-            cure: 'No message was skipped. Cure the disk: it is tried again by itself.',
-            cause,
-          },
-        ),
-      );
-    },
+    onReadFailure: (queue, cause) => options.onFailure(standsStill(queue.name, cause)),
   });
   try {
-    vhost.restore(recovered);
+    vhosts.restore(recovered);
   } catch (error) {
     await store.close();
     throw error;
   }
-  store.compactFor(vhost);
-  return new Broker(vhost, store, gate, lock);
+  store.compactFor(vhosts.ids);
+  const watch =
+    memoryHighWatermark === undefined
+      ? undefined
+      : new MemoryWatch({
+          gauge,
+          clock,
+          highWatermark: memoryHighWatermark,
+          onChange: (reason) => gate.set('memory', reason),
+        });
+  return new Broker({ vhosts, store, gate, lock, memory: watch });
+}
+
+function standsStill(queue: string, cause: unknown): BrokerError {
+  const what = `Queue '${queue}' stands still: a message can't be read (${messageOf(cause)}).`;
+  const cure = 'No message was skipped. Cure the disk: it is tried again by itself.';
+  return new BrokerError('STORE_FAILED', what, { severity: 'broker', cure, cause });
 }
 
 /** Turns the system's errors into one that says what to do. */

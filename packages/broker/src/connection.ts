@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { ExchangeType } from './definitions/definitions.js';
 import { BrokerError, channelError, connectionError, messageOf } from './errors.js';
 import type { BindingInit, ExchangeOptions } from './exchanges.js';
 import type { FieldTable, Message } from './message/message.js';
@@ -45,9 +46,12 @@ export interface ConsumeOptions {
 
 export interface ConnectionInit {
   readonly vhost: Vhost;
+  /** Whose session it is; undefined is the application's own. */
+  readonly user: string | undefined;
   readonly store: MessageStore;
   readonly gate: PublishGate;
   readonly onClose: (connection: Connection) => void;
+  readonly onEnd: ((reason: string) => void) | undefined;
 }
 
 /**
@@ -59,6 +63,8 @@ export class Connection {
   readonly #store: MessageStore;
   readonly #gate: PublishGate;
   readonly #onClose: (connection: Connection) => void;
+  readonly #onEnd: ((reason: string) => void) | undefined;
+  readonly user: string | undefined;
   /** Those that take deliveries, by tag. */
   readonly #consumers = new Map<string, Consumer>();
   /** Cancelled ones that may still have unsettled deliveries. */
@@ -69,11 +75,22 @@ export class Connection {
   #closed = false;
 
   /** @internal */
-  constructor({ vhost, store, gate, onClose }: ConnectionInit) {
+  constructor({ vhost, user, store, gate, onClose, onEnd }: ConnectionInit) {
     this.#vhost = vhost;
     this.#store = store;
     this.#gate = gate;
     this.#onClose = onClose;
+    this.#onEnd = onEnd;
+    this.user = user;
+  }
+
+  get vhostName(): string {
+    return this.#vhost.name;
+  }
+
+  /** The type of an exchange, or undefined when there is no such exchange. */
+  exchangeType(name: string): ExchangeType | undefined {
+    return this.#vhost.exchangeType(name);
   }
 
   async declareExchange(name: string, options: ExchangeOptions): Promise<void> {
@@ -106,6 +123,10 @@ export class Connection {
   checkQueue(name: string): QueueState {
     this.#assertOpen();
     return stateOf(this.#vhost.queue(name, this));
+  }
+
+  hasQueue(name: string): boolean {
+    return this.#vhost.has(name);
   }
 
   /** Resolves with how many messages were ready. */
@@ -196,7 +217,7 @@ export class Connection {
     this.#vhost.checkRoute(exchange);
   }
 
-  /** Why {@link publish} throws BLOCKED now, if so: the disk is nearly full. Everything else goes on. */
+  /** Why {@link publish} throws BLOCKED now, if so: the disk is nearly full, or memory. Everything else goes on. */
   get blocked(): string | undefined {
     return this.#gate.reason;
   }
@@ -309,6 +330,12 @@ export class Connection {
     return new Promise((resolve, reject) => {
       this.#store.whenDurable((error) => (error === undefined ? resolve() : reject(error)));
     });
+  }
+
+  /** Closes from inside; its client is told why. */
+  end(reason: string): void {
+    this.close();
+    this.#onEnd?.(reason);
   }
 
   /** Requeues what is unsettled, then deletes the exclusive queues. Idempotent. */

@@ -1,20 +1,21 @@
 import { type DefinitionKey, encodeKey, type QueueDefinition } from './definitions/definitions.js';
 import { DelayQueue } from './queue/delay-queue.js';
+import type { QueueIds } from './queue/queue-ids.js';
 import type { QueueEnvironment } from './queue/queue.js';
 import { moveDelayed, type Sending } from './sending-on.js';
 
 export interface DelayQueuesInit {
   readonly vhost: string;
-  readonly environment: Pick<QueueEnvironment, 'store' | 'clock' | 'schedule' | 'later'>;
+  readonly environment: Pick<QueueEnvironment, 'store' | 'clock' | 'schedule' | 'later'> & {
+    readonly ids: QueueIds;
+  };
   readonly sending: Sending;
-  /** An id that no queue has. */
-  readonly nextId: () => number;
 }
 
 /** The queues in which exchanges of a virtual host hold what they delay: one for each, and named after it. */
 export class DelayQueues {
   readonly #init: DelayQueuesInit;
-  readonly #byId = new Map<number, DelayQueue>();
+  readonly #all = new Set<DelayQueue>();
   /** Of those that the store had, by their exchange. */
   readonly #knownIds = new Map<string, number>();
 
@@ -29,10 +30,10 @@ export class DelayQueues {
 
   /** The exchange's own. */
   of({ name: exchange, durable }: { readonly name: string; readonly durable: boolean }): DelayQueue {
-    const { environment, sending, nextId } = this.#init;
-    const { store, clock, schedule, later } = environment;
+    const { environment, sending } = this.#init;
+    const { store, clock, schedule, later, ids } = environment;
     const known = this.#knownIds.get(exchange);
-    const id = known ?? nextId();
+    const id = known ?? ids.take();
     const queue = new DelayQueue({
       id,
       // Nobody can declare such a queue: the name is reserved.
@@ -44,7 +45,8 @@ export class DelayQueues {
       later,
       release: (entry, message) => moveDelayed(sending, { queueId: id, entry, message }, clock.now()),
     });
-    this.#byId.set(id, queue);
+    this.#all.add(queue);
+    ids.add(queue);
     if (durable && known === undefined) this.#define(queue, { id, autoDelete: false, delays: exchange });
     return queue;
   }
@@ -52,7 +54,8 @@ export class DelayQueues {
   /** Its exchange is gone, and with it what it holds. Throws STORE_FAILED, with nothing done. */
   remove(queue: DelayQueue): void {
     queue.delete();
-    this.#byId.delete(queue.id);
+    this.#all.delete(queue);
+    this.#init.environment.ids.forget(queue);
     for (const [exchange, id] of this.#knownIds) if (id === queue.id) this.#knownIds.delete(exchange);
     if (queue.init.durable) this.#define(queue, null);
   }
@@ -62,12 +65,8 @@ export class DelayQueues {
     this.#init.environment.store.define(encodeKey(key), value);
   }
 
-  get(id: number): DelayQueue | undefined {
-    return this.#byId.get(id);
-  }
-
   /** Nothing goes on any more. Idempotent. */
   stop(): void {
-    for (const queue of this.#byId.values()) queue.stop();
+    for (const queue of this.#all) queue.stop();
   }
 }

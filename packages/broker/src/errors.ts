@@ -18,6 +18,7 @@ export type ReplyCode = keyof typeof REPLY_CODES;
 export type BrokerErrorCode =
   | ReplyCode
   | 'INVALID_OPTION'
+  | 'INVALID_DEFINITION'
   | 'INVALID_MESSAGE'
   | 'MESSAGE_TOO_LARGE'
   | 'TRANSACTION_TOO_LARGE'

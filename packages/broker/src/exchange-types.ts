@@ -1,6 +1,6 @@
 import type { Clock } from './clock.js';
 import type { ExchangeType } from './definitions/definitions.js';
-import { channelError } from './errors.js';
+import { channelError, connectionError } from './errors.js';
 import { type Field, valueOf } from './message/fields.js';
 import { checkWeight, ConsistentHashRouter, hashOnOf } from './routing/consistent-hash-router.js';
 import { DeduplicatingRouter, rememberedIdsOf } from './routing/deduplicating-router.js';
@@ -66,6 +66,12 @@ const EXCHANGE_KINDS: Record<Exclude<ExchangeType, typeof DELAYED_MESSAGE>, Exch
 
 export function isExchangeType(type: string): type is ExchangeType {
   return type === DELAYED_MESSAGE || Object.hasOwn(EXCHANGE_KINDS, type);
+}
+
+/** Throws COMMAND_INVALID. */
+export function assertExchangeType(type: string): asserts type is ExchangeType {
+  if (isExchangeType(type)) return;
+  throw connectionError('COMMAND_INVALID', `invalid exchange type '${type}'`);
 }
 
 /** Throws PRECONDITION_FAILED, in the plugin's words, for a delayed type that is none. */

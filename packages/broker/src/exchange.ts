@@ -1,3 +1,4 @@
+import type { PolicyDefinition, PolicyTarget } from './definitions/access-definitions.js';
 import type { ExchangeType } from './definitions/definitions.js';
 import { type ExchangeKind, kindOf, type RouterEnvironment } from './exchange-types.js';
 import type { Routable } from './message/copy-keys.js';
@@ -28,7 +29,7 @@ export interface ExchangeInit {
   readonly args: Arguments;
 }
 
-export class Exchange {
+export class Exchange implements PolicyTarget {
   readonly kind: ExchangeKind;
   readonly #router: Router<Destination>;
   /** By destination; then by {@link idOf}. */
@@ -37,7 +38,8 @@ export class Exchange {
   /** Bindings that have arguments. */
   #withArguments = 0;
   /** The exchange that gets what goes nowhere from here. */
-  readonly alternate: string | undefined;
+  alternate: string | undefined;
+  readonly #ownAlternate: string | undefined;
   /** Where it holds messages that have a delay. */
   #delays: DelayQueue | undefined;
   /** All that it routes goes to queues, or nowhere, at once: its router's answer is the last word. */
@@ -52,8 +54,15 @@ export class Exchange {
     this.kind = kindOf(init.type, init.args.fields);
     this.#router = this.kind.newRouter(init.args.fields, environment, at);
     const alternate = init.args.fields.find(({ name }) => name === ALTERNATE_EXCHANGE);
-    this.alternate = textOf(alternate);
+    this.alternate = this.#ownAlternate = textOf(alternate);
     this.isLast = this.alternate === undefined;
+  }
+
+  /** An alternate exchange by argument comes before one by policy (RabbitMQ, "Alternate Exchanges"). */
+  applyPolicy(definition: PolicyDefinition | undefined): void {
+    const byPolicy = definition?.[ALTERNATE_EXCHANGE];
+    this.alternate = this.#ownAlternate ?? (typeof byPolicy === 'string' ? byPolicy : undefined);
+    this.#look();
   }
 
   get name(): string {

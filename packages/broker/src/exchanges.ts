@@ -6,7 +6,7 @@ import {
   type ExchangeType,
 } from './definitions/definitions.js';
 import type { DelayQueues } from './delay-queues.js';
-import { channelError, connectionError } from './errors.js';
+import { channelError } from './errors.js';
 import {
   ALTERNATE_EXCHANGE,
   type Binding,
@@ -14,7 +14,7 @@ import {
   Exchange,
   type ExchangeInit,
 } from './exchange.js';
-import { DELAYED_MESSAGE, isExchangeType } from './exchange-types.js';
+import { assertExchangeType, DELAYED_MESSAGE } from './exchange-types.js';
 import { type Arguments, argumentsFrom, argumentsOf, NO_ARGUMENTS } from './message/arguments.js';
 import type { Routable } from './message/copy-keys.js';
 import { assertEquivalentArgument } from './message/equivalent-argument.js';
@@ -23,7 +23,9 @@ import type { FieldTable } from './message/message.js';
 import type { Target } from './queue/delay-queue.js';
 import type { Queue } from './queue/queue.js';
 import {
+  assertDeletable,
   assertEquivalent,
+  assertNotDefault,
   assertNotReserved,
   assertShortString,
   damagedDefinitions,
@@ -118,19 +120,19 @@ export class Exchanges {
     this.#add(this.#make({ name, type, durable: true, autoDelete, internal, args }));
   }
 
-  /** Of a type that is there: throws COMMAND_INVALID for others. */
-  declare(name: string, options: ExchangeOptions): void {
-    if (!isExchangeType(options.type))
-      throw connectionError('COMMAND_INVALID', `invalid exchange type '${String(options.type)}'`);
+  /** Returns the exchange if it is new. Of a type that is there: throws COMMAND_INVALID for others. */
+  declare(name: string, options: ExchangeOptions): Exchange | undefined {
+    assertExchangeType(options.type);
     assertNotDefault(name);
     const { type, durable = true, autoDelete = false, internal = false } = options;
     const init = { name, type, durable, autoDelete, internal, args: argumentsOf(options.arguments) };
     const existing = this.#exchanges.get(name);
-    if (existing === undefined) this.#declareNew(init);
-    else this.#assertEquivalent(init, existing);
+    if (existing === undefined) return this.#declareNew(init);
+    this.#assertEquivalent(init, existing);
+    return undefined;
   }
 
-  #declareNew(init: ExchangeInit): void {
+  #declareNew(init: ExchangeInit): Exchange {
     const { name, type, durable, autoDelete, internal, args } = init;
     assertNotReserved('exchange', name);
     assertShortString('exchange name', name);
@@ -149,6 +151,7 @@ export class Exchanges {
       });
     }
     this.#add(exchange);
+    return exchange;
   }
 
   /** Of the arguments only the alternate exchange is compared, as in RabbitMQ. */
@@ -162,6 +165,22 @@ export class Exchanges {
     assertEquivalentArgument(name, fieldOf(received.args, name), fieldOf(current.args, name), at);
   }
 
+  get(name: string): Exchange | undefined {
+    return this.#exchanges.get(name);
+  }
+
+  all(): Iterable<Exchange> {
+    return this.#exchanges.values();
+  }
+
+  /** Removes those that were declared, from the disk as well, and their bindings. */
+  clear(): void {
+    for (const exchange of this.#exchanges.values()) {
+      if (!PREDECLARED.some(([name]) => name === exchange.name)) this.#remove(exchange);
+      else for (const binding of exchange.bindings()) this.#defineBinding(exchange, binding, null);
+    }
+  }
+
   /** Throws NOT_FOUND (AMQP 0-9-1, `exchange.declare` with `passive`). */
   check(name: string): void {
     assertNotDefault(name);
@@ -170,13 +189,7 @@ export class Exchanges {
 
   /** Also removes all bindings that it is an end of. One that is not there is not an error (RabbitMQ since 3.2). */
   delete(name: string, ifUnused: boolean): void {
-    assertNotDefault(name);
-    if (name.startsWith('amq.')) {
-      throw channelError(
-        'ACCESS_REFUSED',
-        `deletion of system exchange '${name}' in vhost '${this.#vhost}' not allowed`,
-      );
-    }
+    assertDeletable(name, this.#vhost);
     const exchange = this.#exchanges.get(name);
     if (exchange === undefined) return;
     if (exchange.durable || this.isNamedOnDisk(exchange)) this.#assertWritable();
@@ -357,9 +370,4 @@ function fieldOf({ fields }: Arguments, name: string): Field | undefined {
 
 function nameOf(destination: Destination): string {
   return `${destination instanceof Exchange ? 'exchange' : 'queue'} ${destination.name}`;
-}
-
-function assertNotDefault(name: string): void {
-  if (name === DEFAULT_EXCHANGE)
-    throw channelError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
 }

@@ -1,7 +1,18 @@
-export { Broker, openBroker } from './broker.js';
+export { Broker, type ConnectOptions, openBroker } from './broker.js';
+export { hashPassword, type HashingAlgorithm, type PasswordHash } from './auth/password.js';
 export { type Clock, ManualClock, systemClock, type Timer } from './clock.js';
 export { type ConsumeOptions, Connection, type QueueState } from './connection.js';
+export type {
+  Policy,
+  PolicyDefinition,
+  PolicyScope,
+  PolicyTarget,
+  UserDefinition,
+  VhostDefinition,
+} from './definitions/access-definitions.js';
 export type { ExchangeType } from './definitions/definitions.js';
+export { type EffectivePolicy, Policies, type PolicySubject } from './definitions/policies.js';
+export { Registry } from './definitions/registry.js';
 export {
   BrokerError,
   type BrokerErrorCode,
@@ -11,6 +22,7 @@ export {
   type Severity,
 } from './errors.js';
 export type { BindingInit, ExchangeOptions } from './exchanges.js';
+export { type MemoryGauge, systemMemory } from './memory-watch.js';
 export { LIMITS } from './limits.js';
 export {
   DELIVERY_MODE_PERSISTENT,
@@ -41,7 +53,8 @@ export type {
 } from './store/message-store.js';
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
-export { createServer, Server, type ServerOptions } from './server.js';
+export { createServer, Server } from './server.js';
+export type { CertLoginFrom, ServerOptions, TlsOptions } from './server-options.js';
 export { type BackupReport, backUpJournal } from './tools/backup.js';
 export { type CheckedSegment, checkJournal, type CheckReport } from './tools/check.js';
 export {

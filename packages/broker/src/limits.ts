@@ -59,6 +59,20 @@ export interface Limits {
   readonly unsettledBytesMax: number;
   /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
   readonly expirationMsMax: number;
+  /** Longer regular expressions are no names' patterns. Characters. */
+  readonly patternCharactersMax: number;
+  /** A match takes time by states and characters: with names of 255 bytes this many take some milliseconds. */
+  readonly patternStatesMax: number;
+  /** Answers about names that a connection keeps at hand, for each of its permissions. */
+  readonly knownNamesMax: number;
+  /** What comparing one password may take; also of a hash that was imported. Bytes. */
+  readonly passwordHashBytesMax: number;
+  /** Passwords hashed at once: half of the threads that the disk needs as well. */
+  readonly passwordHashesMax: number;
+  /** Logins that wait for that; more are refused. */
+  readonly waitingLoginsMax: number;
+  /** Users and addresses whose failed logins are remembered; the oldest is forgotten first. */
+  readonly failedLoginsMax: number;
 }
 
 export const LIMITS: Limits = {
@@ -90,4 +104,11 @@ export const LIMITS: Limits = {
   unsettledMax: 1_000_000,
   unsettledBytesMax: 256 * 1024 * 1024,
   expirationMsMax: 315_360_000_000,
+  patternCharactersMax: 1024,
+  patternStatesMax: 2048,
+  knownNamesMax: 1024,
+  passwordHashBytesMax: 64 * 1024 * 1024,
+  passwordHashesMax: 2,
+  waitingLoginsMax: 1024,
+  failedLoginsMax: 4096,
 };

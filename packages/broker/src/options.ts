@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { type Clock, systemClock } from './clock.js';
 import { BrokerError } from './errors.js';
 import { LIMITS } from './limits.js';
+import { type MemoryGauge, systemMemory } from './memory-watch.js';
 import type { FileSystem } from './store/file-system.js';
 import { nodeFileSystem } from './store/node-file-system.js';
 
@@ -28,6 +29,13 @@ export interface BrokerOptions {
    * can be written anew after a failed write. Bytes, 0 (never) or more. @default twice segmentBytesMax: 128 MiB
    */
   readonly diskFreeBytesMin?: number;
+  /**
+   * Above this much memory of the process publishers are blocked. Up to 1, a share of what the machine has, or a control
+   * group leaves of it; above, bytes. @default never: the memory is the application's too
+   */
+  readonly memoryHighWatermark?: number;
+  /** @default the system's */
+  readonly memoryGauge?: MemoryGauge;
   /** @default the system's */
   readonly clock?: Clock;
   /** @default the system's */
@@ -47,6 +55,8 @@ export interface NormalisedBrokerOptions {
   readonly cacheBytesMax: number;
   readonly settlementDelayMs: number;
   readonly diskFreeBytesMin: number;
+  readonly memoryHighWatermark: number | undefined;
+  readonly memoryGauge: MemoryGauge;
   readonly clock: Clock;
   readonly fileSystem: FileSystem;
   readonly onFailure: (error: Error) => void;
@@ -65,7 +75,16 @@ const NUMBERS = {
   diskFreeBytesMin: { fallback: 128 * 1024 * 1024, min: 0, max: Number.MAX_SAFE_INTEGER, unit: 'bytes' },
 } as const;
 
-const KEYS = new Set(['directory', 'clock', 'fileSystem', 'onFailure', 'onHealed', ...Object.keys(NUMBERS)]);
+const OTHER_KEYS = [
+  'directory',
+  'memoryHighWatermark',
+  'memoryGauge',
+  'clock',
+  'fileSystem',
+  'onFailure',
+  'onHealed',
+];
+const KEYS = new Set([...OTHER_KEYS, ...Object.keys(NUMBERS)]);
 
 /** Fills in the defaults. Throws INVALID_OPTION for an unknown key, a wrong type or a number out of range. */
 export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOptions {
@@ -86,6 +105,8 @@ export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOption
     settlementDelayMs: integer(options, 'settlementDelayMs'),
     diskFreeBytesMin:
       options.diskFreeBytesMin === undefined ? 2 * segmentBytesMax : integer(options, 'diskFreeBytesMin'),
+    memoryHighWatermark: watermark(options.memoryHighWatermark),
+    memoryGauge: options.memoryGauge ?? systemMemory,
     clock: options.clock ?? systemClock,
     fileSystem: options.fileSystem ?? nodeFileSystem,
     onFailure: options.onFailure ?? ((error) => process.emitWarning(error)),
@@ -101,6 +122,16 @@ function integer(options: BrokerOptions, key: keyof typeof NUMBERS): number {
     throw invalid(`'${key}' is ${describe(value)}.`, `Give a whole number of ${unit} from ${min} to ${max}.`);
   }
   return value;
+}
+
+function watermark(value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  const isShare = typeof value === 'number' && value > 0 && value <= 1;
+  if (isShare || (Number.isSafeInteger(value) && (value as number) > 1)) return value as number;
+  throw invalid(
+    `'memoryHighWatermark' is ${describe(value)}.`,
+    'Give a share of the memory, above 0 and up to 1, or a whole number of bytes.',
+  );
 }
 
 function describe(value: unknown): string {

@@ -1,33 +1,37 @@
 import { BrokerError } from './errors.js';
 
-/** Where publishers wait while the disk is nearly full: one for all of a broker. */
+/** What may run out. */
+export type Resource = 'disk' | 'memory';
+
+/** Where publishers wait while the disk is nearly full, or memory is: one for all of a broker. */
 export class PublishGate {
-  #reason: string | undefined;
+  readonly #reasons = new Map<Resource, string>();
   #closed = false;
   #waiting: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
 
   /** Why nobody may publish now, if so. */
   get reason(): string | undefined {
-    return this.#reason;
+    return this.#reasons.size === 0 ? undefined : [...this.#reasons.values()].join(' ');
   }
 
-  /** Closes the gate for a reason, or opens it and lets go who waits, in order. */
-  set(reason: string | undefined): void {
-    this.#reason = reason;
-    if (reason === undefined) for (const { resolve } of this.#waiting.splice(0)) resolve();
+  /** Closes the gate for a reason, or takes this reason away: with the last one it opens, and lets go who waits, in order. */
+  set(resource: Resource, reason: string | undefined): void {
+    if (reason === undefined) this.#reasons.delete(resource);
+    else this.#reasons.set(resource, reason);
+    if (this.#reasons.size === 0) for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   /** Throws BLOCKED. */
   assertOpen(): void {
-    if (this.#reason === undefined) return;
-    throw new BrokerError('BLOCKED', this.#reason, {
-      cure: 'Wait for `unblocked()`: consumers go on, and what they settle gives room; or free disk space.',
+    if (this.#reasons.size === 0) return;
+    throw new BrokerError('BLOCKED', this.reason as string, {
+      cure: 'Wait for `unblocked()`: consumers go on, and what they settle gives room; or give it more.',
     });
   }
 
   /** Resolves when it is open; rejects with CLOSED when the broker is closed before. */
   whenOpen(): Promise<void> {
-    if (this.#reason === undefined) return Promise.resolve();
+    if (this.#reasons.size === 0) return Promise.resolve();
     if (this.#closed) return Promise.reject(closed());
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }

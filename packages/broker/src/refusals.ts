@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { BrokerError, channelError } from './errors.js';
 import { LIMITS } from './limits.js';
 
@@ -28,6 +29,23 @@ export function assertNotReserved(kind: 'queue' | 'exchange', name: string): voi
   if (name.startsWith('amq.')) {
     throw channelError('ACCESS_REFUSED', `${kind} name '${name}' contains reserved prefix 'amq.*'`);
   }
+}
+
+export function assertNotDefault(exchange: string): void {
+  if (exchange !== '') return;
+  throw channelError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
+}
+
+export function assertDeletable(exchange: string, vhost: string): void {
+  assertNotDefault(exchange);
+  if (!exchange.startsWith('amq.')) return;
+  const text = `deletion of system exchange '${exchange}' in vhost '${vhost}' not allowed`;
+  throw channelError('ACCESS_REFUSED', text);
+}
+
+/** Nobody else has it, and nobody guesses it. */
+export function generatedName(prefix: string): string {
+  return `${prefix}-${randomBytes(16).toString('base64url')}`;
 }
 
 export function assertEquivalent(argument: string, received: unknown, current: unknown, at: string): void {

@@ -1,27 +1,24 @@
-import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer } from 'node:net';
+import type { Server as TcpServer, Socket } from 'node:net';
 import { AmqpConnection } from './amqp/amqp-connection.js';
-import { guestOnLoopback } from './auth/authenticator.js';
+import { type Authenticator, UserAuthenticator } from './auth/authenticator.js';
 import { type Broker, openBroker } from './broker.js';
 import { type Clock, systemClock } from './clock.js';
-import { BrokerError, messageOf, systemCodeOf } from './errors.js';
 import { LIMITS } from './limits.js';
-import type { BrokerOptions } from './options.js';
-
-export interface ServerOptions extends BrokerOptions {
-  /** The address to listen at. @default '127.0.0.1' */
-  readonly host?: string;
-  /** 0 is any that is free. @default 5672 */
-  readonly port?: number;
-}
-
-const DEFAULT_HOST = '127.0.0.1';
-const DEFAULT_PORT = 5672;
+import { listen, portOf, tcpListener, tlsListener } from './listeners.js';
+import {
+  type NormalisedServerOptions,
+  normaliseServerOptions,
+  type ServerOptions,
+} from './server-options.js';
 
 /** A broker that AMQP 0-9-1 clients can connect to. Made by {@link createServer}. */
 export class Server {
   readonly #connections = new Set<AmqpConnection>();
-  readonly #tcp: TcpServer;
   readonly #clock: Clock;
+  readonly #authenticator: Authenticator;
+  readonly #onFailure: (error: Error) => void;
+  #tcp: TcpServer | undefined;
+  #tls: TcpServer | undefined;
   #closing: Promise<void> | undefined;
   #onEmpty: () => void = () => {};
 
@@ -29,33 +26,56 @@ export class Server {
   constructor(
     /** The engine, for use in this process. */
     readonly broker: Broker,
-    { clock, onFailure }: { readonly clock: Clock; readonly onFailure: (error: Error) => void },
+    { loopbackUsers, broker: { clock = systemClock, onFailure } }: NormalisedServerOptions,
   ) {
     this.#clock = clock;
-    this.#tcp = createTcpServer((socket) => {
-      // The engine may have been closed by who has it.
-      if (this.#closing !== undefined || broker.isClosed) return socket.destroy();
-      const init = { socket, broker, clock, authenticator: guestOnLoopback, onFailure };
-      const onClose = (closed: AmqpConnection): void => this.#forget(closed);
-      return this.#connections.add(new AmqpConnection({ ...init, onClose }));
-    });
-    this.#tcp.maxConnections = LIMITS.connectionsMax;
+    this.#authenticator = new UserAuthenticator({ clock, users: broker.registry.users, loopbackUsers });
+    this.#onFailure = onFailure ?? ((error) => process.emitWarning(error));
   }
 
   /** @internal */
-  listen(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#tcp.once('error', reject);
-      this.#tcp.listen(port, host, () => {
-        this.#tcp.off('error', reject);
-        resolve();
-      });
-    });
+  async listen({ host, port, tls }: NormalisedServerOptions): Promise<void> {
+    const onSocket = (socket: Socket, certificateUser: string | undefined): void =>
+      this.#onSocket(socket, certificateUser);
+    // Files first: they are wrong more often than ports are taken, and nothing listens yet.
+    const secure = tls && (await tlsListener(tls, onSocket));
+    if (port !== 'none') {
+      const plain = tcpListener(onSocket);
+      await listen(plain, host, port);
+      this.#tcp = plain;
+    }
+    if (tls === undefined || secure === undefined) return;
+    await listen(secure, host, tls.port);
+    this.#tls = secure;
   }
 
-  /** Where clients connect. */
+  #onSocket(socket: Socket, certificateUser: string | undefined): void {
+    const { broker } = this;
+    // The engine may have been closed by who has it.
+    if (this.#closing !== undefined || broker.isClosed) {
+      socket.destroy();
+      return;
+    }
+    const connection = new AmqpConnection({
+      socket,
+      broker,
+      certificateUser,
+      clock: this.#clock,
+      authenticator: this.#authenticator,
+      onFailure: this.#onFailure,
+      onClose: () => this.#forget(connection),
+    });
+    this.#connections.add(connection);
+  }
+
+  /** Where clients connect without TLS; 0 when they can't. */
   get port(): number {
-    return (this.#tcp.address() as AddressInfo).port;
+    return this.#tcp === undefined ? 0 : portOf(this.#tcp);
+  }
+
+  /** Where clients connect with TLS; 0 when they can't. */
+  get tlsPort(): number {
+    return this.#tls === undefined ? 0 : portOf(this.#tls);
   }
 
   get connectionCount(): number {
@@ -72,7 +92,8 @@ export class Server {
   }
 
   async #close(): Promise<void> {
-    this.#tcp.close();
+    this.#tcp?.close();
+    this.#tls?.close();
     const reason = "broker forced connection closure with reason 'shutdown'";
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
@@ -93,34 +114,18 @@ export class Server {
 }
 
 /**
- * Opens a broker and listens for AMQP 0-9-1 clients; user guest, password guest, from this machine only. Rejects as
- * `openBroker`, and with INVALID_OPTION when the address can't be listened at; then nothing is open.
+ * Opens a broker and listens for AMQP 0-9-1 clients. As long as no user is defined, guest with the password guest may come
+ * from this machine. Rejects as `openBroker`, and with INVALID_OPTION when an address can't be listened at, or a
+ * certificate can't be used; then nothing is open.
  */
 export async function createServer(options: ServerOptions = {}): Promise<Server> {
-  const { host = DEFAULT_HOST, port = DEFAULT_PORT, ...brokerOptions } = options;
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new BrokerError('INVALID_OPTION', `'port' is ${port}.`, { cure: 'Give one from 0 to 65535.' });
-  }
-  const broker = await openBroker(brokerOptions);
-  const { clock = systemClock, onFailure = (error: Error) => process.emitWarning(error) } = brokerOptions;
-  const server = new Server(broker, { clock, onFailure });
+  const normalised = normaliseServerOptions(options);
+  const server = new Server(await openBroker(normalised.broker), normalised);
   try {
-    await server.listen(host, port);
-  } catch (cause) {
-    await broker.close();
-    throw refusedAddress(host, port, cause);
+    await server.listen(normalised);
+  } catch (error) {
+    await server.close();
+    throw error;
   }
   return server;
-}
-
-function refusedAddress(host: string, port: number, cause: unknown): BrokerError {
-  const code = systemCodeOf(cause) ?? messageOf(cause);
-  const what =
-    code === 'EADDRINUSE'
-      ? `Port ${port} of '${host}' is taken.`
-      : `Can't listen at '${host}', port ${port} (${code}).`;
-  return new BrokerError('INVALID_OPTION', what, {
-    cure: 'Give another `host` or `port`; port 0 is any that is free.',
-    cause,
-  });
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { ManualClock } from './clock.js';
 import type { Message } from './message/message.js';
+import { QueueIds } from './queue/queue-ids.js';
 import { MemoryStore } from './store/memory-store.js';
 import { Turns } from './turns.js';
 import { Vhost } from './vhost.js';
@@ -12,6 +13,7 @@ beforeEach(() => {
   store = new MemoryStore();
   vhost = new Vhost('/', {
     store,
+    ids: new QueueIds(),
     clock: new ManualClock(),
     random: () => 0,
     schedule: new Turns().schedule,

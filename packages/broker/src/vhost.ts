@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { forget, storing } from './admissions.js';
 import {
-  decodeKey,
   type DefinitionKey,
   encodeKey,
   type ExchangeDefinition,
+  type ExchangeType,
   type QueueDefinition,
 } from './definitions/definitions.js';
 import {
@@ -14,13 +13,16 @@ import {
   Exchanges,
   type ExchangesEnvironment,
 } from './exchanges.js';
+import type { Exchange } from './exchange.js';
+import { Policies, type PolicySubject } from './definitions/policies.js';
 import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
 import { DelayQueues } from './delay-queues.js';
 import { withBody } from './message/encoded-message.js';
 import { hasExpiration } from './message/expiration.js';
 import type { FieldTable, Message } from './message/message.js';
 import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
-import type { DelayQueue, Target } from './queue/delay-queue.js';
+import type { Target } from './queue/delay-queue.js';
+import type { QueueIds } from './queue/queue-ids.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
 import { assertEquivalentArguments } from './queue/queue-arguments.js';
@@ -29,7 +31,7 @@ import {
   assertEquivalent,
   assertNotReserved,
   assertShortString,
-  damagedDefinitions,
+  generatedName,
   locked,
   notFound,
   preconditionFailed,
@@ -37,7 +39,7 @@ import {
 import { ReplyConsumers } from './reply-consumers.js';
 import { acceptanceOf, byDurability, publicationsOf, type Routed } from './routed.js';
 import { moveDeadLetter, publishDeadLetter, type Sending } from './sending-on.js';
-import type { Appended, Recovered, Residence, Residents } from './store/message-store.js';
+import type { Appended } from './store/message-store.js';
 import type { Turn } from './turns.js';
 
 /**
@@ -73,6 +75,8 @@ export interface VhostEnvironment
   extends
     Pick<QueueEnvironment, 'store' | 'clock' | 'later' | 'onReadFailure'>,
     Omit<ExchangesEnvironment, 'delayQueues'> {
+  /** Of all vhosts of a broker. */
+  readonly ids: QueueIds;
   /** Gives a turn soon, after what is ready to run now. */
   readonly schedule: (turn: Turn) => void;
 }
@@ -83,14 +87,13 @@ export interface VhostEnvironment
  * Definitions take effect at once and go into the same journal as messages, before any message that needs them: so a
  * confirm can't come before they are durable (J1).
  */
-export class Vhost implements Residents {
-  readonly #environment: QueueEnvironment;
+export class Vhost {
+  readonly #environment: QueueEnvironment & VhostEnvironment;
   readonly #exchanges: Exchanges;
   readonly #delayQueues: DelayQueues;
   readonly replies: ReplyConsumers;
   readonly #queues = new Map<string, Queue>();
-  readonly #queuesById = new Map<number, Queue>();
-  #nextQueueId = 1;
+  #policies = new Policies([], []);
 
   constructor(
     readonly name: string,
@@ -106,43 +109,28 @@ export class Vhost implements Residents {
       deadLetterRejected: (message, death) => publishDeadLetter(sending, message, death),
       onUnused: (queue) => this.#removeUnused(queue),
       onIdle: (queue) => this.#removeUnused(queue),
-      onForgotten: ({ init }) => this.#queuesById.delete(init.id),
+      onForgotten: (queue) => environment.ids.forget(queue),
     };
-    const nextId = (): number => this.#nextQueueId++;
-    this.#delayQueues = new DelayQueues({ vhost: name, environment, sending, nextId });
+    this.#delayQueues = new DelayQueues({ vhost: name, environment, sending });
     this.#exchanges = new Exchanges(name, { ...environment, delayQueues: this.#delayQueues });
     this.replies = new ReplyConsumers(environment.schedule);
   }
 
-  /**
-   * Rebuilds what the store had. Messages of queues that are no more are settled. Throws JOURNAL_DAMAGED when definitions
-   * are missing.
-   */
-  restore({ definitions, entries, lacksSnapshot }: Recovered): void {
-    const all = [...definitions].map(([key, value]) => [decodeKey(key), value] as const);
-    for (const [key, value] of all) if (key[0] === 'queue') this.#knowQueue(value as QueueDefinition);
-    for (const [key, value] of all) {
+  /** Rebuilds what the store had, of definitions of all vhosts. Throws JOURNAL_DAMAGED when some are missing. */
+  restore(definitions: readonly (readonly [DefinitionKey, unknown])[]): void {
+    const own = definitions.filter(([key]) => key[1] === this.name);
+    for (const [key, value] of own) if (key[0] === 'queue') this.#knowDelays(value as QueueDefinition);
+    for (const [key, value] of own) {
       if (key[0] === 'exchange') this.#exchanges.restore(key[2], value as ExchangeDefinition);
       if (key[0] === 'queue') this.#restoreQueue(key[2], value as QueueDefinition);
     }
-    for (const [key] of all) {
+    for (const [key] of own) {
       if (key[0] === 'binding' || key[0] === 'exchange-binding')
         this.#exchanges.restoreBinding(key, this.#queues.get(key[3]));
     }
-    for (const [id, stored] of entries) {
-      this.#nextQueueId = Math.max(this.#nextQueueId, id + 1);
-      const queue = this.#byId(id);
-      if (queue !== undefined) queue.restore(stored);
-      else if (lacksSnapshot)
-        throw damagedDefinitions(
-          `definitions.json is missing, and ${stored.length} messages are of a queue that nothing else names`,
-        );
-      else this.#environment.store.discard(id, stored.sequences.at(-1) ?? 0, [], stored.positions);
-    }
   }
 
-  #knowQueue(definition: QueueDefinition): void {
-    this.#nextQueueId = Math.max(this.#nextQueueId, definition.id + 1);
+  #knowDelays(definition: QueueDefinition): void {
     if (definition.delays !== undefined) this.#delayQueues.know(definition.delays, definition);
   }
 
@@ -154,12 +142,18 @@ export class Vhost implements Residents {
   // ---------------------------------------------------------------- exchanges
 
   declareExchange(name: string, options: ExchangeOptions): void {
-    this.#exchanges.declare(name, options);
+    const declared = this.#exchanges.declare(name, options);
+    if (declared !== undefined) this.#applyPolicyTo(declared);
   }
 
   /** Throws NOT_FOUND (AMQP 0-9-1, `exchange.declare` with `passive`). */
   checkExchange(name: string): void {
     this.#exchanges.check(name);
+  }
+
+  /** Undefined when there is none. */
+  exchangeType(name: string): ExchangeType | undefined {
+    return this.#exchanges.get(name)?.init.type;
   }
 
   /** Also removes its bindings. One that is not there is not an error (RabbitMQ since 3.2). */
@@ -186,17 +180,18 @@ export class Vhost implements Residents {
     }
     assertNotReserved('queue', name);
     assertShortString('queue name', name);
-    const given = name === '' ? `amq.gen-${randomBytes(16).toString('base64url')}` : name;
+    const given = name === '' ? generatedName('amq.gen') : name;
     const init = initOf(given, this.name, { ...options, durable, exclusive, autoDelete }, owner);
-    const queue = new Queue({ ...init, id: this.#nextQueueId++ }, this.#environment);
+    const queue = new Queue({ ...init, id: this.#environment.ids.take() }, this.#environment);
     if (durable) this.#define(['queue', this.name, given], definitionOf(queue));
     this.#add(queue);
+    this.#applyPolicyTo(queue);
     return queue;
   }
 
   #add(queue: Queue): void {
     this.#queues.set(queue.name, queue);
-    this.#queuesById.set(queue.init.id, queue);
+    this.#environment.ids.add(queue);
     this.#exchanges.bindToDefault(queue);
   }
 
@@ -232,7 +227,7 @@ export class Vhost implements Residents {
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
     // What is unsettled is settled later, at the position that it knows.
-    if (queue.heldCount === 0) this.#queuesById.delete(queue.init.id);
+    if (queue.heldCount === 0) this.#environment.ids.forget(queue);
     return queue.delete();
   }
 
@@ -423,20 +418,37 @@ export class Vhost implements Residents {
     this.#delayQueues.stop();
   }
 
-  #byId(queueId: number): Queue | DelayQueue | undefined {
-    return this.#queuesById.get(queueId) ?? this.#delayQueues.get(queueId);
+  // ---------------------------------------------------------------- policies
+
+  /** From now on these are in effect, for what is there and for what comes. */
+  applyPolicies(policies: Policies): void {
+    this.#policies = policies;
+    for (const queue of this.#queues.values()) this.#applyPolicyTo(queue);
+    for (const exchange of this.#exchanges.all()) this.#applyPolicyTo(exchange);
   }
 
-  /** As the store asks before it brings a message forward. */
-  find(queueId: number, sequence: number): Residence | undefined {
-    return this.#byId(queueId)?.find(sequence);
+  #applyPolicyTo(target: Queue | Exchange): void {
+    const { name } = target;
+    const subject: PolicySubject =
+      target instanceof Queue
+        ? { kind: 'queue', name, queueType: target.settings.type }
+        : { kind: 'exchange', name };
+    target.applyPolicy(this.#policies.effectiveFor(subject)?.definition);
   }
 
-  relocate(queueId: number, sequence: number, position: number): void {
-    this.#byId(queueId)?.find(sequence, position);
+  /** Deletes all that is in it. Throws, with nothing done, while the store has failed. */
+  clear(): void {
+    this.#assertWritable();
+    for (const queue of this.#queues.values()) this.#remove(queue);
+    this.#exchanges.clear();
+    this.close();
   }
 
   // ---------------------------------------------------------------- finding and refusing
+
+  has(queueName: string): boolean {
+    return this.#queues.has(queueName);
+  }
 
   #queue(name: string): Queue {
     const queue = this.#queues.get(name);

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
-import type { Authenticator } from '../auth/authenticator.js';
-import type { Broker } from '../broker.js';
-import type { Clock, Timer } from '../clock.js';
+import type { Timer } from '../clock.js';
 import type { Connection } from '../connection.js';
 import { LIMITS } from '../limits.js';
 import { ByteReader } from '../message/table-codec.js';
+import { type Access, enter, type Entered } from './access.js';
 import { AmqpError, octetsOf, toAmqpError } from './amqp-error.js';
 import { Channel, type Step } from './channel.js';
 import type { ChannelHost } from './channel-host.js';
+import type { AmqpConnectionInit } from './connection-init.js';
 import { ContentAssembler, type Unfinished } from './content.js';
 import { FrameParser } from './frame-parser.js';
 import { Handshake, LoginRefused, type Session } from './handshake.js';
@@ -22,22 +22,11 @@ const PROTOCOL_HEADER: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]
 const MARKS_MAX = 8;
 const MARK_BYTES: number = LIMITS.undurableBytesMax / MARKS_MAX;
 
-export interface AmqpConnectionInit {
-  readonly socket: Socket;
-  readonly broker: Broker;
-  readonly clock: Clock;
-  readonly authenticator: Authenticator;
-  /** Told of what is no client's fault. */
-  readonly onFailure: (error: Error) => void;
-  readonly onClose: (connection: AmqpConnection) => void;
-}
-
 /**
  * One client's socket. Frames are handled in the order they come; where one has to wait, for the disk or because
  * publishing is blocked, nothing more is read, so that a client is slowed down and memory is not filled.
  */
 export class AmqpConnection implements ChannelHost {
-  readonly engine: Connection;
   readonly outbox: Outbox;
   readonly unfinished: Unfinished = { bytes: 0 };
   readonly #init: AmqpConnectionInit;
@@ -47,6 +36,7 @@ export class AmqpConnection implements ChannelHost {
   #greeting: Buffer | undefined = Buffer.alloc(0);
   #handshake: Handshake | undefined;
   #session: Session | undefined;
+  #entered: Entered | undefined;
   #heartbeat: Heartbeat | undefined;
   /** Cuts off a client that does not finish its handshake, or does not answer a close. */
   #deadline: Timer;
@@ -61,7 +51,6 @@ export class AmqpConnection implements ChannelHost {
   constructor(init: AmqpConnectionInit) {
     this.#init = init;
     this.#socket = init.socket;
-    this.engine = init.broker.connect();
     this.outbox = new Outbox(init.socket);
     this.#deadline = init.clock.setTimer(LIMITS.handshakeTimeoutMs, () => this.#socket.destroy());
     const { socket } = init;
@@ -71,6 +60,15 @@ export class AmqpConnection implements ChannelHost {
     // 'close' follows, and is enough.
     socket.on('error', () => {});
     socket.on('close', () => this.#onClosed());
+  }
+
+  /** There is one when there is a channel. */
+  get engine(): Connection {
+    return (this.#entered as Entered).engine;
+  }
+
+  get access(): Access {
+    return (this.#entered as Entered).access;
   }
 
   get user(): string {
@@ -131,8 +129,16 @@ export class AmqpConnection implements ChannelHost {
     this.#greeting = greeting;
     if (greeting.length < PROTOCOL_HEADER.length) return undefined;
     this.#greeting = undefined;
-    const { authenticator, socket } = this.#init;
-    this.#handshake = new Handshake(this.outbox, authenticator, socket.remoteAddress ?? '');
+    const { authenticator, certificateUser, socket } = this.#init;
+    this.#handshake = new Handshake({
+      outbox: this.outbox,
+      authenticator,
+      certificateUser,
+      address: socket.remoteAddress ?? '',
+      enter: (user, vhost) => {
+        this.#entered = enter(this.#init.broker, user, vhost, (reason) => this.#forceClose(reason));
+      },
+    });
     this.#parser.push(greeting.subarray(PROTOCOL_HEADER.length));
     return this.#process();
   }
@@ -225,6 +231,12 @@ export class AmqpConnection implements ChannelHost {
     });
   }
 
+  #forceClose(reason: string): void {
+    if (this.#state !== 'running') return;
+    this.#close(new AmqpError('CONNECTION_FORCED', reason), undefined);
+    this.#process();
+  }
+
   /** A step of the connection itself. */
   #wait(step: Promise<void>, method: Method): void {
     this.#stops++;
@@ -310,7 +322,7 @@ export class AmqpConnection implements ChannelHost {
     return this.outbox.method(number, {
       name: 'channel.close',
       replyCode: told.code,
-      replyText: asShortString(told.message),
+      replyText: told.replyText,
       ...idsOf(method),
     });
   }
@@ -326,7 +338,7 @@ export class AmqpConnection implements ChannelHost {
     this.outbox.last({
       name: 'connection.close',
       replyCode: error.code,
-      replyText: asShortString(error.message),
+      replyText: error.replyText,
       ...idsOf(method),
     });
     this.#deadline.cancel();
@@ -355,12 +367,12 @@ export class AmqpConnection implements ChannelHost {
     this.#stops++;
     this.#socket.pause();
     // A store that failed has been told of.
-    await this.engine.durable().catch(() => {});
+    await this.#entered?.engine.durable().catch(() => {});
     this.#stops--;
-    if (this.#state !== 'running') return;
+    // One that is being closed already goes on with it.
+    if (this.#state !== 'running') return this.#process();
     if (this.#session === undefined) return this.#end();
-    this.#close(new AmqpError('CONNECTION_FORCED', reason), undefined);
-    this.#process();
+    this.#forceClose(reason);
   }
 
   /** Without a word. */
@@ -378,19 +390,13 @@ export class AmqpConnection implements ChannelHost {
     this.#heartbeat?.stop();
     for (const channel of this.#channels.values()) channel.close();
     this.#channels.clear();
-    this.engine.close();
+    this.#entered?.engine.close();
   }
 
   #onClosed(): void {
     this.#state = 'closed';
     this.#deadline.cancel();
     this.#letGo();
-    this.#init.onClose(this);
+    this.#init.onClose();
   }
-}
-
-function asShortString(text: string): string {
-  const bytes = Buffer.from(text);
-  const bytesMax = LIMITS.shortStringBytesMax;
-  return bytes.length <= bytesMax ? text : bytes.toString('utf8', 0, bytesMax - 3).replace(/\ufffd+$/, '');
 }

@@ -1,4 +1,5 @@
 import { BrokerError, messageOf } from '../errors.js';
+import { LIMITS } from '../limits.js';
 import { HARD_ERRORS, REPLY_CODE, type ReplyName } from './protocol.js';
 
 const SHOWN_OCTETS = 16;
@@ -16,6 +17,14 @@ export class AmqpError extends Error {
     super(`${name} - ${text}`);
     this.name = 'AmqpError';
     this.code = REPLY_CODE[name];
+  }
+
+  /** As much of the message as a short string can hold. */
+  get replyText(): string {
+    const bytes = Buffer.from(this.message);
+    const bytesMax = LIMITS.shortStringBytesMax;
+    if (bytes.length <= bytesMax) return this.message;
+    return bytes.toString('utf8', 0, bytesMax - 3).replace(/\ufffd+$/, '');
   }
 
   get closesConnection(): boolean {

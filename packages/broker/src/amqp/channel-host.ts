@@ -1,4 +1,5 @@
 import type { Connection } from '../connection.js';
+import type { Access } from './access.js';
 import type { Unfinished } from './content.js';
 import type { Outbox } from './outbox.js';
 
@@ -7,6 +8,8 @@ export interface ChannelHost {
   readonly engine: Connection;
   readonly outbox: Outbox;
   readonly user: string;
+  /** What the user may do. */
+  readonly access: Access;
   /** The client wants to hear of it when its consumer is cancelled with its queue. */
   readonly wantsCancel: boolean;
   readonly unfinished: Unfinished;

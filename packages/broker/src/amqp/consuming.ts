@@ -53,6 +53,7 @@ export class Consuming {
   consume({ queue, consumerTag, noAck, exclusive, nowait, args }: BasicConsume): void {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
+    if (name !== REPLY_TO) this.#host.access.read('queue', name);
     const tag = consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : consumerTag;
     const isReplies = name === REPLY_TO;
     if (this.#consumers.has(tag) || (!isReplies && this.#replies?.tag === tag))
@@ -137,6 +138,7 @@ export class Consuming {
   async get({ queue, noAck }: BasicGet): Promise<void> {
     const { engine, outbox } = this.#host;
     const name = this.#names.expand(queue);
+    this.#host.access.read('queue', name);
     if (!noAck && this.#isFull())
       throw new AmqpError(
         'PRECONDITION_FAILED',

@@ -8,8 +8,18 @@ import type { ConnectionOpen, ConnectionStartOk, ConnectionTuneOk, Method } from
 import { SERVER_PROPERTIES } from './server-properties.js';
 import { WireTable } from './wire.js';
 
-const VHOST = '/';
 const MECHANISMS = 'PLAIN AMQPLAIN';
+
+export interface HandshakeInit {
+  readonly outbox: Outbox;
+  readonly authenticator: Authenticator;
+  /** The user that the client's certificate names; EXTERNAL is offered with one. */
+  readonly certificateUser: string | undefined;
+  /** The client's. */
+  readonly address: string;
+  /** Lets the user into the vhost, or throws NOT_ALLOWED. */
+  readonly enter: (user: string, vhost: string) => void;
+}
 
 /** What was agreed on. */
 export interface Session {
@@ -38,25 +48,24 @@ export class LoginRefused extends AmqpError {
 
 /** From `connection.start` to `connection.open-ok` (AMQP 0-9-1, section 2.2.4). */
 export class Handshake {
+  readonly #init: HandshakeInit;
   readonly #outbox: Outbox;
-  readonly #authenticator: Authenticator;
-  readonly #address: string;
   #state: 'starting' | 'tuning' | 'opening' = 'starting';
   #user = '';
   #capabilities: FieldTable = {};
   #channelsMax = LIMITS.channelsMax;
   #heartbeatSeconds = 0;
 
-  constructor(outbox: Outbox, authenticator: Authenticator, address: string) {
+  constructor(init: HandshakeInit) {
+    this.#init = init;
+    const { outbox, certificateUser } = init;
     this.#outbox = outbox;
-    this.#authenticator = authenticator;
-    this.#address = address;
     outbox.method(0, {
       name: 'connection.start',
       versionMajor: 0,
       versionMinor: 9,
       serverProperties: WireTable.of(SERVER_PROPERTIES),
-      mechanisms: Buffer.from(MECHANISMS),
+      mechanisms: Buffer.from(certificateUser === undefined ? MECHANISMS : `${MECHANISMS} EXTERNAL`),
       locales: Buffer.from('en_US'),
     });
   }
@@ -71,11 +80,10 @@ export class Handshake {
 
   async #startOk({ clientProperties, mechanism, response }: ConnectionStartOk): Promise<undefined> {
     this.#capabilities = tableIn(clientProperties.values['capabilities']);
-    const login = readLogin(mechanism, response);
-    if (!(await this.#authenticator.authenticate({ ...login, address: this.#address }))) {
+    const user = await this.#login(mechanism, response);
+    if (user === undefined)
       throw new LoginRefused(mechanism, this.#capabilities['authentication_failure_close'] === true);
-    }
-    this.#user = login.user;
+    this.#user = user;
     this.#state = 'tuning';
     this.#outbox.method(0, {
       name: 'connection.tune',
@@ -83,6 +91,15 @@ export class Handshake {
       frameMax: LIMITS.frameBytesMax,
       heartbeat: LIMITS.heartbeatSeconds,
     });
+  }
+
+  /** Undefined when it is refused. */
+  async #login(mechanism: string, response: Buffer): Promise<string | undefined> {
+    const { authenticator, address, certificateUser } = this.#init;
+    if (mechanism === 'EXTERNAL' && certificateUser !== undefined)
+      return authenticator.admits(certificateUser, address) ? certificateUser : undefined;
+    const login = readLogin(mechanism, response);
+    return (await authenticator.authenticate({ ...login, address })) ? login.user : undefined;
   }
 
   #tuneOk({ channelMax, frameMax, heartbeat }: ConnectionTuneOk): undefined {
@@ -95,7 +112,7 @@ export class Handshake {
   }
 
   #open({ virtualHost }: ConnectionOpen): Session {
-    if (virtualHost !== VHOST) throw new AmqpError('NOT_ALLOWED', `vhost ${virtualHost} not found`);
+    this.#init.enter(this.#user, virtualHost);
     this.#outbox.method(0, { name: 'connection.open-ok', knownHosts: '' });
     return {
       user: this.#user,

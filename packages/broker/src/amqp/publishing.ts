@@ -50,10 +50,14 @@ export class Publishing {
 
   /** Returns a promise when publishing is blocked and has to wait. */
   publish({ method, propertiesBytes, places, body }: Content): Promise<void> | void {
-    const { engine, user } = this.#host;
+    const { engine, user, access } = this.#host;
     const { exchange, routingKey, mandatory, immediate } = method;
     if (immediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
-    if (places.userIdAt >= 0) checkUser(shortStringAt(propertiesBytes, places.userIdAt), user);
+    access.write('exchange', exchange);
+    if (access.restrictsTopics(exchange) && engine.exchangeType(exchange) === 'topic')
+      access.topic('write', exchange, routingKey);
+    if (places.userIdAt >= 0 && !access.mayImpersonate)
+      checkUser(shortStringAt(propertiesBytes, places.userIdAt), user);
     if (places.expirationAt >= 0) expirationMs(shortStringAt(propertiesBytes, places.expirationAt));
     const properties =
       places.replyToAt < 0 ? propertiesBytes : this.#withReplyName(exchange, propertiesBytes, places);

@@ -1,4 +1,7 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../clock.js';
+import { LoginQueue } from './login-queue.js';
+import { LoginThrottle } from './login-throttle.js';
+import { isSameDigest, type PasswordHash, PasswordMemory, verifyPassword } from './password.js';
 
 export interface Credentials {
   readonly user: string;
@@ -11,24 +14,94 @@ export interface Credentials {
 export interface Authenticator {
   /** Resolves with whether the user is who they say they are, and may come from there. */
   authenticate(credentials: Credentials): Promise<boolean>;
+  /** Whether a user who was proved otherwise, by a certificate, is one here and may come from there. */
+  admits(user: string, address: string): boolean;
 }
 
-/** RabbitMQ's default user, from this machine only, as there. */
-export const guestOnLoopback: Authenticator = {
-  async authenticate({ user, password, address }) {
-    const isGuest = isSame(user, 'guest');
-    const knowsPassword = isSame(password, 'guest');
-    return isGuest && knowsPassword && isLoopback(address);
-  },
-};
+/** RabbitMQ's default user, with the same password: there as long as no user is defined. */
+export const DEFAULT_USER = 'guest';
 
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+export interface UsersInit {
+  readonly clock: Clock;
+  readonly users: ReadonlyMap<string, PasswordHash>;
+  /** They come from this machine only, as RabbitMQ's `loopback_users`. */
+  readonly loopbackUsers: readonly string[];
 }
 
-/** Takes as long for a near miss as for a far one. */
-function isSame(a: string, b: string): boolean {
-  return timingSafeEqual(digest(a), digest(b));
+interface Verified {
+  readonly kept: PasswordHash;
+  readonly digest: Buffer;
+}
+
+/**
+ * The users of a broker's definitions; as long as there are none, guest with the password guest.
+ *
+ * A password is verified once by its slow hash, and known again by a fast one under a key of this process, so that
+ * clients that all come back at once are let in at once.
+ */
+export class UserAuthenticator implements Authenticator {
+  readonly #users: ReadonlyMap<string, PasswordHash>;
+  readonly #loopbackUsers: ReadonlySet<string>;
+  readonly #throttle: LoginThrottle;
+  readonly #queue = new LoginQueue();
+  readonly #memory = new PasswordMemory();
+  readonly #verified = new Map<string, Verified>();
+
+  constructor({ clock, users, loopbackUsers }: UsersInit) {
+    this.#users = users;
+    this.#loopbackUsers = new Set(loopbackUsers);
+    this.#throttle = new LoginThrottle(clock);
+  }
+
+  async authenticate({ user, password, address }: Credentials): Promise<boolean> {
+    if (!(await this.#throttle.admit(user, address))) return false;
+    const knowsPassword = await this.#verify(user, password);
+    // Too many wait: nobody has guessed anything.
+    if (knowsPassword === undefined) return false;
+    if (knowsPassword) this.#throttle.succeeded(user, address);
+    else this.#throttle.failed(user, address);
+    return knowsPassword && this.#mayComeFrom(user, address);
+  }
+
+  admits(user: string, address: string): boolean {
+    return this.#users.has(user) && this.#mayComeFrom(user, address);
+  }
+
+  async #verify(user: string, password: string): Promise<boolean | undefined> {
+    if (this.#users.size === 0) return this.#isDefaultUser(user, password);
+    return this.#isKnownAgain(user, password) ? true : this.#queue.run(() => this.#hash(user, password));
+  }
+
+  async #hash(user: string, password: string): Promise<boolean> {
+    // While it waited, another connection of the same user may have been verified.
+    if (this.#isKnownAgain(user, password)) return true;
+    const kept = this.#users.get(user);
+    const isRight = await verifyPassword(password, kept);
+    // The password may have been changed meanwhile.
+    if (!isRight || kept === undefined || this.#users.get(user) !== kept) return false;
+    this.#verified.set(user, { kept, digest: this.#memory.digest(password) });
+    return true;
+  }
+
+  #isKnownAgain(user: string, password: string): boolean {
+    const verified = this.#verified.get(user);
+    if (verified === undefined) return false;
+    if (this.#users.get(user) === verified.kept)
+      return isSameDigest(this.#memory.digest(password), verified.digest);
+    this.#verified.delete(user);
+    return false;
+  }
+
+  #isDefaultUser(user: string, password: string): boolean {
+    const isSame = (a: string, b: string): boolean =>
+      isSameDigest(this.#memory.digest(a), this.#memory.digest(b));
+    const isUser = isSame(user, DEFAULT_USER);
+    return isSame(password, DEFAULT_USER) && isUser;
+  }
+
+  #mayComeFrom(user: string, address: string): boolean {
+    return !this.#loopbackUsers.has(user) || isLoopback(address);
+  }
 }
 
 function isLoopback(address: string): boolean {

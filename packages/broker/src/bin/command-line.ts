@@ -5,14 +5,24 @@ import { COMMANDS } from './commands.js';
 
 /** Runs what the arguments say. Never rejects: what went wrong is said, and in the exit code. */
 export async function runCommandLine(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
-  const [name, ...rest] = args;
+  const [name] = args;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     terminal.out(overview());
     return name === undefined ? 2 : 0;
   }
-  const command = COMMANDS.find((one) => one.name === name);
-  if (command === undefined) return misused(terminal, `'${name}' is no command of nestmq.`, overview());
-  return runCommand(command, rest, terminal);
+  const command = COMMANDS.find((one) => isCalled(one, args));
+  if (command !== undefined) return runCommand(command, args.slice(wordsOf(command).length), terminal);
+  const isGroup = COMMANDS.some((one) => wordsOf(one)[0] === name);
+  const given = isGroup ? args.slice(0, 2).join(' ') : name;
+  return misused(terminal, `'${given}' is no command of nestmq.`, overview());
+}
+
+function wordsOf({ name }: Command): string[] {
+  return name.split(' ');
+}
+
+function isCalled(command: Command, args: readonly string[]): boolean {
+  return wordsOf(command).every((word, i) => args[i] === word);
 }
 
 async function runCommand(command: Command, args: readonly string[], terminal: Terminal): Promise<ExitCode> {

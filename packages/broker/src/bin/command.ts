@@ -8,6 +8,10 @@ export interface Terminal {
   err(line: string): void;
   /** Resolves with what was typed; undefined when nobody is there to be asked. */
   ask(question: string): Promise<string | undefined>;
+  /** As {@link ask}, and nobody sees what is typed. */
+  askSecretly(question: string): Promise<string | undefined>;
+  /** Resolves with all of the standard input. */
+  input(): Promise<string>;
   /** Resolves when the process is asked to end. Without a call that ends it at once. */
   ended(): Promise<void>;
 }
@@ -20,8 +24,9 @@ export interface CommandArguments {
   readonly values: Readonly<Record<string, unknown>>;
 }
 
-/** A subcommand: a file of its own, listed in commands.ts. */
+/** A subcommand, listed in commands.ts. */
 export interface Command {
+  /** One word, or two: `user add`. */
   readonly name: string;
   /** Its positional arguments, all required: `DIR TO`. */
   readonly parameters: readonly string[];

@@ -1,3 +1,5 @@
+import type { AccessKey } from './access-definitions.js';
+
 /** What survives a restart beside messages: durable exchanges, durable queues, and bindings between them. */
 export type ExchangeType =
   | 'direct'
@@ -42,10 +44,16 @@ export type DefinitionKey =
       exchange: string,
       routingKey: string,
       args?: string,
-    ];
+    ]
+  | AccessKey;
 
 export function encodeKey(key: DefinitionKey): string {
   return JSON.stringify(key);
+}
+
+/** How people tell queues apart, of all vhosts: `q`, `q in vhost 'v'`. */
+export function queueLabel(vhost: string, name: string): string {
+  return vhost === '/' ? name : `${name} in vhost '${vhost}'`;
 }
 
 /** Only for keys that {@link encodeKey} made. */

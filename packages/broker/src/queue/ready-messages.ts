@@ -33,6 +33,9 @@ export interface ReadyMessagesOwner {
 /** One for all: most queues have nothing on its way from the disk at any time. */
 const NONE: readonly never[] = [];
 
+/** So many are read together, whatever lies between them. */
+const FEW_MESSAGES = 64;
+
 /**
  * What is ready in a queue, in order: the next of it in memory, the rest in an index (J8). What is not in memory when
  * it is its turn is read from the store, many at once, and the next are read while those are handed over.
@@ -195,7 +198,8 @@ export class ReadyMessages {
 
   /** Reads what is next, after `entries` and with them up to so many. */
   #load(index: ReadyIndex, entries: ReadyEntry[], countMax: number): void {
-    while (entries.length < countMax && index.length > 0) entries.push(index.shift() as ReadyEntry);
+    while (entries.length < countMax && index.length > 0 && !isReadFull(entries, index.nextPosition()))
+      entries.push(index.shift() as ReadyEntry);
     this.#loading = entries;
     void this.#read(entries);
   }
@@ -288,4 +292,10 @@ export class ReadyMessages {
     if (last === undefined || sequence > last.sequence) return undefined;
     return this.#loading.find((one) => one.sequence === sequence);
   }
+}
+
+/** A read that ends before its last entries has to put them back one by one: those that are far away are not begun. */
+function isReadFull(entries: readonly ReadyEntry[], next: Position | undefined): boolean {
+  if (next === undefined || entries.length < FEW_MESSAGES) return false;
+  return Math.abs(next - (entries[0] as ReadyEntry).position) >= LIMITS.readAheadBytesMax;
 }

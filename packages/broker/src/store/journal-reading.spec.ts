@@ -4,6 +4,22 @@ import { durable, journalOn, persistent } from './journal-model.spec.support.js'
 import type { Appended } from './message-store.js';
 import { SimulatedFileSystem } from './simulated-file-system.js';
 
+/** The lengths of what is read from any file from now on, as they come. */
+function countReads(files: SimulatedFileSystem): number[] {
+  const reads: number[] = [];
+  const open = files.open.bind(files);
+  files.open = async (...args) => {
+    const file = await open(...args);
+    const read = file.read.bind(file);
+    file.read = (into, position) => {
+      reads.push(into.length);
+      return read(into, position);
+    };
+    return file;
+  };
+  return reads;
+}
+
 describe('reading messages back', () => {
   it('the cache keeps to its budget, and what left it is read from the disk, in order', async () => {
     const store = journalOn(new SimulatedFileSystem(), { cacheBytesMax: 5000 });
@@ -62,6 +78,26 @@ describe('reading messages back', () => {
       messages.flatMap(({ body, propertiesBytes }) => [body.buffer, propertiesBytes?.buffer ?? body.buffer]),
     );
     expect([...kept].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(40_000);
+    await store.close();
+  });
+
+  it('neighbours of one length come in one read, however long they are', async () => {
+    const files = new SimulatedFileSystem();
+    const reads = countReads(files);
+    const store = journalOn(files, { cacheBytesMax: 0, segmentBytesMax: 4 * 1024 * 1024 });
+    await store.open();
+    for (const bodyBytes of [100, 5000, 60_000]) {
+      const positions = Array.from(
+        { length: 10 },
+        () => store.publish(persistent(Buffer.alloc(bodyBytes)), [1], 0).position,
+      );
+      await durable(store);
+      reads.length = 0;
+      expect((await store.read(positions)).map(({ body }) => body.length)).toEqual(
+        positions.map(() => bodyBytes),
+      );
+      expect(reads.length).toBe(1);
+    }
     await store.close();
   });
 

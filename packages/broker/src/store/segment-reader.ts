@@ -88,13 +88,16 @@ export class SegmentReader {
   async #windowOver(positions: readonly Position[], from: number): Promise<Window> {
     const first = positions[from] as Position;
     let last = first;
+    // The last record is likely to be as long as the others; one that is cut off costs a second read of all.
+    let longest = GUESS_BYTES;
     for (const next of positions.slice(from + 1)) {
       if (next < last || next - first > LIMITS.readAheadBytesMax || next - last > GAP_BYTES_MAX) break;
       if (segmentOf(next) !== segmentOf(first)) break;
+      longest = Math.max(longest, next - last);
       last = next;
     }
     const window = { segment: segmentOf(first), start: offsetOf(first), buffer: Buffer.alloc(0) };
-    await this.#fill(window, last - first + GUESS_BYTES);
+    await this.#fill(window, last - first + longest);
     return window;
   }
 

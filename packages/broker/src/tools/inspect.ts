@@ -1,4 +1,9 @@
-import { decodeKey, type ExchangeDefinition, type QueueDefinition } from '../definitions/definitions.js';
+import {
+  decodeKey,
+  queueLabel,
+  type ExchangeDefinition,
+  type QueueDefinition,
+} from '../definitions/definitions.js';
 import type { FileSystem } from '../store/file-system.js';
 import { indexFileName } from '../store/index-file.js';
 import type { StoredEntries } from '../store/message-store.js';
@@ -66,9 +71,9 @@ function reportOf(
   return {
     directory,
     queues: queuesOf(keys, entries),
-    exchanges: keys
-      .filter(([key]) => key[0] === 'exchange')
-      .map(([key, value]) => ({ name: key[2], type: (value as ExchangeDefinition).type })),
+    exchanges: keys.flatMap(([key, value]) =>
+      key[0] === 'exchange' ? [{ name: key[2], type: (value as ExchangeDefinition).type }] : [],
+    ),
     bindings: keys.filter(([key]) => key[0] === 'binding' || key[0] === 'exchange-binding').length,
     segments: segments.map(({ number, fileBytes, messages }) => ({
       file: segmentFileName(number),
@@ -93,7 +98,8 @@ function queuesOf(
   entries: ReadonlyMap<number, StoredEntries>,
 ): InspectedQueue[] {
   const names = new Map<number, string>();
-  for (const [key, value] of keys) if (key[0] === 'queue') names.set((value as QueueDefinition).id, key[2]);
+  for (const [key, value] of keys)
+    if (key[0] === 'queue') names.set((value as QueueDefinition).id, queueLabel(key[1], key[2]));
   return [...new Set([...names.keys(), ...entries.keys()])].map((id) => {
     const sequences = entries.get(id)?.sequences;
     return {

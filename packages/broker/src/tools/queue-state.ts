@@ -1,4 +1,4 @@
-import { decodeKey, type QueueDefinition } from '../definitions/definitions.js';
+import { decodeKey, queueLabel, type QueueDefinition } from '../definitions/definitions.js';
 import { lowerBound } from '../store/columns.js';
 import type { QueueMark, StoredEntries } from '../store/message-store.js';
 import { offsetOf, type Position, positionOf, segmentOf } from '../store/record.js';
@@ -102,7 +102,7 @@ function namesIn(definitions: ReadonlyMap<string, unknown>): Map<number, string>
   const names = new Map<number, string>();
   for (const [text, value] of definitions) {
     const key = decodeKey(text);
-    if (key[0] === 'queue') names.set((value as QueueDefinition).id, key[2]);
+    if (key[0] === 'queue') names.set((value as QueueDefinition).id, queueLabel(key[1], key[2]));
   }
   return names;
 }
