@@ -244,7 +244,7 @@ describe('nestmq definitions', () => {
       "vhost 'limited': limits (max-queues) are not supported",
       "user 'old': hashing algorithm 'rabbit_password_hashing_md5' is not supported",
       "exchange 'x' in vhost '/': type 'x-unknown' is not supported",
-      "queue 'stream' in vhost '/': type 'stream' is not supported",
+      "queue 'stream' in vhost '/': NOT_IMPLEMENTED - x-queue-type 'stream' of queue 'stream' in vhost '/' is not implemented",
       "permission of user 'old' in vhost '/': its user is left out",
       "parameter 's' of shovel in vhost '/': is not supported",
       "policy 'p' in vhost '/': The policy 'p' sets 'ha-mode', which has no effect in this broker",

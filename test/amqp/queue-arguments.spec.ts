@@ -94,7 +94,7 @@ describe('arguments of queue.declare', () => {
     const { queue } = await channel.assertQueue('', { messageTtl: 1000, arguments: { 'x-mine': 1 } });
     const long = { '!': 'long', value: 1000 };
     const again = { 'x-message-ttl': long, 'x-mine': 2, 'x-queue-type': 'classic' };
-    await channel.assertQueue(queue, { arguments: again });
+    expect(await channel.assertQueue(queue, { arguments: again })).toMatchObject({ queue });
     await channel.close();
   });
 

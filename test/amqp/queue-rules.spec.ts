@@ -65,7 +65,7 @@ describe('dead letters', () => {
       'z',
     ]);
     expect([headers?.['a'], headers?.['z'], expiration, priority]).toEqual([0.5, 1, undefined, 3]);
-    const [event] = headers?.['x-death'] as unknown as object[];
+    const [event] = (headers?.['x-death'] ?? []) as unknown as object[];
     expect(Object.keys(event as object)).toEqual([
       'count',
       'reason',

@@ -18,6 +18,7 @@ import { Policies, type PolicySubject } from './definitions/policies.js';
 import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
 import { DelayQueues } from './delay-queues.js';
 import { withBody } from './message/encoded-message.js';
+import { hasExpiration } from './message/expiration.js';
 import type { FieldTable, Message } from './message/message.js';
 import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
 import type { Target } from './queue/delay-queue.js';
@@ -298,6 +299,16 @@ export class Vhost {
   }
 
   #store(message: Message, queues: ReadonlySet<Target>): PublishOutcome {
+    if (queues.size > 1) return this.#storeInMany(message, queues);
+    // Most messages go to one queue, and nothing is made for that.
+    const queue = queues.values().next().value as Target;
+    if (queue.isRuled || hasExpiration(message)) return this.#storeByRules(message, queues);
+    const { journaled, others } = queue.alone;
+    queue.enqueue(this.#environment.store.publish(message, journaled, others), message);
+    return 'routed';
+  }
+
+  #storeInMany(message: Message, queues: ReadonlySet<Target>): PublishOutcome {
     if (isRuled(queues, message)) return this.#storeByRules(message, queues);
     const { journaled, others } = byDurability(queues);
     const appended = this.#environment.store.publish(message, journaled, others);

@@ -1,4 +1,3 @@
-import { ALTERNATE_EXCHANGE } from '../exchange.js';
 import { DELAYED_RETRY_TYPES, OVERFLOWS } from '../queue/queue-settings.js';
 
 /** A setting of policies that the engine gives an effect. */
@@ -23,7 +22,7 @@ export const POLICY_KEYS: PolicyKeys = new Map<string, PolicyKey>([
   ['delayed-retry-type', ofQueues(oneOf(DELAYED_RETRY_TYPES))],
   ['delayed-retry-min', ofQueues(wholeFrom(0))],
   ['delayed-retry-max', ofQueues(wholeFrom(0))],
-  [ALTERNATE_EXCHANGE, { appliesTo: 'exchanges', fault: text }],
+  ['alternate-exchange', { appliesTo: 'exchanges', fault: text }],
 ]);
 
 function ofQueues(fault: PolicyKey['fault']): PolicyKey {

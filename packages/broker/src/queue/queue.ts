@@ -7,6 +7,7 @@ import { Consumer, type ConsumerInit } from './consumer.js';
 import { Consumers } from './consumers.js';
 import { Delivery } from './delivery.js';
 import type { EntryMark } from './entry-mark.js';
+import { type Getter, Getters, type Offer } from './getters.js';
 import type { QueueArguments } from './queue-arguments.js';
 import type { PolicyDefinition } from './queue-policy.js';
 import { markOf, QueueRules, type RulesEnvironment } from './queue-rules.js';
@@ -47,15 +48,6 @@ export interface RouteByDurability {
   readonly others: number;
 }
 
-/** Who takes one message, if there is one, and is not a consumer (AMQP 0-9-1, `basic.get`). */
-export interface Getter {
-  /** Holds what it took until that is settled. It is in no queue's list. */
-  readonly holder: Consumer;
-  readonly onMessage: (delivery: Delivery) => void;
-  readonly onEmpty: () => void;
-  readonly onFailure: (error: unknown) => void;
-}
-
 /** What is ready, who is next, what is unsettled. Competing consumers take turns; each has its prefetch. */
 export class Queue implements ReadyMessagesOwner {
   readonly #environment: QueueEnvironment;
@@ -64,7 +56,7 @@ export class Queue implements ReadyMessagesOwner {
   /** What its arguments, its policy or its messages ask for beyond the plain; mostly nothing. */
   #rules: QueueRules | undefined;
   /** They wait for the disk at most: who finds nothing is told so. */
-  #getters: Getter[] | undefined;
+  #getters: Getters | undefined;
   /** Of all that was ever put in. */
   #lastSequence = 0;
   readonly #unsettled: UnsettledDeliveries;
@@ -231,7 +223,7 @@ export class Queue implements ReadyMessagesOwner {
 
   /** Calls one of the getter's functions, once: later, and before consumers are served. */
   get(getter: Getter): void {
-    (this.#getters ??= []).push(getter);
+    (this.#getters ??= new Getters()).add(getter);
     this.schedule();
   }
 
@@ -240,23 +232,17 @@ export class Queue implements ReadyMessagesOwner {
   }
 
   #serveGetters(): void {
-    while (this.#getters !== undefined) {
-      const loaded = this.#deleted ? undefined : this.#take();
-      if (loaded === undefined && this.#ready.isLoading) return this.#failGettersIfStanding();
-      const { holder, onMessage, onEmpty } = this.#getters.shift() as Getter;
-      if (this.#getters.length === 0) this.#getters = undefined;
-      if (loaded === undefined) onEmpty();
-      else this.#handOver(holder, loaded, onMessage);
-    }
+    this.#getters?.serve(
+      () => this.#offer(),
+      ({ holder, onMessage }, loaded) => this.#handOver(holder, loaded, onMessage),
+    );
+    if (this.#getters?.isEmpty === true) this.#getters = undefined;
   }
 
-  /** Who comes while the queue stands still is told why, and does not wait until it goes on. */
-  #failGettersIfStanding(): void {
-    const { readFailure } = this.#ready;
-    if (readFailure === undefined) return;
-    const getters = this.#getters ?? [];
-    this.#getters = undefined;
-    for (const { onFailure } of getters) onFailure(readFailure.error);
+  #offer(): Offer {
+    const loaded = this.#deleted ? undefined : this.#take();
+    if (loaded !== undefined) return loaded;
+    return this.#ready.isLoading ? (this.#ready.readFailure ?? 'coming') : 'none';
   }
 
   #handOver(holder: Consumer, loaded: Loaded, onMessage: (delivery: Delivery) => void): void {
@@ -398,6 +384,7 @@ export class Queue implements ReadyMessagesOwner {
 
   onReadFailure(error: unknown): void {
     this.#environment.onReadFailure(this, error);
+    this.#serveGetters();
   }
 
   later(retry: () => void): void {
