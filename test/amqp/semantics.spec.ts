@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Channel, type ChannelModel, connect, type ConsumeMessage } from 'amqplib';
 import type { Server } from '@nestmq/broker';
-import { startServer } from './server.js';
+import { method, ScriptedClient, short, shortString, startServer } from './server.js';
 
 let server: Server;
 let connection: ChannelModel;
@@ -313,6 +313,21 @@ describe('deliveries', () => {
     const deleting = await other.createChannel();
     await deleting.deleteQueue('q');
     expect(await cancelled).toBe('cancelled');
+  });
+
+  it('whose own channel deletes the queue end after the answer', async () => {
+    const client = await ScriptedClient.open(server.port, ['consumer_cancel_notify']);
+    const names = [shortString('q'), shortString('c')];
+    client.send(method(1, 60, 20, short(0), ...names, Buffer.alloc(5)));
+    client.send(method(1, 50, 40, short(0), shortString('q'), Buffer.from([0])));
+    const methods: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      const payload = (await client.next())?.payload;
+      methods.push(`${payload?.readUInt16BE(0)}.${payload?.readUInt16BE(2)}`);
+    }
+    // consume-ok, delete-ok, cancel.
+    expect(methods).toEqual(['60.21', '50.41', '60.30']);
+    client.socket.destroy();
   });
 
   it('of large bodies come whole, in frames as agreed', async () => {

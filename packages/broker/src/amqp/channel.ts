@@ -116,7 +116,7 @@ export class Channel {
       case 'queue.purge':
         return this.#topology.purgeQueue(method);
       case 'queue.delete':
-        return this.#topology.deleteQueue(method);
+        return this.#consuming.cancelledAfter(() => this.#topology.deleteQueue(method));
       case 'exchange.declare':
         return this.#topology.declareExchange(method);
       case 'exchange.delete':

@@ -32,6 +32,8 @@ export class Consuming {
   #prefetchCount = 0;
   /** Of the channel; 0 is no limit. */
   #channelPrefetchCount = 0;
+  /** Tags of consumers that were cancelled while their channel deletes a queue. */
+  #heldCancels: string[] | undefined;
   /** Some consumer was held up since so much is unsettled. */
   #isHeldUp = false;
   readonly #mayDeliver = (): boolean =>
@@ -119,9 +121,26 @@ export class Consuming {
     return deliveryTag;
   }
 
+  /** Consumers whose queue `step` deletes hear of it after its answer, as in RabbitMQ: clients may close then. */
+  async cancelledAfter(step: () => Promise<void>): Promise<void> {
+    this.#heldCancels = [];
+    try {
+      await step();
+    } finally {
+      const tags = this.#heldCancels;
+      this.#heldCancels = undefined;
+      for (const tag of tags ?? []) this.#tellCancelled(tag);
+    }
+  }
+
   /** Its queue was deleted. */
   #cancelled(consumerTag: string): void {
     this.#consumers.delete(consumerTag);
+    if (this.#heldCancels === undefined) this.#tellCancelled(consumerTag);
+    else this.#heldCancels.push(consumerTag);
+  }
+
+  #tellCancelled(consumerTag: string): void {
     if (!this.#host.wantsCancel) return;
     this.#host.outbox.method(this.#channel, { name: 'basic.cancel', consumerTag, nowait: true });
   }
