@@ -12,7 +12,7 @@ it('who publishes and does not wait is held back while too much is on its way to
   const broker = await openBroker({ ...options, directory: '/data', segmentBytesMax: 512 * 1024 * 1024 });
   const connection = broker.connect();
   await connection.declareQueue('q');
-  const { reached, open } = disk.hold('write');
+  const gate = disk.hold('write');
   const message = { ...to('q', ''), body: Buffer.alloc(1024 * 1024) };
   let published = 0;
   const countMax = (2 * LIMITS.underWayBytesMax) / message.body.length;
@@ -20,8 +20,8 @@ it('who publishes and does not wait is held back while too much is on its way to
     for (; published < countMax; published++) connection.publish(message);
   }).toThrow(/BLOCKED|on their way to the disk/);
   expect(published * message.body.length).toBeLessThan(LIMITS.underWayBytesMax * 1.1);
-  await reached;
-  open();
+  await gate.reached;
+  gate.open();
   await connection.unblocked();
   expect(broker.blocked).toBeUndefined();
   connection.publish(message);
