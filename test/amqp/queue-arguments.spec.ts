@@ -81,17 +81,20 @@ describe('arguments of queue.declare', () => {
     [{}, { arguments: quorum }, 'x-queue-type', "the value 'quorum' of type 'longstr' but current is none"],
   ])('%j are not %j', async (first, second, name, text) => {
     const channel = await connection.createChannel();
-    const { queue } = await channel.assertQueue('', first);
+    const queue = 'redeclared';
+    await channel.assertQueue(queue, first);
     const said = await refusal((on) => on.assertQueue(queue, second));
     expect(said).toContain(
       `PRECONDITION_FAILED - inequivalent arg '${name}' for queue '${queue}' in vhost '/': received ${text}`,
     );
+    await channel.deleteQueue(queue);
     await channel.close();
   });
 
   it('are equal as numbers of any type, and where they mean nothing', async () => {
     const channel = await connection.createChannel();
-    const { queue } = await channel.assertQueue('', { messageTtl: 1000, arguments: { 'x-mine': 1 } });
+    const queue = 'declared twice';
+    await channel.assertQueue(queue, { messageTtl: 1000, arguments: { 'x-mine': 1 } });
     const long = { '!': 'long', value: 1000 };
     const again = { 'x-message-ttl': long, 'x-mine': 2, 'x-queue-type': 'classic' };
     expect(await channel.assertQueue(queue, { arguments: again })).toMatchObject({ queue });

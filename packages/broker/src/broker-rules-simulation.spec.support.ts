@@ -185,6 +185,7 @@ class RulesMachine {
     this.#connection.durable().then(
       () => {
         if (life === this.#life) for (const one of acked) if (one.acked === 'now') one.acked = 'durably';
+        return undefined;
       },
       (error: unknown) => assertRefusal(error),
     );

@@ -319,7 +319,7 @@ describe('dead letters', () => {
     disk.fault = (operation) =>
       operation === 'write' ? Object.assign(new Error('EIO'), { code: 'EIO' }) : undefined;
     connection.publish(to('dead', 'x'));
-    await expect(connection.durable()).rejects.toThrow();
+    await expect(connection.durable()).rejects.toMatchObject({ code: 'STORE_FAILED' });
     clock.advance(100);
     await idle();
     expect(count('dead')).toBeLessThan(2);
