@@ -18,7 +18,7 @@ import {
 const SESSION: readonly Buffer[] = [
   method(1, 20, 10, shortString('')),
   method(1, 40, 10, short(0), shortString('fuzz.x'), shortString('topic'), Buffer.from([2, 0, 0, 0, 0])),
-  method(1, 50, 10, short(0), shortString('fuzz.q'), Buffer.from([4, 0, 0, 0, 5, 1, 0x61, 0x62, 1, 0])),
+  method(1, 50, 10, short(0), shortString('fuzz.q'), Buffer.from([8, 0, 0, 0, 4, 1, 0x61, 0x62, 1])),
   method(
     1,
     50,
@@ -36,9 +36,9 @@ const SESSION: readonly Buffer[] = [
   frame(BODY, 1, Buffer.from('abc')),
   frame(BODY, 1, Buffer.from('def')),
   method(1, 60, 20, short(0), shortString('fuzz.q'), shortString('c'), Buffer.alloc(5)),
-  method(1, 60, 80, Buffer.from([0, 0, 0, 0, 0, 0, 0, 1, 0])),
+  method(1, 60, 80, Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 1])),
   method(1, 60, 70, short(0), shortString('fuzz.q'), Buffer.from([1])),
-  method(1, 60, 120, Buffer.from([0, 0, 0, 0, 0, 0, 0, 2, 3])),
+  method(1, 60, 120, Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 3])),
   method(1, 60, 110, Buffer.from([1])),
   method(2, 20, 10, shortString('')),
   method(2, 90, 10),
