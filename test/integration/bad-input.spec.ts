@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
+import { LIMITS } from '@nestmq/broker';
 import { TestBroker } from '@nestmq/testing';
 import {
   type Link,
@@ -155,8 +156,8 @@ describe('a message that can not be handled', () => {
     const { app, client } = await startApp({ url: broker.url }, { controllers: [Orders] });
     const emit = (data: unknown): Promise<unknown> =>
       lastValueFrom(client.emit('order.placed', data), { defaultValue: undefined });
-    await expect(emit('x'.repeat(16 * 1024 * 1024))).rejects.toThrow(
-      'A body of 16777218 bytes is over the limit of 16777216. Put the data elsewhere and send a reference to it.',
+    await expect(emit('x'.repeat(LIMITS.bodyBytesMax))).rejects.toThrow(
+      'A body of 134217730 bytes is over the limit of 134217728. Put the data elsewhere and send a reference to it.',
     );
     await expect(emit(1n)).rejects.toThrow('BigInt');
     await expect(lastValueFrom(client.emit('o'.repeat(256), 1), { defaultValue: undefined })).rejects.toThrow(
@@ -211,7 +212,7 @@ describe('a handler that throws', () => {
   it.each<[string, unknown]>([
     ['a cycle', cycle],
     ['a BigInt', 1n],
-    ['more than a message holds', 'x'.repeat(17 * 1024 * 1024)],
+    ['more than a message holds', 'x'.repeat(LIMITS.bodyBytesMax)],
   ])('or answers with %s does not leave its caller waiting', async (_what, answer) => {
     const broker = await TestBroker.start();
     @Controller()

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { openBroker } from './broker.js';
 import { consumeInto, engine, idle, to } from './engine.spec.support.js';
+import { LIMITS } from './limits.js';
 import { SimulatedFileSystem } from './store/simulated-file-system.js';
 
 describe('J2 a transaction', () => {
@@ -36,7 +37,7 @@ describe('J2 a transaction', () => {
     expect(() => connection.transact(wrong, [delivery])).toThrow(
       expect.objectContaining({ code: 'NOT_FOUND' }),
     );
-    const tooLarge = [to('q', 'a'), { ...to('q', ''), body: Buffer.alloc(16 * 1024 * 1024 + 1) }];
+    const tooLarge = [to('q', 'a'), { ...to('q', ''), body: Buffer.alloc(LIMITS.bodyBytesMax + 1) }];
     expect(() => connection.transact(tooLarge, [delivery])).toThrow(
       expect.objectContaining({ code: 'MESSAGE_TOO_LARGE' }),
     );
@@ -50,7 +51,8 @@ describe('J2 a transaction', () => {
     const broker = await openBroker({ directory: '/data', fileSystem: disk });
     const connection = broker.connect();
     await connection.declareQueue('q');
-    const large = Array.from({ length: 5 }, () => ({ ...to('q', ''), body: Buffer.alloc(15 * 1024 * 1024) }));
+    const one = { ...to('q', ''), body: Buffer.alloc(60 * 1024 * 1024) };
+    const large = [one, one, one];
     expect(() => connection.transact(large, [])).toThrow(
       expect.objectContaining({
         code: 'TRANSACTION_TOO_LARGE',

@@ -5,7 +5,10 @@
 export interface Limits {
   /** An AMQP short string has a one-byte length: names and routing keys can't be longer. Bytes. */
   readonly shortStringBytesMax: number;
-  /** RabbitMQ 4's default `max_message_size`, so that what is accepted here is accepted there. Bytes. */
+  /**
+   * RabbitMQ's default `max_message_size` before version 4, so that what was written for it works. Since then it is 16 MiB
+   * there: who may move to it keeps below that. Bytes.
+   */
   readonly bodyBytesMax: number;
   /** Tables within tables: deeper ones are an attack on the stack, not a message. */
   readonly tableDepthMax: number;
@@ -79,10 +82,10 @@ export interface Limits {
 
 export const LIMITS: Limits = {
   shortStringBytesMax: 255,
-  bodyBytesMax: 16 * 1024 * 1024,
+  bodyBytesMax: 128 * 1024 * 1024,
   tableDepthMax: 32,
   queuesPerMessageMax: 16_384,
-  transactionBytesMax: 64 * 1024 * 1024,
+  transactionBytesMax: 160 * 1024 * 1024,
   seenIdsMax: 1_000_000,
   segmentBytesMin: 64 * 1024,
   segmentBytesMax: 512 * 1024 * 1024,
@@ -99,7 +102,7 @@ export const LIMITS: Limits = {
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
   heartbeatSeconds: 60,
-  unfinishedBytesMax: 128 * 1024 * 1024,
+  unfinishedBytesMax: 256 * 1024 * 1024,
   unsentDeliveriesBytesMax: 1024 * 1024,
   unsentBytesMax: 16 * 1024 * 1024,
   underWayBytesMax: 64 * 1024 * 1024,
