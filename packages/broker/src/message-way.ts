@@ -5,7 +5,7 @@ import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
 import { withBody } from './message/encoded-message.js';
 import { hasExpiration } from './message/expiration.js';
 import type { Message } from './message/message.js';
-import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
+import { type Acceptance, accept, enqueueAll, isRuled } from './queue/acceptance.js';
 import type { Target } from './queue/delay-queue.js';
 import type { Delivery } from './queue/delivery.js';
 import type { ReplyConsumers } from './reply-consumers.js';
@@ -103,7 +103,7 @@ export class MessageWay {
   transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
     const { store, clock } = this.#init;
     const routes = this.#routeAll(messages);
-    const accepted = routes.map((routed) => acceptanceOf(routed, clock.now()));
+    const accepted = acceptAll(routes, clock.now());
     const admissions = routes.flatMap((one) => one.admissions ?? []);
     const acked = [...new Set(deliveries)].filter(({ settled }) => !settled);
     const held = acked.map(({ queue, entry }) => ({ queueId: queue.init.id, ...entry }));
@@ -172,5 +172,15 @@ export class MessageWay {
     forget(admissions);
     if (queues.length > 0) return 'settled';
     return rejecting.length > 0 ? 'rejected' : 'unroutable';
+  }
+}
+
+/** Throws PRECONDITION_FAILED for a bad expiration; then nothing was seen. */
+function acceptAll(routes: readonly Routed[], now: number): Acceptance[] {
+  try {
+    return routes.map((routed) => acceptanceOf(routed, now));
+  } catch (error) {
+    for (const { admissions } of routes) forget(admissions);
+    throw error;
   }
 }
