@@ -145,6 +145,7 @@ export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
       ...normalised,
       directory: `${directory}/journal`,
       onBlocked: (reason) => gate.set('disk', reason),
+      onBacklog: (reason) => gate.set('backlog', reason),
     });
     return await start(store, { ...normalised, gate, lock });
   } catch (error) {

@@ -51,6 +51,8 @@ export interface Limits {
   readonly unsentDeliveriesBytesMax: number;
   /** With more than this to send, nothing is read from a client either: it asks, and does not take the answers. Bytes. */
   readonly unsentBytesMax: number;
+  /** On its way to the disk for all of a broker: who publishes and does not wait for it fills memory. Bytes. */
+  readonly underWayBytesMax: number;
   /** Published by one connection and not yet durable: more is read when the disk has caught up. Bytes. */
   readonly undurableBytesMax: number;
   /** Delivered on one channel and not settled: each takes memory here, and a consumer need not have a prefetch. */
@@ -100,6 +102,7 @@ export const LIMITS: Limits = {
   unfinishedBytesMax: 128 * 1024 * 1024,
   unsentDeliveriesBytesMax: 1024 * 1024,
   unsentBytesMax: 16 * 1024 * 1024,
+  underWayBytesMax: 64 * 1024 * 1024,
   undurableBytesMax: 8 * 1024 * 1024,
   unsettledMax: 1_000_000,
   unsettledBytesMax: 256 * 1024 * 1024,

@@ -1,9 +1,9 @@
 import { BrokerError } from './errors.js';
 
-/** What may run out. */
-export type Resource = 'disk' | 'memory';
+/** What may run out; the backlog is of what is on its way to the disk. */
+export type Resource = 'disk' | 'memory' | 'backlog';
 
-/** Where publishers wait while the disk is nearly full, or memory is: one for all of a broker. */
+/** Where publishers wait while the disk or memory is nearly full, or too much is on its way to the disk: one for all of a broker. */
 export class PublishGate {
   readonly #reasons = new Map<Resource, string>();
   #closed = false;

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 import { systemCodeOf } from '../errors.js';
+import { LIMITS } from '../limits.js';
 import type { Commit } from './commit.js';
 import type { DurableMark } from './durable-mark.js';
 import type { File, FileSystem } from './file-system.js';
@@ -22,6 +23,8 @@ export interface CommitWriterInit {
   readonly onRoom: () => void;
   /** A commit, and all before it, are durable. In order. */
   readonly onDurable: (commit: Commit) => void;
+  /** More is under way than is good for memory; and, later, it is not any more. */
+  readonly onBacklog: (isThere: boolean) => void;
   /** A segment is whole and durable, and the next one is there. */
   readonly onSealed: (number: number, of: IndexedSegment) => void;
   /** A write or sync failed: nothing is written until {@link CommitWriter.heal}. Once, until then. */
@@ -61,6 +64,7 @@ export class CommitWriter {
   /** Handed to the disk, in order; the first is not durable yet. */
   readonly #writing: Commit[] = [];
   #pendingBytes = 0;
+  #hasBacklog = false;
   /** Writes that have not come back from the disk. */
   readonly #underWay = new Set<Promise<void>>();
   #file!: File;
@@ -129,6 +133,9 @@ export class CommitWriter {
   add(commit: Commit): void {
     this.#closed.push(commit);
     this.#pendingBytes += commit.out.end;
+    if (this.#hasBacklog || this.#pendingBytes < LIMITS.underWayBytesMax) return;
+    this.#hasBacklog = true;
+    this.#init.onBacklog(true);
   }
 
   /** Hands commits to the disk as far as there is room. */
@@ -186,6 +193,9 @@ export class CommitWriter {
   #report(commit: Commit): void {
     this.#pendingBytes -= commit.out.end;
     this.#init.onDurable(commit);
+    if (!this.#hasBacklog || this.#pendingBytes > LIMITS.underWayBytesMax / 2) return;
+    this.#hasBacklog = false;
+    this.#init.onBacklog(false);
   }
 
   #writeMark(): void {

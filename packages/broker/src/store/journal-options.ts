@@ -21,4 +21,6 @@ export interface JournalOptions {
   readonly onHealed?: () => void;
   /** Told when publishers should wait, with the reason, and with undefined when no more. @default nothing is done */
   readonly onBlocked?: (reason: string | undefined) => void;
+  /** The same for what is on its way to the disk, and takes memory until it is there. @default nothing is done */
+  readonly onBacklog?: (reason: string | undefined) => void;
 }

@@ -1,3 +1,4 @@
+import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import { BodyCache } from './body-cache.js';
 import type { Commit } from './commit.js';
@@ -29,6 +30,8 @@ import { randomSegmentKey } from './segment.js';
 import { SegmentReader } from './segment-reader.js';
 import { SegmentTable } from './segment-table.js';
 import { assertMarks, assertStorable } from './storable.js';
+
+const BACKLOG = `More than ${LIMITS.underWayBytesMax / 2 ** 20} MiB are on their way to the disk; publishing waits until it has caught up.`;
 
 /**
  * {@link MessageStore} on disk: one append-only journal for all queues (docs/journal-format.md).
@@ -136,6 +139,7 @@ export class JournalStore implements MessageStore {
       newKey: this.#options.newSegmentKey ?? randomSegmentKey,
       onRoom: () => this.#filler.closeIfAwaited(),
       onDurable: (commit) => this.#afterCommit(commit),
+      onBacklog: (isThere) => this.#options.onBacklog?.(isThere ? BACKLOG : undefined),
       onSealed: (number, of) => {
         this.#indexes.write(number, of, {
           indexOf: (segment) => this.#filler.indexOf(segment),
