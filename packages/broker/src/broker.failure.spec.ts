@@ -80,6 +80,19 @@ describe('a broker whose disk fails', () => {
     expect(connection.checkQueue('q').readFailure).toBeUndefined();
     await broker.close();
   });
+
+  it('tells who asks for the message that can not be read, and does not let him wait', async () => {
+    const files = new SimulatedFileSystem();
+    const options = { directory: '/data', fileSystem: files, settlementDelayMs: 0, cacheBytesMax: 0 };
+    const broker = await openBroker({ ...options, clock: new ManualClock(), onFailure: () => {} });
+    const connection = broker.connect();
+    await connection.declareQueue('q');
+    connection.publish(to('q', '1'));
+    await connection.durable();
+    files.fault = (operation, path) => (operation === 'read' ? systemError('EIO', path) : undefined);
+    await expect(connection.get('q')).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    await broker.close();
+  });
 });
 
 describe('a broker whose definitions are missing', () => {

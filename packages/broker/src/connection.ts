@@ -9,7 +9,8 @@ import type { PublishGate } from './publish-gate.js';
 import type { Queue } from './queue/queue.js';
 import type { ReplyConsumer, ReplyConsumerInit } from './reply-consumers.js';
 import type { DurableCallback, MessageStore } from './store/message-store.js';
-import type { DeleteOptions, PublishOutcome, QueueOptions, Vhost } from './vhost.js';
+import type { PublishOutcome } from './message-way.js';
+import type { DeleteOptions, QueueOptions, Vhost } from './vhost.js';
 
 export interface QueueState {
   readonly name: string;

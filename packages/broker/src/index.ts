@@ -66,4 +66,5 @@ export {
 export type { LostMessages, Problem } from './tools/problems.js';
 export type { Progress, ToolOptions } from './tools/progress.js';
 export { type LostFromQueue, repairJournal, type RepairOptions, type RepairReport } from './tools/repair.js';
-export type { DeleteOptions, PublishOutcome, QueueOptions } from './vhost.js';
+export type { PublishOutcome } from './message-way.js';
+export type { DeleteOptions, QueueOptions } from './vhost.js';

@@ -5,7 +5,7 @@ import { EncodedMessage } from '../message/encoded-message.js';
 import { expirationMs } from '../message/expiration.js';
 import type { Message } from '../message/message.js';
 import { REPLY_TO } from '../reply-consumers.js';
-import type { PublishOutcome } from '../vhost.js';
+import type { PublishOutcome } from '../message-way.js';
 import { AmqpError } from './amqp-error.js';
 import type { ChannelHost } from './channel-host.js';
 import { Confirms } from './confirms.js';
