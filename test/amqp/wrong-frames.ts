@@ -295,7 +295,7 @@ const CONTENT: readonly WrongFrames[] = [
   },
   {
     what: 'a body over the limit',
-    sent: [publish(1, 'q'), header(1, 17 * 1024 * 1024)],
+    sent: [publish(1, 'q'), header(1, 129 * 1024 * 1024)],
     answer: 'channel 406',
     rabbitMq: undefined,
   },
