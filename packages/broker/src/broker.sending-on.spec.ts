@@ -1,0 +1,64 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { type Broker, openBroker } from './broker.js';
+import { ManualClock } from './clock.js';
+import type { Connection } from './connection.js';
+import { idle, publishAll, to } from './engine.spec.support.js';
+import type { FieldTable, Message } from './message/message.js';
+import { SimulatedFileSystem } from './store/simulated-file-system.js';
+
+const TO_DEAD = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
+
+let clock: ManualClock;
+let disk: SimulatedFileSystem;
+let broker: Broker;
+let connection: Connection;
+
+afterEach(() => broker.close());
+
+async function start(): Promise<void> {
+  broker = await openBroker({
+    clock,
+    onFailure: () => {},
+    fileSystem: disk,
+    directory: '/data',
+    settlementDelayMs: 0,
+  });
+  connection = broker.connect();
+}
+
+async function fresh(...queues: readonly string[]): Promise<void> {
+  clock = new ManualClock();
+  disk = new SimulatedFileSystem();
+  await start();
+  for (const queue of queues) await connection.declareQueue(queue);
+}
+
+/** Nobody runs for so long, once all is durable. */
+async function stopFor(ms: number): Promise<void> {
+  await connection.durable();
+  await broker.close();
+  clock.advance(ms);
+  await start();
+}
+
+async function drain(queue: string): Promise<string[]> {
+  await idle();
+  const bodies: string[] = [];
+  for (;;) {
+    const delivery = await connection.get(queue, { noAck: true });
+    if (delivery === undefined) return bodies;
+    bodies.push(delivery.message.body.toString());
+  }
+}
+
+describe('dead letters', () => {
+  it('go where a policy says, also those that expired while there was no broker', async () => {
+    await fresh('dead');
+    await connection.declareQueue('q', { arguments: { 'x-message-ttl': 1000 } });
+    const definition = { 'dead-letter-exchange': '', 'dead-letter-routing-key': 'dead' };
+    broker.registry.setPolicy('/', 'dlx', { pattern: '^q$', applyTo: 'queues', priority: 0, definition });
+    publishAll(connection, 'q', ['a']);
+    await stopFor(2000);
+    expect(await drain('dead')).toEqual(['a']);
+  });
+});
