@@ -3,7 +3,7 @@ import { type Broker, openBroker } from './broker.js';
 import { ManualClock } from './clock.js';
 import type { Connection } from './connection.js';
 import { idle, publishAll, to } from './engine.spec.support.js';
-import type { FieldTable, Message } from './message/message.js';
+import type { FieldTable } from './message/message.js';
 import { SimulatedFileSystem } from './store/simulated-file-system.js';
 
 const TO_DEAD = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
@@ -60,5 +60,21 @@ describe('dead letters', () => {
     publishAll(connection, 'q', ['a']);
     await stopFor(2000);
     expect(await drain('dead')).toEqual(['a']);
+  });
+
+  it.each<readonly [string, FieldTable[string]]>([
+    ['a text', 'abc'],
+    ['a table', { toString: 'x' }],
+    ['more than can be counted', 9_223_372_036_854_775_807n],
+    ['a fraction', 1.5],
+    ['less than nothing', -5],
+  ])('have a count that counts again where a client made it up as %s', async (_, count) => {
+    await fresh('dead');
+    await connection.declareQueue('q', { arguments: TO_DEAD });
+    const headers = { 'x-death': [{ queue: 'q', reason: 'rejected', count }] };
+    connection.publish(to('q', 'a', { properties: { headers } }));
+    (await connection.get('q'))?.discard();
+    const letter = await connection.get('dead', { noAck: true });
+    expect(letter?.message.properties.headers).toMatchObject({ 'x-death': [{ count: 2 }] });
   });
 });
