@@ -3,7 +3,7 @@ import { type Broker, openBroker } from './broker.js';
 import { ManualClock } from './clock.js';
 import type { Connection } from './connection.js';
 import { idle, publishAll, to } from './engine.spec.support.js';
-import type { FieldTable } from './message/message.js';
+import type { FieldTable, Message } from './message/message.js';
 import { SimulatedFileSystem } from './store/simulated-file-system.js';
 
 const TO_DEAD = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
@@ -76,5 +76,50 @@ describe('dead letters', () => {
     (await connection.get('q'))?.discard();
     const letter = await connection.get('dead', { noAck: true });
     expect(letter?.message.properties.headers).toMatchObject({ 'x-death': [{ count: 2 }] });
+  });
+});
+
+describe('an x-delayed-message exchange', () => {
+  const delayed = (exchange: string, headers: FieldTable): Message => ({
+    exchange,
+    routingKey: '',
+    properties: { deliveryMode: 2, headers: { 'x-delay': 1000, ...headers } },
+    body: Buffer.from('a'),
+  });
+
+  async function prepare(source: string): Promise<void> {
+    await connection.declareExchange('later', {
+      type: 'x-delayed-message',
+      arguments: { 'x-delayed-type': 'fanout' },
+    });
+    await connection.bindQueue('q', 'later', '');
+    await connection.bindExchange({ source, destination: 'later', key: '' });
+  }
+
+  it('sends on from itself what another exchange has led to it', async () => {
+    await fresh('q', 'other');
+    await prepare('amq.fanout');
+    await connection.bindQueue('other', 'amq.fanout', '');
+    connection.publish(delayed('amq.fanout', {}));
+    expect(await drain('other')).toEqual(['a']);
+    await stopFor(1000);
+    clock.advance(0);
+    await idle();
+    const delivery = await connection.get('q', { noAck: true });
+    expect(delivery?.message.exchange).toBe('amq.fanout');
+    expect(await drain('other')).toEqual([]);
+  });
+
+  it('sends on what deduplication let through to it', async () => {
+    await fresh('q');
+    await connection.declareExchange('once', {
+      type: 'x-message-deduplication',
+      arguments: { 'x-cache-size': 10 },
+    });
+    await prepare('once');
+    for (let time = 0; time < 2; time++)
+      connection.publish(delayed('once', { 'x-deduplication-header': 'id' }));
+    clock.advance(1000);
+    expect(await drain('q')).toEqual(['a']);
   });
 });

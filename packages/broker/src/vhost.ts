@@ -101,7 +101,7 @@ export class Vhost {
   ) {
     const sending: Sending = {
       store: environment.store,
-      route: (message, copyKeys) => this.queuesFor(message, copyKeys) ?? [],
+      route: (message, copyKeys, exchange) => this.queuesFor(message, copyKeys, exchange) ?? [],
     };
     this.#environment = {
       ...environment,
@@ -382,8 +382,12 @@ export class Vhost {
    * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
    * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
    */
-  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
-    const queues = this.#exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
+  queuesFor(
+    envelope: Omit<Message, 'body'>,
+    copyKeys?: readonly string[],
+    exchange: string = envelope.exchange,
+  ): ReadonlySet<Target> | undefined {
+    const queues = this.#exchanges.routeFrom(exchange, envelope, copyKeys);
     const admissions = this.#exchanges.takeAdmissions();
     if (this.#environment.store.failure !== undefined) forget(admissions);
     return queues;
