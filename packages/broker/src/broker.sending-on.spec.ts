@@ -122,4 +122,21 @@ describe('an x-delayed-message exchange', () => {
     clock.advance(1000);
     expect(await drain('q')).toEqual(['a']);
   });
+
+  it('refuses an expiration that is none before it holds the message', async () => {
+    await fresh('q');
+    await prepare('amq.fanout');
+    const message = delayed('later', {});
+    const publish = (): unknown =>
+      connection.publish({ ...message, properties: { ...message.properties, expiration: 'abc' } });
+    expect(publish).toThrow("PRECONDITION_FAILED - invalid expiration 'abc': no_integer");
+  });
+
+  it.each([2n ** 63n - 1n, 2 ** 53, Infinity])('holds a message for a delay of %s', async (delay) => {
+    await fresh('q');
+    await prepare('amq.fanout');
+    expect(connection.publish(delayed('later', { 'x-delay': delay }))).toBe('routed');
+    await stopFor(2 ** 40);
+    expect(await drain('q')).toEqual([]);
+  });
 });
