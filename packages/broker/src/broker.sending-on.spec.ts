@@ -140,3 +140,23 @@ describe('an x-delayed-message exchange', () => {
     expect(await drain('q')).toEqual([]);
   });
 });
+
+describe('a queue with x-expires', () => {
+  it('that could not go while the disk failed goes when it is well', async () => {
+    await fresh();
+    await connection.declareQueue('q', { arguments: { 'x-expires': 1000 } });
+    disk.fault = (operation) =>
+      operation === 'write' ? Object.assign(new Error('EIO'), { code: 'EIO' }) : undefined;
+    publishAll(connection, 'q', ['a']);
+    await expect(connection.durable()).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    clock.advance(1000);
+    expect(connection.hasQueue('q')).toBe(true);
+    disk.fault = undefined;
+    for (let time = 0; time < 40 && broker.failure !== undefined; time++) {
+      clock.advance(500);
+      for (let turn = 0; turn < 20; turn++) await idle();
+    }
+    clock.advance(1000);
+    expect(connection.hasQueue('q')).toBe(false);
+  });
+});

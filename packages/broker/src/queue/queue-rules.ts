@@ -91,7 +91,7 @@ export class QueueRules {
     });
     this.#expiry = new Alarm(clock, () => this.#expire());
     this.#due = new Alarm(clock, () => this.#wake());
-    this.#idle = new Alarm(clock, () => queue.onIdle());
+    this.#idle = new Alarm(clock, () => this.#idled());
     this.touch();
   }
 
@@ -315,6 +315,12 @@ export class QueueRules {
     const { expiresMs } = this.#settings;
     if (expiresMs === undefined || this.#queue.consumers.count > 0) return;
     this.#idle.set(this.#environment.clock.now() + expiresMs);
+  }
+
+  /** Where the queue can't go now, it is asked to again after as long. */
+  #idled(): void {
+    this.touch();
+    this.#queue.onIdle();
   }
 
   /** Takes over what was found at opening, in order. */
