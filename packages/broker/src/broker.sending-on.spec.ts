@@ -62,6 +62,20 @@ describe('dead letters', () => {
     expect(await drain('dead')).toEqual(['a']);
   });
 
+  it('of very many that are too many leave little by little, all of them and in order', async () => {
+    await fresh('dead');
+    await connection.declareQueue('q', { arguments: TO_DEAD });
+    const bodies = Array.from({ length: 3000 }, (_, i) => `${i}`);
+    publishAll(connection, 'q', bodies);
+    const definition = { 'max-length': 10 };
+    const taken = await connection.get('q');
+    broker.registry.setPolicy('/', 'limit', { pattern: '^q$', applyTo: 'queues', priority: 0, definition });
+    expect(taken?.queue.heldCount).toBeLessThan(300);
+    while ((taken?.queue.heldCount ?? 0) > 1) await idle();
+    expect(await drain('q')).toEqual(bodies.slice(-10));
+    expect(await drain('dead')).toEqual(bodies.slice(1, -10));
+  });
+
   it.each<readonly [string, FieldTable[string]]>([
     ['a text', 'abc'],
     ['a table', { toString: 'x' }],

@@ -55,7 +55,7 @@ export interface RuledQueue {
   onLettersGone(): void;
 }
 
-/** With so many dead letters on their way, no more messages expire: they lie well where they are. */
+/** With so many dead letters on their way, no more messages expire or are too many: they lie well where they are. */
 const LETTERS_MAX = 256;
 
 /**
@@ -164,6 +164,8 @@ export class QueueRules {
     if (overflow !== 'drop-head') return;
     const { ready } = this.#queue;
     while (ready.length > lengthMax || this.#bytes.total > lengthBytesMax) {
+      // The last of the letters sees to it that it goes on.
+      if (this.#letters.count >= LETTERS_MAX) return;
       const dropped = ready.drop();
       if (dropped === undefined) return;
       this.#giveUp(dropped, 'maxlen');
@@ -243,6 +245,7 @@ export class QueueRules {
   }
 
   #lettersGone(): void {
+    this.#limit();
     this.#watch();
     this.#queue.onLettersGone();
   }
