@@ -1,4 +1,4 @@
-import { forget, storing } from './admissions.js';
+import { forget, storing, unlessThrown } from './admissions.js';
 import {
   type DefinitionKey,
   encodeKey,
@@ -37,7 +37,7 @@ import {
   preconditionFailed,
 } from './refusals.js';
 import { ReplyConsumers } from './reply-consumers.js';
-import { acceptanceOf, byDurability, publicationsOf, type Routed } from './routed.js';
+import { acceptAll, byDurability, publicationsOf, type Routed } from './routed.js';
 import { moveDeadLetter, publishDeadLetter, type Sending } from './sending-on.js';
 import type { Appended } from './store/message-store.js';
 import type { Turn } from './turns.js';
@@ -336,13 +336,14 @@ export class Vhost {
 
   /**
    * Publishes messages and acks deliveries, all or none of it, also after a crash (J2). Deliveries that were settled
-   * before are passed over. Throws, with nothing done, what {@link publish} throws, and TRANSACTION_TOO_LARGE.
+   * before are passed over. Throws, with nothing done, what {@link publish} throws, TRANSACTION_TOO_LARGE, and
+   * PRECONDITION_FAILED when a queue is full.
    */
   transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
     const { store, clock } = this.#environment;
     const routes = this.#routeAll(messages);
-    const accepted = routes.map((routed) => acceptanceOf(routed, clock.now()));
     const admissions = routes.flatMap((one) => one.admissions ?? []);
+    const accepted = unlessThrown(admissions, () => acceptAll(routes, clock.now()));
     const acked = [...new Set(deliveries)].filter(({ settled }) => !settled);
     const held = acked.map(({ queue, entry }) => ({ queueId: queue.init.id, ...entry }));
     const transact = (): Appended[] => store.transact(publicationsOf(routes, accepted), held);
@@ -353,8 +354,7 @@ export class Vhost {
       const routed = routes[i] as Routed;
       const outcome = this.#reply(routed);
       if (acceptance.queues.length > 0) enqueueAll(acceptance, appended[next++] as Appended, routed.message);
-      for (const queue of acceptance.rejecting) queue.onRejected(routed.message);
-      return acceptance.rejecting.length > 0 ? 'rejected' : outcome;
+      return outcome;
     });
   }
 

@@ -6,6 +6,7 @@ import type { Death, DeathReason } from '../message/x-death.js';
 import type { MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 import type { Turn } from '../turns.js';
+import { type Ahead, NOTHING_AHEAD } from './acceptance.js';
 import { Alarm } from './alarm.js';
 import type { Consumers } from './consumers.js';
 import { Departures } from './departures.js';
@@ -124,13 +125,13 @@ export class QueueRules {
   // ---------------------------------------------------------------- coming in
 
   /** Whether the queue is full and does not take the message; then the publisher is told (x-overflow). */
-  rejects(message: Message): boolean {
+  rejects(message: Message, ahead: Ahead = NOTHING_AHEAD): boolean {
     const { overflow, lengthMax, lengthBytesMax } = this.#settings;
     if (overflow === 'drop-head') return false;
     const { ready, consumers } = this.#queue;
-    const waiting = Math.max(0, ready.length - consumers.spareCredit);
+    const waiting = Math.max(0, ready.length + ahead.count - consumers.spareCredit);
     if (lengthMax !== undefined && waiting + 1 > lengthMax) return true;
-    const bytes = waiting === 0 ? 0 : this.#bytes.total;
+    const bytes = waiting === 0 ? 0 : this.#bytes.total + ahead.bytes;
     return lengthBytesMax !== undefined && bytes + message.body.length > lengthBytesMax;
   }
 
