@@ -34,6 +34,9 @@ export class Departures<Reason> implements Turn {
   readonly #waiting = new Map<number, Departure<Reason>>();
   #isScheduled = false;
   #isReading = false;
+  #isTriedLater = false;
+  /** Since the last turn. */
+  #sentAtOnce = 0;
 
   constructor(init: DeparturesInit<Reason>) {
     this.#init = init;
@@ -54,11 +57,17 @@ export class Departures<Reason> implements Turn {
     return positions;
   }
 
-  /** It goes soon: with `atOnce` before this returns, if nothing stands in its way. */
+  /** It goes soon: with `atOnce` before this returns, if nothing stands in its way, and others have had their turn. */
   add(entry: ReadyEntry, reason: Reason, message: Message | undefined, atOnce: boolean): void {
-    this.#waiting.set(entry.sequence, { entry, reason, message });
-    if (atOnce && this.#waiting.size === 1) this.turn();
-    else this.#schedule();
+    // Of a long row only the first are in memory: the others have to wait long, and lie in the store.
+    const kept = this.#waiting.size < LIMITS.readAheadMessagesMax ? message : undefined;
+    this.#waiting.set(entry.sequence, { entry, reason, message: kept });
+    const goes = atOnce && this.#waiting.size === 1 && this.#sentAtOnce < LIMITS.deliveriesPerTurnMax;
+    // The turn that is scheduled begins a new share.
+    this.#schedule();
+    if (!goes) return;
+    this.#sentAtOnce++;
+    this.#go();
   }
 
   #schedule(): void {
@@ -69,6 +78,11 @@ export class Departures<Reason> implements Turn {
 
   turn(): void {
     this.#isScheduled = false;
+    this.#sentAtOnce = 0;
+    this.#go();
+  }
+
+  #go(): void {
     if (this.#isReading || this.#waiting.size === 0) return;
     const { isStopped, count } = this.#sendSome();
     if (isStopped) this.#tryLater();
@@ -125,8 +139,14 @@ export class Departures<Reason> implements Turn {
     }
   }
 
+  /** Once, however often it is asked for until then. */
   #tryLater(): void {
-    this.#init.later(() => this.#schedule());
+    if (this.#isTriedLater) return;
+    this.#isTriedLater = true;
+    this.#init.later(() => {
+      this.#isTriedLater = false;
+      this.#schedule();
+    });
   }
 
   /** The message with this sequence; `position` given, it lies there from now on. */
