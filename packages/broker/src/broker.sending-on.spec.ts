@@ -155,6 +155,29 @@ describe('an x-delayed-message exchange', () => {
   });
 });
 
+describe('a broker that was closed', () => {
+  it('does not try for ever what its store no longer takes', async () => {
+    await fresh('dead');
+    await connection.declareQueue('q', { arguments: TO_DEAD });
+    publishAll(connection, 'q', Array<string>(3000).fill('a'));
+    await connection.durable();
+    const timers: number[] = [];
+    const setTimer = clock.setTimer.bind(clock);
+    clock.setTimer = (delayMs, callback) => {
+      timers.push(delayMs);
+      return setTimer(delayMs, callback);
+    };
+    const definition = { 'max-length': 1 };
+    broker.registry.setPolicy('/', 'limit', { pattern: '^q$', applyTo: 'queues', priority: 0, definition });
+    await broker.close();
+    await idle();
+    timers.length = 0;
+    clock.advance(60_000);
+    await idle();
+    expect(timers).toEqual([]);
+  });
+});
+
 describe('a queue with x-expires', () => {
   it('that could not go while the disk failed goes when it is well', async () => {
     await fresh();
