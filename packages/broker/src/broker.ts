@@ -4,6 +4,7 @@ import { BrokerError, messageOf, systemCodeOf } from './errors.js';
 import { MemoryWatch } from './memory-watch.js';
 import { type BrokerOptions, normaliseOptions, type NormalisedBrokerOptions } from './options.js';
 import { PublishGate } from './publish-gate.js';
+import { Retries } from './retries.js';
 import { acquireDirectory, type DirectoryLock } from './store/directory-lock.js';
 import { JournalStore } from './store/journal-store.js';
 import { MemoryStore } from './store/memory-store.js';
@@ -30,6 +31,7 @@ interface Parts {
   readonly gate: PublishGate;
   readonly lock: DirectoryLock | undefined;
   readonly memory: MemoryWatch | undefined;
+  readonly retries: Retries;
 }
 
 /** The engine: everything but sockets. Made by {@link openBroker}. */
@@ -108,6 +110,7 @@ export class Broker {
       for (const connection of this.#connections) connection.close();
     } finally {
       this.#parts.vhosts.close();
+      this.#parts.retries.close();
       this.#parts.gate.close();
       this.#parts.memory?.close();
       await this.#letGo();
@@ -163,12 +166,13 @@ async function start(
 ): Promise<Broker> {
   const { directory, clock, gate, lock, memoryGauge: gauge, memoryHighWatermark } = options;
   const recovered = await usable(directory ?? '', 'used', () => store.open());
+  const retries = new Retries(clock, READ_AGAIN_MS);
   const vhosts = new Vhosts({
     store,
     clock,
     random: Math.random,
     schedule: new Turns().schedule,
-    later: (retry) => void clock.setTimer(READ_AGAIN_MS, retry),
+    later: retries.later,
     onReadFailure: (queue, cause) => options.onFailure(standsStill(queue.name, cause)),
   });
   try {
@@ -187,7 +191,7 @@ async function start(
           highWatermark: memoryHighWatermark,
           onChange: (reason) => gate.set('memory', reason),
         });
-  return new Broker({ vhosts, store, gate, lock, memory: watch });
+  return new Broker({ vhosts, store, gate, lock, memory: watch, retries });
 }
 
 function standsStill(queue: string, cause: unknown): BrokerError {

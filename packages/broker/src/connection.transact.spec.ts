@@ -46,6 +46,28 @@ describe('J2 a transaction', () => {
     await broker.close();
   });
 
+  it('that a queue has no room for is refused as a whole: also when it fills the queue itself', async () => {
+    const { broker, connection } = await engine();
+    await connection.declareQueue('q');
+    connection.publish(to('q', 'first'));
+    const { inbox } = consumeInto(connection, 'q', { prefetchCount: 1 });
+    const delivery = await inbox.nth(1);
+    const overflow = { 'x-overflow': 'reject-publish' };
+    await connection.declareQueue('few', { arguments: { 'x-max-length': 2, ...overflow } });
+    await connection.declareQueue('short', { arguments: { 'x-max-length-bytes': 5, ...overflow } });
+    const transact = (queue: string, ...bodies: readonly string[]): unknown =>
+      connection.transact([to('q', 'x'), ...bodies.map((body) => to(queue, body))], [delivery]);
+    for (const [queue, ...bodies] of [
+      ['few', 'a', 'b', 'c'],
+      ['short', 'abc', 'def'],
+    ] as const)
+      expect(() => transact(queue, ...bodies)).toThrow('PRECONDITION_FAILED - partial tx completion');
+    expect(connection.checkQueue('few').messageCount + connection.checkQueue('short').messageCount).toBe(0);
+    expect(connection.checkQueue('q')).toMatchObject({ messageCount: 0, unsettledCount: 1 });
+    expect(transact('few', 'a', 'b')).toEqual(['routed', 'routed', 'routed']);
+    await broker.close();
+  });
+
   it('that is too large for one record is refused, and nothing has changed', async () => {
     const disk = new SimulatedFileSystem();
     const broker = await openBroker({ directory: '/data', fileSystem: disk });

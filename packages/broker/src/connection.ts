@@ -198,7 +198,8 @@ export class Connection {
 
   /**
    * Publishes messages and acks deliveries, all or none of it, also after a crash (J2); `onDurable` as in
-   * {@link publish}. Throws, with nothing done, as {@link publish}, and TRANSACTION_TOO_LARGE.
+   * {@link publish}. Throws, with nothing done, as {@link publish}, TRANSACTION_TOO_LARGE, and PRECONDITION_FAILED when a
+   * queue is full.
    */
   transact(
     messages: readonly Message[],

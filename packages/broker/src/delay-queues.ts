@@ -43,7 +43,8 @@ export class DelayQueues {
       clock,
       schedule,
       later,
-      release: (entry, message) => moveDelayed(sending, { queueId: id, entry, message }, clock.now()),
+      release: (entry, message) =>
+        moveDelayed(sending, { queueId: id, entry, message }, exchange, clock.now()),
     });
     this.#all.add(queue);
     ids.add(queue);

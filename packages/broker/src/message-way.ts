@@ -1,15 +1,15 @@
-import { forget, storing } from './admissions.js';
+import { forget, storing, unlessThrown } from './admissions.js';
 import type { Clock } from './clock.js';
 import { DEFAULT_EXCHANGE, type Exchanges } from './exchanges.js';
 import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
 import { withBody } from './message/encoded-message.js';
 import { hasExpiration } from './message/expiration.js';
 import type { Message } from './message/message.js';
-import { type Acceptance, accept, enqueueAll, isRuled } from './queue/acceptance.js';
+import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
 import type { Target } from './queue/delay-queue.js';
 import type { Delivery } from './queue/delivery.js';
 import type { ReplyConsumers } from './reply-consumers.js';
-import { acceptanceOf, byDurability, publicationsOf, type Routed } from './routed.js';
+import { acceptAll, byDurability, publicationsOf, type Routed } from './routed.js';
 import type { Appended, MessageStore } from './store/message-store.js';
 
 /**
@@ -98,13 +98,14 @@ export class MessageWay {
 
   /**
    * Publishes messages and acks deliveries, all or none of it, also after a crash (J2). Deliveries that were settled
-   * before are passed over. Throws, with nothing done, what {@link publish} throws, and TRANSACTION_TOO_LARGE.
+   * before are passed over. Throws, with nothing done, what {@link publish} throws, TRANSACTION_TOO_LARGE, and
+   * PRECONDITION_FAILED when a queue is full.
    */
   transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
     const { store, clock } = this.#init;
     const routes = this.#routeAll(messages);
-    const accepted = acceptAll(routes, clock.now());
     const admissions = routes.flatMap((one) => one.admissions ?? []);
+    const accepted = unlessThrown(admissions, () => acceptAll(routes, clock.now()));
     const acked = [...new Set(deliveries)].filter(({ settled }) => !settled);
     const held = acked.map(({ queue, entry }) => ({ queueId: queue.init.id, ...entry }));
     const transact = (): Appended[] => store.transact(publicationsOf(routes, accepted), held);
@@ -115,8 +116,7 @@ export class MessageWay {
       const routed = routes[i] as Routed;
       const outcome = this.#reply(routed);
       if (acceptance.queues.length > 0) enqueueAll(acceptance, appended[next++] as Appended, routed.message);
-      for (const queue of acceptance.rejecting) queue.onRejected(routed.message);
-      return acceptance.rejecting.length > 0 ? 'rejected' : outcome;
+      return outcome;
     });
   }
 
@@ -144,8 +144,12 @@ export class MessageWay {
    * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
    * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
    */
-  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
-    const queues = this.#init.exchanges.routeFrom(envelope.exchange, envelope, copyKeys);
+  queuesFor(
+    envelope: Omit<Message, 'body'>,
+    copyKeys?: readonly string[],
+    exchange: string = envelope.exchange,
+  ): ReadonlySet<Target> | undefined {
+    const queues = this.#init.exchanges.routeFrom(exchange, envelope, copyKeys);
     const admissions = this.#init.exchanges.takeAdmissions();
     if (this.#init.store.failure !== undefined) forget(admissions);
     return queues;
@@ -172,15 +176,5 @@ export class MessageWay {
     forget(admissions);
     if (queues.length > 0) return 'settled';
     return rejecting.length > 0 ? 'rejected' : 'unroutable';
-  }
-}
-
-/** Throws PRECONDITION_FAILED for a bad expiration; then nothing was seen. */
-function acceptAll(routes: readonly Routed[], now: number): Acceptance[] {
-  try {
-    return routes.map((routed) => acceptanceOf(routed, now));
-  } catch (error) {
-    for (const { admissions } of routes) forget(admissions);
-    throw error;
   }
 }

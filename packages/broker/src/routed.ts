@@ -1,6 +1,7 @@
 import type { Admissions } from './admissions.js';
+import { channelError } from './errors.js';
 import type { Message } from './message/message.js';
-import { type Acceptance, accept } from './queue/acceptance.js';
+import { type Acceptance, accept, type Ahead, NOTHING_AHEAD } from './queue/acceptance.js';
 import type { Target } from './queue/delay-queue.js';
 import type { RouteByDurability } from './queue/queue.js';
 import type { Publication } from './store/message-store.js';
@@ -21,9 +22,21 @@ export function byDurability(queues: ReadonlySet<Target>): RouteByDurability {
   return { journaled, others: queues.size - journaled.length };
 }
 
-/** Which of them take it. Throws PRECONDITION_FAILED for a bad expiration. */
-export function acceptanceOf({ queues, message }: Routed, now: number): Acceptance {
-  return accept(queues, message, now);
+/**
+ * Which queues take the messages, each seen behind those before it. All of them do: what is all or nothing is nothing
+ * where a queue is full. Throws PRECONDITION_FAILED then, in RabbitMQ's words, and for a bad expiration.
+ */
+export function acceptAll(routes: readonly Routed[], now: number): Acceptance[] {
+  const ahead = new Map<Target, Ahead>();
+  return routes.map(({ queues, message }) => {
+    const acceptance = accept(queues, message, now, ahead);
+    if (acceptance.rejecting.length > 0) throw channelError('PRECONDITION_FAILED', 'partial tx completion');
+    for (const queue of queues) {
+      const { count, bytes } = ahead.get(queue) ?? NOTHING_AHEAD;
+      ahead.set(queue, { count: count + 1, bytes: bytes + message.body.length });
+    }
+    return acceptance;
+  });
 }
 
 /** What the store gets of them: those that a queue takes. */

@@ -11,8 +11,15 @@ import type { MessageStore } from './store/message-store.js';
 /** What the virtual host tells those who send messages on. */
 export interface Sending {
   readonly store: MessageStore;
-  /** Where an exchange routes the message, by these keys beside its own; nowhere, where there is no such exchange. */
-  readonly route: (message: Message, copyKeys: readonly string[] | undefined) => Iterable<Target>;
+  /**
+   * Where an exchange, by default the message's own, routes it, by these keys beside its own; nowhere, where there is no
+   * such exchange.
+   */
+  readonly route: (
+    message: Message,
+    copyKeys: readonly string[] | undefined,
+    exchange?: string,
+  ) => Iterable<Target>;
 }
 
 /** A message in the queue that it is to leave. */
@@ -27,11 +34,15 @@ export function moveDeadLetter(sending: Sending, { death, ...leaving }: Letter):
   moveOn(sending, leaving, death.at, () => letterFor(sending, leaving.message, death));
 }
 
-/** The same for a message that was delayed: it goes where its exchange leads now. */
-export function moveDelayed(sending: Sending, leaving: Leaving, now: number): void {
+/**
+ * The same for a message that was delayed: it goes where the exchange that has delayed it leads now. That need not be the
+ * one that it was published to, which has sent it wherever else it leads before.
+ */
+export function moveDelayed(sending: Sending, leaving: Leaving, exchange: string, now: number): void {
   moveOn(sending, leaving, now, () => {
     const message = afterDelay(leaving.message);
-    return { message: withoutBcc(message), targets: sending.route(message, copyKeysOf(message)) };
+    const targets = sending.route(message, copyKeysOf(message), exchange);
+    return { message: withoutBcc(message), targets };
   });
 }
 

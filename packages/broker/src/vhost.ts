@@ -84,7 +84,7 @@ export class Vhost {
   ) {
     const sending: Sending = {
       store: environment.store,
-      route: (message, copyKeys) => this.queuesFor(message, copyKeys) ?? [],
+      route: (message, copyKeys, exchange) => this.queuesFor(message, copyKeys, exchange) ?? [],
     };
     this.#environment = {
       ...environment,
@@ -273,8 +273,12 @@ export class Vhost {
   }
 
   /** See {@link MessageWay.queuesFor}. */
-  queuesFor(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[]): ReadonlySet<Target> | undefined {
-    return this.#way.queuesFor(envelope, copyKeys);
+  queuesFor(
+    envelope: Omit<Message, 'body'>,
+    copyKeys?: readonly string[],
+    exchange?: string,
+  ): ReadonlySet<Target> | undefined {
+    return this.#way.queuesFor(envelope, copyKeys, exchange);
   }
 
   /** Nothing happens by itself any more. Idempotent. */

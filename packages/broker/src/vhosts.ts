@@ -32,8 +32,9 @@ export class Vhosts implements Omit<RegistryListener, 'userDeleted'> {
     // Before any is given anew.
     for (const [key, value] of all) if (key[0] === 'queue') this.ids.skip((value as QueueDefinition).id);
     for (const name of this.registry.vhosts.keys()) this.#add(name).restore(all);
-    this.#restoreEntries(entries, lacksSnapshot);
+    // Before there are messages: what has expired meanwhile goes where a policy says.
     for (const name of this.#vhosts.keys()) this.policiesChanged(name);
+    this.#restoreEntries(entries, lacksSnapshot);
   }
 
   #restoreEntries(entries: Recovered['entries'], lacksSnapshot: boolean): void {

@@ -81,9 +81,15 @@ function withEvent(headers: readonly Field[], { queue, reason }: Death, event: E
 }
 
 function again(event: Event): Event {
+  return sorted(withField(event, longField('count', timesOf(event) + 1)));
+}
+
+/** A count that some client made up and that is none, or more than can be counted, is as if it were not there. */
+function timesOf(event: Event): number {
   const count = event.find(({ name }) => name === 'count');
-  const times = count === undefined ? 1 : Number(valueOf(count));
-  return sorted(withField(event, longField('count', times + 1)));
+  const value = count && valueOf(count);
+  const times = typeof value === 'number' || typeof value === 'bigint' ? Number(value) : 1;
+  return Number.isSafeInteger(times) && times >= 0 ? times : 1;
 }
 
 /** As Erlang sorts names: by their bytes. */

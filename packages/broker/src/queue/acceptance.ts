@@ -19,6 +19,15 @@ export interface Acceptance {
   readonly rejecting: readonly Target[];
 }
 
+/** What comes into a queue before a message, and is not there yet. */
+export interface Ahead {
+  readonly count: number;
+  /** Of their bodies. */
+  readonly bytes: number;
+}
+
+export const NOTHING_AHEAD: Ahead = { count: 0, bytes: 0 };
+
 /** Some of them may refuse the message, or have to know more of it than where it is. */
 export function isRuled(queues: ReadonlySet<Target>, message: Message): boolean {
   if (hasExpiration(message)) return true;
@@ -26,11 +35,22 @@ export function isRuled(queues: ReadonlySet<Target>, message: Message): boolean 
   return false;
 }
 
-/** Asks each queue. Throws PRECONDITION_FAILED for a bad expiration. */
-export function accept(routed: Iterable<Target>, message: Message, now: number): Acceptance {
+/**
+ * Asks each queue; `ahead` is what comes into it before the message, in the same step. Throws PRECONDITION_FAILED for a
+ * bad expiration.
+ */
+export function accept(
+  routed: Iterable<Target>,
+  message: Message,
+  now: number,
+  ahead?: ReadonlyMap<Target, Ahead>,
+): Acceptance {
   const queues: Target[] = [];
   const rejecting: Target[] = [];
-  for (const queue of routed) (queue.rejects(message) ? rejecting : queues).push(queue);
+  for (const queue of routed) {
+    const isRejecting = queue.rejects(message, ahead?.get(queue));
+    (isRejecting ? rejecting : queues).push(queue);
+  }
   const entryMarks = queues.map((queue) => queue.markOf(message, now));
   const journaled = queues.filter(({ init }) => init.durable).map(({ id }) => id);
   const stored = entryMarks.filter((_, i) => queues[i]?.init.durable === true).map(storedMark);

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
 import { delayOf } from '../message/delay.js';
+import { expirationMs, hasExpiration } from '../message/expiration.js';
 import type { Message } from '../message/message.js';
 import type { Appended, MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
@@ -79,8 +80,10 @@ export class DelayQueue implements Target {
     // It is never full.
   }
 
+  /** Throws PRECONDITION_FAILED for a bad expiration: held until its time, it would be refused when nobody can be told. */
   markOf(message: Message, now: number): EntryMark {
-    return { ...NO_MARK, readyAt: now + delayOf(message) };
+    if (hasExpiration(message)) expirationMs(message.properties.expiration ?? '');
+    return { ...NO_MARK, readyAt: Math.min(now + delayOf(message), Number.MAX_SAFE_INTEGER) };
   }
 
   /** Takes a message that was just published; `mark` says when its time is. */

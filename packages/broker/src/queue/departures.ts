@@ -30,32 +30,44 @@ interface Departure<Reason> {
  */
 export class Departures<Reason> implements Turn {
   readonly #init: DeparturesInit<Reason>;
-  #waiting: Departure<Reason>[] = [];
+  /** By sequence, in the order of their coming. */
+  readonly #waiting = new Map<number, Departure<Reason>>();
   #isScheduled = false;
   #isReading = false;
+  #isTriedLater = false;
+  /** Since the last turn. */
+  #sentAtOnce = 0;
 
   constructor(init: DeparturesInit<Reason>) {
     this.#init = init;
   }
 
   get count(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   sequences(): number[] {
-    return this.#waiting.map(({ entry }) => entry.sequence);
+    return [...this.#waiting.keys()];
   }
 
   /** None goes any more; returns where they lie. */
   takeAll(): Position[] {
-    return this.#waiting.splice(0).map(({ entry }) => entry.position);
+    const positions = Array.from(this.#waiting.values(), ({ entry }) => entry.position);
+    this.#waiting.clear();
+    return positions;
   }
 
-  /** It goes soon: with `atOnce` before this returns, if nothing stands in its way. */
+  /** It goes soon: with `atOnce` before this returns, if nothing stands in its way, and others have had their turn. */
   add(entry: ReadyEntry, reason: Reason, message: Message | undefined, atOnce: boolean): void {
-    this.#waiting.push({ entry, reason, message });
-    if (atOnce && this.#waiting.length === 1) this.turn();
-    else this.#schedule();
+    // Of a long row only the first are in memory: the others have to wait long, and lie in the store.
+    const kept = this.#waiting.size < LIMITS.readAheadMessagesMax ? message : undefined;
+    this.#waiting.set(entry.sequence, { entry, reason, message: kept });
+    const goes = atOnce && this.#waiting.size === 1 && this.#sentAtOnce < LIMITS.deliveriesPerTurnMax;
+    // The turn that is scheduled begins a new share.
+    this.#schedule();
+    if (!goes) return;
+    this.#sentAtOnce++;
+    this.#go();
   }
 
   #schedule(): void {
@@ -66,11 +78,15 @@ export class Departures<Reason> implements Turn {
 
   turn(): void {
     this.#isScheduled = false;
-    if (this.#isReading || this.#waiting.length === 0) return;
+    this.#sentAtOnce = 0;
+    this.#go();
+  }
+
+  #go(): void {
+    if (this.#isReading || this.#waiting.size === 0) return;
     const { isStopped, count } = this.#sendSome();
-    this.#waiting.splice(0, count);
     if (isStopped) this.#tryLater();
-    else if (this.#waiting.length === 0) this.#init.onDone();
+    else if (this.#waiting.size === 0) this.#init.onDone();
     else if (count === LIMITS.deliveriesPerTurnMax) this.#schedule();
     else void this.#read();
   }
@@ -79,7 +95,7 @@ export class Departures<Reason> implements Turn {
   #sendSome(): { readonly isStopped: boolean; readonly count: number } {
     const { store, send } = this.#init;
     let count = 0;
-    for (const { entry, reason, message } of this.#waiting.slice(0, LIMITS.deliveriesPerTurnMax)) {
+    for (const { entry, reason, message } of this.#next(LIMITS.deliveriesPerTurnMax)) {
       const found = message ?? store.peek(entry.position);
       if (found === undefined) break;
       try {
@@ -88,17 +104,26 @@ export class Departures<Reason> implements Turn {
         if (!isStores(error)) throw error;
         return { isStopped: true, count };
       }
+      this.#waiting.delete(entry.sequence);
       count++;
     }
     return { isStopped: false, count };
   }
 
+  /** The first of them, up to so many. */
+  #next(countMax: number): Departure<Reason>[] {
+    const next: Departure<Reason>[] = [];
+    for (const one of this.#waiting.values()) {
+      if (next.length === countMax) break;
+      next.push(one);
+    }
+    return next;
+  }
+
   /** The next of them from the disk, many at once. */
   async #read(): Promise<void> {
     const { store } = this.#init;
-    const next = this.#waiting
-      .slice(0, LIMITS.readAheadMessagesMax)
-      .filter(({ message }) => message === undefined);
+    const next = this.#next(LIMITS.readAheadMessagesMax).filter(({ message }) => message === undefined);
     this.#isReading = true;
     const places = next.map(({ entry }) => entry.position);
     try {
@@ -114,13 +139,19 @@ export class Departures<Reason> implements Turn {
     }
   }
 
+  /** Once, however often it is asked for until then. */
   #tryLater(): void {
-    this.#init.later(() => this.#schedule());
+    if (this.#isTriedLater) return;
+    this.#isTriedLater = true;
+    this.#init.later(() => {
+      this.#isTriedLater = false;
+      this.#schedule();
+    });
   }
 
   /** The message with this sequence; `position` given, it lies there from now on. */
   find(sequence: number, position?: Position): ReadyEntry | undefined {
-    const entry = this.#waiting.find((one) => one.entry.sequence === sequence)?.entry;
+    const entry = this.#waiting.get(sequence)?.entry;
     if (entry !== undefined && position !== undefined) entry.position = position;
     return entry;
   }

@@ -6,6 +6,7 @@ import type { Death, DeathReason } from '../message/x-death.js';
 import type { MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 import type { Turn } from '../turns.js';
+import { type Ahead, NOTHING_AHEAD } from './acceptance.js';
 import { Alarm } from './alarm.js';
 import type { Consumers } from './consumers.js';
 import { Departures } from './departures.js';
@@ -55,7 +56,7 @@ export interface RuledQueue {
   onLettersGone(): void;
 }
 
-/** With so many dead letters on their way, no more messages expire: they lie well where they are. */
+/** With so many dead letters on their way, no more messages expire or are too many: they lie well where they are. */
 const LETTERS_MAX = 256;
 
 /**
@@ -91,7 +92,7 @@ export class QueueRules {
     });
     this.#expiry = new Alarm(clock, () => this.#expire());
     this.#due = new Alarm(clock, () => this.#wake());
-    this.#idle = new Alarm(clock, () => queue.onIdle());
+    this.#idle = new Alarm(clock, () => this.#idled());
     this.touch();
   }
 
@@ -124,13 +125,13 @@ export class QueueRules {
   // ---------------------------------------------------------------- coming in
 
   /** Whether the queue is full and does not take the message; then the publisher is told (x-overflow). */
-  rejects(message: Message): boolean {
+  rejects(message: Message, ahead: Ahead = NOTHING_AHEAD): boolean {
     const { overflow, lengthMax, lengthBytesMax } = this.#settings;
     if (overflow === 'drop-head') return false;
     const { ready, consumers } = this.#queue;
-    const waiting = Math.max(0, ready.length - consumers.spareCredit);
+    const waiting = Math.max(0, ready.length + ahead.count - consumers.spareCredit);
     if (lengthMax !== undefined && waiting + 1 > lengthMax) return true;
-    const bytes = waiting === 0 ? 0 : this.#bytes.total;
+    const bytes = waiting === 0 ? 0 : this.#bytes.total + ahead.bytes;
     return lengthBytesMax !== undefined && bytes + message.body.length > lengthBytesMax;
   }
 
@@ -164,6 +165,8 @@ export class QueueRules {
     if (overflow !== 'drop-head') return;
     const { ready } = this.#queue;
     while (ready.length > lengthMax || this.#bytes.total > lengthBytesMax) {
+      // The last of the letters sees to it that it goes on.
+      if (this.#letters.count >= LETTERS_MAX) return;
       const dropped = ready.drop();
       if (dropped === undefined) return;
       this.#giveUp(dropped, 'maxlen');
@@ -243,6 +246,7 @@ export class QueueRules {
   }
 
   #lettersGone(): void {
+    this.#limit();
     this.#watch();
     this.#queue.onLettersGone();
   }
@@ -315,6 +319,12 @@ export class QueueRules {
     const { expiresMs } = this.#settings;
     if (expiresMs === undefined || this.#queue.consumers.count > 0) return;
     this.#idle.set(this.#environment.clock.now() + expiresMs);
+  }
+
+  /** Where the queue can't go now, it is asked to again after as long. */
+  #idled(): void {
+    this.touch();
+    this.#queue.onIdle();
   }
 
   /** Takes over what was found at opening, in order. */

@@ -3,6 +3,7 @@ import { LIMITS } from '../limits.js';
 import type { Message } from '../message/message.js';
 import type { Appended, MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
+import type { Ahead } from './acceptance.js';
 import { Consumer, type ConsumerInit } from './consumer.js';
 import { Consumers } from './consumers.js';
 import { Delivery } from './delivery.js';
@@ -162,8 +163,8 @@ export class Queue implements ReadyMessagesOwner {
   }
 
   /** Whether the queue is full and does not take the message; who asks tells the publisher, and {@link onRejected}. */
-  rejects(message: Message): boolean {
-    return this.#rules?.rejects(message) ?? false;
+  rejects(message: Message, ahead?: Ahead): boolean {
+    return this.#rules?.rejects(message, ahead) ?? false;
   }
 
   onRejected(message: Message): void {
