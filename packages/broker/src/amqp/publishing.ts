@@ -3,7 +3,7 @@ import { copyKeysOf, withoutBcc } from '../message/copy-keys.js';
 import { type PropertyPlaces, withShortString } from '../message/encoded-properties.js';
 import { EncodedEnvelope, EncodedMessage } from '../message/encoded-message.js';
 import { expirationMs } from '../message/expiration.js';
-import type { Message } from '../message/message.js';
+import { contentBytesOf, type Message } from '../message/message.js';
 import { REPLY_TO } from '../reply-consumers.js';
 import type { PublishOutcome } from '../vhost.js';
 import type { Access } from './access.js';
@@ -94,7 +94,7 @@ export class Publishing {
   #publish(message: Message, mandatory: boolean): void {
     const outcome = this.#store(message);
     if (outcome === 'unroutable' && mandatory) this.returnUnroutable(message);
-    this.#host.published(message.body.length + message.routingKey.length);
+    this.#host.published(contentBytesOf(message) + message.routingKey.length);
   }
 
   #store(message: Message): PublishOutcome | undefined {
