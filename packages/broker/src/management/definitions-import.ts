@@ -46,7 +46,7 @@ export async function importDefinitions(
   const { document, unsupported } = supportedPart(all, knownIn(broker, all));
   if (unsupported.length > 0 && !skipUnsupported) throw refused(unsupported);
   await importAccess(broker, document);
-  importPolicies(broker, document);
+  broker.registry.together(() => importPolicies(broker, document));
   await importTopology(broker, document);
   await broker.durable();
   const { unknownKeys: _, globalParameters: __, ...lists } = document;
