@@ -225,6 +225,19 @@ describe('a user with topic permissions', () => {
 });
 
 describe('a user', () => {
+  it('is told of the vhost that it is in', async () => {
+    const { registry } = server.broker;
+    registry.setPermission('admin', 'v2', { configure: '.*', write: '.*', read: '.*' });
+    const channel = await (await connectAs('admin', 'v2')).createChannel();
+    const refusal = new Promise<string>((resolve) =>
+      channel.once('error', (error: Error) => resolve(error.message)),
+    );
+    const wrong = { arguments: { 'x-priority': 'a' } };
+    await channel.assertQueue('q');
+    await channel.consume('q', () => {}, wrong).catch(() => {});
+    expect(await refusal).toContain("invalid arg 'x-priority' for queue 'q' in vhost 'v2'");
+  });
+
   it('may name another in user-id only as an impersonator', async () => {
     const named = (c: Channel): unknown => c.publish('cx', 'k', body, { userId: 'other' });
     expect(await outcomeOf('admin', named)).toBe(
