@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Server } from '@nestmq/broker';
 import { type Channel, type ChannelModel, connect } from 'amqplib';
-import { addUser, startServer } from './server.js';
+import { addUser, longString, method, ScriptedClient, short, shortString, startServer } from './server.js';
 
 let server: Server;
 const open: ChannelModel[] = [];
@@ -56,6 +56,14 @@ async function outcomeOf(user: string, attempt: (channel: Channel) => unknown): 
   done.catch(() => {});
   const outcome = await Promise.race([closed, done.catch(() => closed)]);
   return outcome.replace(/^.*?"(.*)"$/, '$1');
+}
+
+/** A table where the one that it may not write to comes first, and counts. */
+function twice(argument: string): Buffer {
+  const fields = ['zz', 'cx'].map((text) =>
+    Buffer.concat([shortString(argument), Buffer.from('S'), longString(Buffer.from(text))]),
+  );
+  return longString(Buffer.concat(fields));
 }
 
 const refused = (what: string, user = 'u'): string =>
@@ -160,6 +168,38 @@ describe('a user with permissions for some names', () => {
     expect(await outcomeOf('admin', (c) => c.assertQueue(''))).toBe('ok');
   });
 
+  it('declares a queue that the server names with a dead letter exchange when it may read such names', async () => {
+    const { registry } = server.broker;
+    addUser(server, 'g');
+    registry.setPermission('g', '/', { configure: '^amq\\.gen', write: '.*', read: '^amq\\.gen' });
+    expect(await outcomeOf('g', (c) => c.assertQueue('', { deadLetterExchange: 'zz' }))).toBe('ok');
+  });
+
+  it.each([
+    [
+      'dead letter',
+      method(1, 50, 10, short(0), shortString('c7'), Buffer.from([0]), twice('x-dead-letter-exchange')),
+    ],
+    [
+      'alternate',
+      method(
+        1,
+        40,
+        10,
+        short(0),
+        shortString('c7'),
+        shortString('fanout'),
+        Buffer.from([0]),
+        twice('alternate-exchange'),
+      ),
+    ],
+  ])('can not name another %s exchange by an argument that comes twice', async (_, declaration) => {
+    const client = await ScriptedClient.open(server.port, [], 'u');
+    client.send(declaration);
+    expect(await client.closing()).toBe(`channel 403 ${refused("exchange 'zz'")}`);
+    client.socket.destroy();
+  });
+
   it('is told of changed permissions by what it asks next', async () => {
     const channel = await channelOf('u');
     await channel.assertQueue('c9');
@@ -173,12 +213,31 @@ describe('a user with permissions for some names', () => {
 });
 
 describe('a user with topic permissions', () => {
+  it.each(['CC', 'BCC'])('can not publish a copy (%s) with a routing key that it may not', async (name) => {
+    const copy = (c: Channel): unknown =>
+      c.publish('cx', 't.a', body, { headers: { [name]: ['t.b', 'u.b'] } });
+    expect(await outcomeOf('t', copy)).toBe(refused("topic 'u.b' in exchange 'cx'", 't'));
+  });
+
   it.each(TOPIC_CASES)('is answered as by RabbitMQ when it %s', async (_, attempt, expected) => {
     expect(await outcomeOf('t', attempt)).toBe(expected);
   });
 });
 
 describe('a user', () => {
+  it('is told of the vhost that it is in', async () => {
+    const { registry } = server.broker;
+    registry.setPermission('admin', 'v2', { configure: '.*', write: '.*', read: '.*' });
+    const channel = await (await connectAs('admin', 'v2')).createChannel();
+    const refusal = new Promise<string>((resolve) =>
+      channel.once('error', (error: Error) => resolve(error.message)),
+    );
+    const wrong = { arguments: { 'x-priority': 'a' } };
+    await channel.assertQueue('q');
+    await channel.consume('q', () => {}, wrong).catch(() => {});
+    expect(await refusal).toContain("invalid arg 'x-priority' for queue 'q' in vhost 'v2'");
+  });
+
   it('may name another in user-id only as an impersonator', async () => {
     const named = (c: Channel): unknown => c.publish('cx', 'k', body, { userId: 'other' });
     expect(await outcomeOf('admin', named)).toBe(

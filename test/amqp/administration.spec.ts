@@ -136,8 +136,11 @@ describe('nestmq serve', () => {
 
   it('says in one line what is wrong with the file or an option, and does not start', async () => {
     const lines: [unknown, RegExp][] = [
-      [{ memry: 1 }, /^2: 'memry' is not an option\. Options are: directory, host, .*\n$/],
-      [{ clock: 1 }, /^2: 'clock' is not an option\./],
+      [
+        { memry: 1 },
+        /^2: The configuration file '.*' has 'memry', which is not an option; options are: directory, host, .*\n$/,
+      ],
+      [{ clock: 1 }, /^2: .* has 'clock', which is not an option/],
       ['{', /^2: The configuration file '.*config\.json' is no JSON \(.*\)\.\n$/],
       [[], /^2: The configuration file '.*' is no JSON object\.\n$/],
       [{ port: 'x' }, /^2: 'port' is 'x'\. Give one from 0 to 65535\.\n$/],

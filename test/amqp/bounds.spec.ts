@@ -4,7 +4,19 @@ import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { LIMITS, ManualClock, type Server } from '@nestmq/broker';
 import { serveNestmq } from '../benchmarks/amqp-servers.js';
 import { RawConnection } from '../benchmarks/raw-amqp.js';
-import { GREETING, ScriptedClient, startServer } from './server.js';
+import {
+  BODY,
+  frame,
+  GREETING,
+  header,
+  longString,
+  method,
+  publish,
+  ScriptedClient,
+  short,
+  shortString,
+  startServer,
+} from './server.js';
 
 describe('a consumer without a prefetch that acks nothing', () => {
   let server: Server;
@@ -53,6 +65,58 @@ describe('a consumer without a prefetch that acks nothing', () => {
     channel.ack({ fields: { deliveryTag: COUNT - 3 } } as never, true);
     await handed(COUNT);
     expect(tags).toEqual(Array.from({ length: COUNT }, (_, i) => i + 1));
+  });
+});
+
+describe('a client that sends long headers and no bodies', () => {
+  const longest = Buffer.concat([
+    short(1 << 13),
+    longString(Buffer.concat([shortString('h'), Buffer.from('S'), longString(Buffer.alloc(120_000, 'h'))])),
+  ]);
+  let server: Server;
+  let client: ScriptedClient;
+  beforeEach(async () => {
+    server = await startServer();
+    client = await ScriptedClient.open(server.port);
+  });
+  afterEach(async () => {
+    client.socket.destroy();
+    await server.close();
+  });
+
+  it('in a transaction is stopped as by bodies', async () => {
+    client.send(method(1, 90, 10));
+    await client.next();
+    const count = Math.ceil(LIMITS.transactionBytesMax / longest.length);
+    for (let i = 0; i < count; i++) client.send(publish(1, 'q', 'amq.fanout'), header(1, 0, longest));
+    const text = `transaction of more than ${LIMITS.transactionBytesMax} bytes`;
+    expect(await client.closing()).toBe(`channel 406 PRECONDITION_FAILED - ${text}`);
+  });
+
+  it('but announces them on many channels is stopped as by bodies', async () => {
+    const count = Math.ceil(LIMITS.unfinishedBytesMax / longest.length);
+    for (let i = 2; i < count + 2; i++)
+      client.send(method(i, 20, 10, shortString('')), publish(i, 'q'), header(i, 1, longest));
+    const text = `contents under way on all channels have more than ${LIMITS.unfinishedBytesMax} bytes`;
+    expect(await client.closing()).toBe(`connection 506 RESOURCE_ERROR - ${text}`);
+  });
+
+  it('is served as long as each is complete', async () => {
+    client.send(method(1, 85, 10, Buffer.from([0])));
+    await client.next();
+    const count = Math.ceil(LIMITS.unfinishedBytesMax / longest.length) + 1;
+    for (let i = 0; i < count; i++)
+      client.send(
+        publish(1, 'q', 'amq.fanout'),
+        header(1, 2, longest),
+        frame(BODY, 1, Buffer.from('b')),
+        frame(BODY, 1, Buffer.from('b')),
+      );
+    for (let confirmed = 0; confirmed < count;) {
+      const payload = (await client.next())?.payload;
+      expect(payload?.readUInt32BE(0)).toBe(60 * 0x1_0000 + 80);
+      confirmed = Number(payload?.readBigUInt64BE(4));
+    }
   });
 });
 

@@ -102,11 +102,15 @@ export class ScriptedClient {
   }
 
   /** Connected, with channel 1 open. */
-  static async open(port: number, capabilities: readonly string[] = []): Promise<ScriptedClient> {
+  static async open(
+    port: number,
+    capabilities: readonly string[] = [],
+    user = 'guest',
+  ): Promise<ScriptedClient> {
     const client = new ScriptedClient(port);
     client.send(GREETING);
     await client.next();
-    client.send(startOk('PLAIN', Buffer.from('\0guest\0guest'), capabilities));
+    client.send(startOk('PLAIN', Buffer.from(`\0${user}\0${user}`), capabilities));
     await client.next();
     client.send(tuneOk(), method(0, 10, 40, shortString('/'), shortString(''), Buffer.from([0])));
     await client.next();

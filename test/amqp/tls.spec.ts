@@ -194,4 +194,11 @@ describe('what is wrong with TLS options', () => {
     expect((error as Error).message).toMatch(message);
     expect((error as Error).message).not.toContain('\n');
   });
+
+  it('is said of what is no object at all, as a file of JSON may have it', async () => {
+    await expect(startServer({ tls: null as never })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: "'tls' is null. Give an object.",
+    });
+  });
 });

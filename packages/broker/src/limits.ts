@@ -48,7 +48,7 @@ export interface Limits {
   readonly closeTimeoutMs: number;
   /** What clients are offered: dead peers are noticed within two of these. Seconds. */
   readonly heartbeatSeconds: number;
-  /** Bodies under way on all channels of a connection, announced but not complete. Bytes. */
+  /** Contents under way on all channels of a connection, begun and not complete: properties and bodies. Bytes. */
   readonly unfinishedBytesMax: number;
   /** With more than this to send, a connection gets no deliveries until its client has read. Bytes. */
   readonly unsentDeliveriesBytesMax: number;
@@ -60,7 +60,7 @@ export interface Limits {
   readonly undurableBytesMax: number;
   /** Delivered on one channel and not settled: each takes memory here, and a consumer need not have a prefetch. */
   readonly unsettledMax: number;
-  /** The bodies of those: they are kept until they are settled. Bytes. */
+  /** The bodies and properties of those: they are kept until they are settled. Bytes. */
   readonly unsettledBytesMax: number;
   /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
   readonly expirationMsMax: number;

@@ -55,7 +55,7 @@ export function normaliseServerOptions(options: ServerOptions): NormalisedServer
   return {
     host,
     port,
-    tls: tls && normaliseTls(tls),
+    tls: tls === undefined ? undefined : normaliseTls(tls),
     loopbackUsers,
     broker,
   };
@@ -88,7 +88,7 @@ function assertPort(name: string, port: unknown): void {
 }
 
 /** One that nobody knows is a mistake in writing. */
-export function unknownOption(name: string, known: readonly string[]): BrokerError {
+function unknownOption(name: string, known: readonly string[]): BrokerError {
   return new BrokerError('INVALID_OPTION', `'${name}' is not an option.`, {
     cure: `Options are: ${known.join(', ')}.`,
   });

@@ -42,6 +42,8 @@ export interface QueueOptions {
    * buffer is a field table as it is on the wire, its length first: so that integers keep their type. @default none
    */
   readonly arguments?: FieldTable | Buffer;
+  /** @internal Of definitions: a name that a server has given may come back. */
+  readonly mayBeReserved?: boolean;
 }
 
 /** What `deleteExchange` and `deleteQueue` are to refuse. */
@@ -163,7 +165,7 @@ export class Vhost {
       existing.touch();
       return existing;
     }
-    assertNotReserved('queue', name);
+    if (options.mayBeReserved !== true) assertNotReserved('queue', name);
     assertShortString('queue name', name);
     const given = name === '' ? generatedName('amq.gen') : name;
     const init = initOf(given, this.name, { ...options, durable, exclusive, autoDelete }, owner);

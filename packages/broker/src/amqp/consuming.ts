@@ -61,7 +61,7 @@ export class Consuming {
     if (this.#consumers.has(tag) || (!isReplies && this.#replies?.tag === tag))
       throw new AmqpError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
     if (isReplies) return this.#consumeReplies(tag, noAck, nowait);
-    const priority = consumerPriority(name, args);
+    const priority = consumerPriority(name, this.#host.access.vhost, args);
     const start = deliveryStart(this.#channel, tag);
     const consumer = engine.consume(name, {
       // Tags are the channel's here, and the connection's there.

@@ -14,7 +14,7 @@ export interface Content {
   readonly body: Buffer;
 }
 
-/** Bytes of the bodies that are under way on a connection. */
+/** Bytes of the contents that are under way on a connection: bodies and, before them, properties. */
 export interface Unfinished {
   bytes: number;
 }
@@ -22,6 +22,8 @@ export interface Unfinished {
 /** Class, weight, body size; then the properties. Bytes. */
 const HEADER_BYTES = 12;
 const EMPTY = Buffer.alloc(0);
+/** Longer properties are not kept to be compared with the next: each channel would. Bytes. */
+const KEPT_PROPERTIES_BYTES_MAX = 4096;
 /** The memory for a body grows as the body comes: what is announced is not yet there. Bytes. */
 const FIRST_PART_BYTES = 64 * 1024;
 
@@ -42,6 +44,8 @@ export class ContentAssembler {
   #bodyBytes = 0;
   #body: Buffer = EMPTY;
   #filled = 0;
+  /** What of it is counted as under way. */
+  #counted = 0;
 
   constructor(unfinished: Unfinished) {
     this.#unfinished = unfinished;
@@ -84,7 +88,20 @@ export class ContentAssembler {
     }
     this.#properties(parser, start + HEADER_BYTES);
     this.#bodyBytes = bodySize(buffer, start + 4);
-    return this.#bodyBytes === 0 ? this.#take(EMPTY) : undefined;
+    if (this.#bodyBytes === 0) return this.#take(EMPTY);
+    this.#count(end - start - HEADER_BYTES);
+    return undefined;
+  }
+
+  /** So many bytes more are under way. Throws RESOURCE_ERROR. */
+  #count(bytes: number): void {
+    this.#counted += bytes;
+    this.#unfinished.bytes += bytes;
+    if (this.#unfinished.bytes <= LIMITS.unfinishedBytesMax) return;
+    throw new AmqpError(
+      'RESOURCE_ERROR',
+      `contents under way on all channels have more than ${LIMITS.unfinishedBytesMax} bytes`,
+    );
   }
 
   #properties(parser: FrameParser, start: number): void {
@@ -92,7 +109,9 @@ export class ContentAssembler {
       const bytes = parser.payload(start);
       // Also when the check fails: then a header has come.
       this.#propertiesBytes = bytes;
-      this.#lastPlaces = checkProperties(bytes);
+      this.#places = checkProperties(bytes);
+      if (bytes.length > KEPT_PROPERTIES_BYTES_MAX) return;
+      this.#lastPlaces = this.#places;
       this.#lastPropertiesBytes = bytes;
     }
     this.#propertiesBytes = this.#lastPropertiesBytes;
@@ -110,13 +129,7 @@ export class ContentAssembler {
   }
 
   #append({ buffer, start, end }: FrameParser, length: number): void {
-    this.#unfinished.bytes += length;
-    if (this.#unfinished.bytes > LIMITS.unfinishedBytesMax) {
-      throw new AmqpError(
-        'RESOURCE_ERROR',
-        `bodies under way on all channels have more than ${LIMITS.unfinishedBytesMax} bytes`,
-      );
-    }
+    this.#count(length);
     const needed = this.#filled + length;
     if (needed > this.#body.length) {
       const room = Math.max(needed, this.#body.length * 2, FIRST_PART_BYTES);
@@ -141,7 +154,8 @@ export class ContentAssembler {
 
   /** Forgets what is under way. */
   abandon(): void {
-    this.#unfinished.bytes -= this.#filled;
+    this.#unfinished.bytes -= this.#counted;
+    this.#counted = 0;
     this.#method = undefined;
     this.#propertiesBytes = undefined;
     this.#body = EMPTY;

@@ -1,11 +1,12 @@
 import { BrokerError } from '../errors.js';
 import { copyKeysOf, withoutBcc } from '../message/copy-keys.js';
 import { type PropertyPlaces, withShortString } from '../message/encoded-properties.js';
-import { EncodedMessage } from '../message/encoded-message.js';
+import { EncodedEnvelope, EncodedMessage } from '../message/encoded-message.js';
 import { expirationMs } from '../message/expiration.js';
-import type { Message } from '../message/message.js';
+import { contentBytesOf, type Message } from '../message/message.js';
 import { REPLY_TO } from '../reply-consumers.js';
 import type { PublishOutcome } from '../message-way.js';
+import type { Access } from './access.js';
 import { AmqpError } from './amqp-error.js';
 import type { ChannelHost } from './channel-host.js';
 import { Confirms } from './confirms.js';
@@ -55,7 +56,7 @@ export class Publishing {
     if (immediate) throw new AmqpError('NOT_IMPLEMENTED', 'immediate=true');
     access.write('exchange', exchange);
     if (access.restrictsTopics(exchange) && engine.exchangeType(exchange) === 'topic')
-      access.topic('write', exchange, routingKey);
+      checkTopics(access, new EncodedEnvelope(exchange, routingKey, propertiesBytes));
     if (places.userIdAt >= 0 && !access.mayImpersonate)
       checkUser(shortStringAt(propertiesBytes, places.userIdAt), user);
     if (places.expirationAt >= 0) expirationMs(shortStringAt(propertiesBytes, places.expirationAt));
@@ -93,7 +94,7 @@ export class Publishing {
   #publish(message: Message, mandatory: boolean): void {
     const outcome = this.#store(message);
     if (outcome === 'unroutable' && mandatory) this.returnUnroutable(message);
-    this.#host.published(message.body.length + message.routingKey.length);
+    this.#host.published(contentBytesOf(message) + message.routingKey.length);
   }
 
   #store(message: Message): PublishOutcome | undefined {
@@ -126,6 +127,12 @@ export class Publishing {
 
 function shortStringAt(bytes: Buffer, at: number): string {
   return bytes.toString('utf8', at + 1, at + 1 + (bytes[at] as number));
+}
+
+/** Of each key that it goes by: a copy is a message too. */
+function checkTopics(access: Access, envelope: EncodedEnvelope): void {
+  const { exchange, routingKey } = envelope;
+  for (const key of [routingKey, ...(copyKeysOf(envelope) ?? [])]) access.topic('write', exchange, key);
 }
 
 function checkUser(userId: string, user: string): void {

@@ -7,14 +7,14 @@ import type { WireTable } from './wire.js';
 const CONSUMER_ARGUMENTS: ReadonlySet<string> = new Set(['x-stream-offset', 'x-stream-filter']);
 
 /** The consumer's priority. Throws also PRECONDITION_FAILED in RabbitMQ's words, when it is no integer. */
-export function consumerPriority(queue: string, { bytes, values }: WireTable): number {
+export function consumerPriority(queue: string, vhost: string, { bytes, values }: WireTable): number {
   refuse(values, CONSUMER_ARGUMENTS, `of a consumer of queue '${queue}'`);
   const field = fieldsOf(bytes).find(({ name }) => name === 'x-priority');
   if (field === undefined) return 0;
   if (isInteger(field)) return Number(valueOf(field));
   throw new AmqpError(
     'PRECONDITION_FAILED',
-    `invalid arg 'x-priority' for queue '${queue}' in vhost '/': "expected integer, got ${typeOf(field)}"`,
+    `invalid arg 'x-priority' for queue '${queue}' in vhost '${vhost}': "expected integer, got ${typeOf(field)}"`,
   );
 }
 

@@ -103,14 +103,15 @@ export class Topology {
     const { engine, access } = this.#host;
     assertNotReserved('queue', name);
     // Of a name that the server makes only its form is known yet.
-    access.configure('queue', name === '' ? generatedName('amq.gen') : name);
-    if (!engine.hasQueue(name)) this.#checkReference('queue', name, args, 'x-dead-letter-exchange');
+    const likely = name === '' ? generatedName('amq.gen') : name;
+    access.configure('queue', likely);
+    if (!engine.hasQueue(name)) this.#checkReference('queue', likely, args, 'x-dead-letter-exchange');
   }
 
   /** Who sends messages on to an exchange must be allowed to publish to it, and to take them from where they are. */
   #checkReference(kind: ResourceKind, name: string, args: WireTable, argument: string): void {
-    const exchange = args.values[argument];
-    if (typeof exchange !== 'string') return;
+    const exchange = args.text(argument);
+    if (exchange === undefined) return;
     this.#host.access.read(kind, name);
     this.#host.access.write('exchange', exchange);
   }

@@ -1,8 +1,11 @@
 import type { Connection } from '../connection.js';
 import { LIMITS } from '../limits.js';
-import type { Message } from '../message/message.js';
+import { contentBytesOf, type Message } from '../message/message.js';
 import type { Delivery } from '../queue/delivery.js';
 import { AmqpError } from './amqp-error.js';
+
+/** What a message takes beside its content. Bytes. */
+const MESSAGE_BYTES = 256;
 
 export type Settlement = 'ack' | 'discard' | 'requeue';
 
@@ -26,13 +29,14 @@ export class Transaction {
     return this.#settledCount;
   }
 
-  /** Of their bodies. */
+  /** Of their bodies and properties. */
   get settledBytes(): number {
     return this.#settledBytes;
   }
 
+  /** Throws PRECONDITION_FAILED when all that waits for the commit takes too much. */
   publish(message: Message, mandatory: boolean): void {
-    this.#bytes += message.body.length;
+    this.#bytes += MESSAGE_BYTES + contentBytesOf(message);
     if (this.#bytes > LIMITS.transactionBytesMax) {
       const bytesMax = LIMITS.transactionBytesMax;
       throw new AmqpError('PRECONDITION_FAILED', `transaction of more than ${bytesMax} bytes`);
@@ -44,7 +48,7 @@ export class Transaction {
   settle(taken: readonly [number, Delivery][], how: Settlement): void {
     this.#settled.push({ taken, how });
     this.#settledCount += taken.length;
-    for (const [, { message }] of taken) this.#settledBytes += message.body.length;
+    for (const [, { message }] of taken) this.#settledBytes += contentBytesOf(message);
   }
 
   /** One commit of the journal: all of it or nothing (J2). Returns the mandatory messages that nobody took. */

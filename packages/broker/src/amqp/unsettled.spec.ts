@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Delivery } from '../queue/delivery.js';
 import { Unsettled } from './unsettled.js';
 
-const message = { body: Buffer.alloc(10) };
+const message = { body: Buffer.alloc(7), propertiesBytes: Buffer.alloc(3) };
 const consumed = { message, consumer: { tag: 'c' } } as Delivery;
 const got = { message, consumer: { tag: '' } } as Delivery;
 
@@ -44,7 +44,7 @@ describe('unsettled deliveries', () => {
     expect(tags(unsettled.take(3, true))).toEqual([1, 2, 3]);
   });
 
-  it('are counted, and so are the bytes of their bodies', () => {
+  it('are counted, and so are the bytes of their bodies and properties', () => {
     const unsettled = holding(1, 2, 3, 4, 5);
     const sizes = (): number[] => [unsettled.count, unsettled.bytes];
     expect(sizes()).toEqual([5, 50]);

@@ -1,3 +1,4 @@
+import { contentBytesOf } from '../message/message.js';
 import type { Delivery } from '../queue/delivery.js';
 import { AmqpError } from './amqp-error.js';
 
@@ -12,7 +13,7 @@ export class Unsettled {
     return this.#byTag.size;
   }
 
-  /** Of their bodies. */
+  /** Of their bodies and properties. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -24,7 +25,7 @@ export class Unsettled {
 
   add(tag: number, delivery: Delivery): void {
     this.#byTag.set(tag, delivery);
-    this.#bytes += delivery.message.body.length;
+    this.#bytes += contentBytesOf(delivery.message);
     if (isGot(delivery)) this.#got++;
   }
 
@@ -70,7 +71,7 @@ export class Unsettled {
 
   #remove(tag: number, delivery: Delivery): void {
     this.#byTag.delete(tag);
-    this.#bytes -= delivery.message.body.length;
+    this.#bytes -= contentBytesOf(delivery.message);
     if (isGot(delivery)) this.#got--;
   }
 }

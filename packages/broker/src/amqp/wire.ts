@@ -1,4 +1,6 @@
 import { checkTable } from '../message/encoded-properties.js';
+import { textOf } from '../message/field-text.js';
+import { fieldsOf } from '../message/fields.js';
 import type { FieldTable } from '../message/message.js';
 import { ByteReader, ByteWriter, readTable, writeTable } from '../message/table-codec.js';
 
@@ -17,6 +19,11 @@ export class WireTable {
 
   get values(): FieldTable {
     return readTable(new ByteReader(this.bytes));
+  }
+
+  /** Of several fields of this name the first, as everywhere where one has an effect; undefined when that is no string. */
+  text(name: string): string | undefined {
+    return textOf(fieldsOf(this.bytes).find((field) => field.name === name));
   }
 }
 

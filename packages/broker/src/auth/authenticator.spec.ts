@@ -105,7 +105,55 @@ describe('a password hash', () => {
   });
 });
 
+describe('many wrong passwords at once', () => {
+  it('from one address are no cheaper than one after the other, and others are let in among them', async () => {
+    const users = new Map([
+      ['u', rabbitHash('u')],
+      ['v', rabbitHash('v')],
+    ]);
+    let looks = 0;
+    const counting = new Proxy(users, {
+      get: (target, key) => {
+        if (key === 'get') looks++;
+        const value: unknown = Reflect.get(target, key);
+        return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
+      },
+    });
+    const flooded = authenticating(counting);
+    const guesses = Array.from({ length: 50 }, (_, i) => flooded.authenticate(login('u', `guess ${i}`)));
+    const right = flooded.authenticate(login('v', 'v', '10.0.0.2'));
+    expect(await Promise.all(guesses)).toEqual(guesses.map(() => false));
+    expect(await right).toBe(true);
+    expect(looks).toBeLessThan(20);
+  });
+});
+
 describe('the queue of logins', () => {
+  it('lets networks take turns, and a full one makes room for another', async () => {
+    const queue = new LoginQueue();
+    const order: string[] = [];
+    let end = (): void => {};
+    const running = Array.from({ length: LIMITS.passwordHashesMax }, () =>
+      queue.run('busy', () => new Promise<void>((resolve) => (end = resolve))),
+    );
+    const work = (name: string) => async (): Promise<string> => {
+      order.push(name);
+      return name;
+    };
+    const flood = Array.from({ length: LIMITS.waitingLoginsMax }, (_, i) =>
+      queue.run('flood', work(`flood ${i}`)),
+    );
+    const other = queue.run('other', work('other'));
+    expect(await queue.run('flood', work('flood too many'))).toBeUndefined();
+    expect(await flood.at(-1)).toBeUndefined();
+    end();
+    expect(await other).toBe('other');
+    expect(order.indexOf('other')).toBeLessThan(LIMITS.passwordHashesMax + 1);
+    await Promise.all(flood);
+    expect(order).toHaveLength(LIMITS.waitingLoginsMax);
+    void running;
+  });
+
   it('hashes few passwords at once, and refuses when too many wait', async () => {
     const queue = new LoginQueue();
     let [running, most] = [0, 0];
@@ -119,8 +167,8 @@ describe('the queue of logins', () => {
       return true;
     };
     const count = LIMITS.passwordHashesMax + LIMITS.waitingLoginsMax;
-    const all = Array.from({ length: count }, () => queue.run(work));
-    expect(await queue.run(work)).toBeUndefined();
+    const all = Array.from({ length: count }, () => queue.run('10.0.0.1', work));
+    expect(await queue.run('10.0.0.1', work)).toBeUndefined();
     for (let ended = 0; ended < count;) {
       const now = ends.splice(0);
       ended += now.length;

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { LoginQueue } from './login-queue.js';
-import { LoginThrottle } from './login-throttle.js';
+import { LoginThrottle, networkOf } from './login-throttle.js';
 import { isSameDigest, type PasswordHash, PasswordMemory, verifyPassword } from './password.js';
 
 export interface Credentials {
@@ -53,10 +53,12 @@ export class UserAuthenticator implements Authenticator {
     this.#throttle = new LoginThrottle(clock);
   }
 
-  async authenticate({ user, password, address }: Credentials): Promise<boolean> {
+  async authenticate(credentials: Credentials): Promise<boolean> {
+    const { user, address } = credentials;
+    const isFree = !this.#throttle.delays(user, address);
     if (!(await this.#throttle.admit(user, address))) return false;
-    const knowsPassword = await this.#verify(user, password);
-    // Too many wait: nobody has guessed anything.
+    const knowsPassword = await this.#verify(credentials, isFree);
+    // Too many wait, or have failed meanwhile: nobody has guessed anything.
     if (knowsPassword === undefined) return false;
     if (knowsPassword) this.#throttle.succeeded(user, address);
     else this.#throttle.failed(user, address);
@@ -67,14 +69,19 @@ export class UserAuthenticator implements Authenticator {
     return this.#users.has(user) && this.#mayComeFrom(user, address);
   }
 
-  async #verify(user: string, password: string): Promise<boolean | undefined> {
+  /** Undefined: it was not looked at. `isFree`: it did not have to wait for others that failed. */
+  async #verify({ user, password, address }: Credentials, isFree: boolean): Promise<boolean | undefined> {
     if (this.#users.size === 0) return this.#isDefaultUser(user, password);
-    return this.#isKnownAgain(user, password) ? true : this.#queue.run(() => this.#hash(user, password));
+    if (this.#isKnownAgain(user, password)) return true;
+    return this.#queue.run(networkOf(address), async () => {
+      // While it waited, another connection of the same user may have been verified; or enough others have failed, and
+      // many guesses at once must not be cheaper than one after the other.
+      if (this.#isKnownAgain(user, password)) return true;
+      return isFree && this.#throttle.delays(user, address) ? undefined : this.#hash(user, password);
+    });
   }
 
   async #hash(user: string, password: string): Promise<boolean> {
-    // While it waited, another connection of the same user may have been verified.
-    if (this.#isKnownAgain(user, password)) return true;
     const kept = this.#users.get(user);
     const isRight = await verifyPassword(password, kept);
     // The password may have been changed meanwhile.

@@ -48,6 +48,16 @@ describe('repeated failures to log in', () => {
     expect(await attempt(throttle, 'another', '10.0.0.1')).toBe('waits');
   });
 
+  it('of others do not slow down who has logged in from that address before, whose own still do', async () => {
+    const throttle = new LoginThrottle(new ManualClock());
+    throttle.succeeded('known', '10.0.0.1');
+    for (let i = 0; i < 40; i++) throttle.failed(`u${i}`, '10.0.0.1');
+    expect(await attempt(throttle, 'known', '10.0.0.1')).toBe('admitted');
+    expect(throttle.delays('known', '10.0.0.1')).toBe(false);
+    failing(3, throttle, 'known');
+    expect(await attempt(throttle, 'known', '10.0.0.1')).toBe('waits');
+  });
+
   it('are forgotten after a minute, and when the user succeeds', async () => {
     const clock = new ManualClock();
     const throttle = new LoginThrottle(clock);

@@ -21,11 +21,14 @@ interface Entry {
 
 /**
  * Makes guessing slow: after some failures attempts have to wait for each other, twice as long after each more. By user
- * and address, and by address alone, but not by user alone, so that nobody can lock out another. Remembers a bounded number.
+ * and address, and by address alone, but not by user alone, so that nobody can lock out another; and who has logged in from an
+ * address does not wait for what others do there. Remembers a bounded number.
  */
 export class LoginThrottle {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  /** Users and addresses that have succeeded; the newest is the last. */
+  readonly #welcome = new Set<string>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -34,11 +37,19 @@ export class LoginThrottle {
   /** Resolves with whether the attempt may be made, when its time has come. */
   async admit(user: string, address: string): Promise<boolean> {
     const now = this.#clock.now();
-    const waits = keysOf(user, address).map(({ key, free }) => this.#reserve(key, free, now));
+    const waits = this.#keysFor(user, address).map(({ key, free }) => this.#reserve(key, free, now));
     const waitMs = Math.max(...waits);
     if (waitMs > WAIT_MS_MAX) return false;
     if (waitMs > 0) await this.#pass(waitMs);
     return true;
+  }
+
+  /** Whether an attempt would have to wait now. */
+  delays(user: string, address: string): boolean {
+    const now = this.#clock.now();
+    return this.#keysFor(user, address).some(
+      ({ key, free }) => (this.#entry(key, now)?.failures ?? 0) >= free,
+    );
   }
 
   failed(user: string, address: string): void {
@@ -56,7 +67,17 @@ export class LoginThrottle {
 
   /** What the address has done with others' names stays remembered. */
   succeeded(user: string, address: string): void {
-    this.#entries.delete(userKey(user, address));
+    const key = userKey(user, address);
+    this.#entries.delete(key);
+    this.#welcome.delete(key);
+    this.#welcome.add(key);
+    const [oldest] = this.#welcome;
+    if (this.#welcome.size > LIMITS.failedLoginsMax && oldest !== undefined) this.#welcome.delete(oldest);
+  }
+
+  #keysFor(user: string, address: string): readonly Key[] {
+    const [own, ofAddress] = keysOf(user, address);
+    return this.#welcome.has(own.key) ? [own] : [own, ofAddress];
   }
 
   #reserve(key: string, free: number, now: number): number {
@@ -80,7 +101,13 @@ export class LoginThrottle {
   }
 }
 
-function keysOf(user: string, address: string): { readonly key: string; readonly free: number }[] {
+interface Key {
+  readonly key: string;
+  /** Failures that cost nothing yet. */
+  readonly free: number;
+}
+
+function keysOf(user: string, address: string): readonly [own: Key, ofAddress: Key] {
   return [
     { key: userKey(user, address), free: FAILURES_FREE },
     { key: networkOf(address), free: ADDRESS_FAILURES_FREE },

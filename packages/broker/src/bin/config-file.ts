@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.js';
-import { type ServerOptions, unknownOption } from '../server-options.js';
+import type { ServerOptions } from '../server-options.js';
 
 /** The options of `createServer` that JSON can hold. */
 const KEYS: readonly ConfigKey[] = [
@@ -21,7 +21,8 @@ type ConfigKey = keyof Omit<ServerOptions, 'clock' | 'fileSystem' | 'memoryGauge
 export async function readConfig(file: string): Promise<Pick<ServerOptions, ConfigKey>> {
   const document = parse(await textOf(file), file);
   for (const key of Object.keys(document))
-    if (!(KEYS as readonly string[]).includes(key)) throw unknownOption(key, KEYS);
+    if (!(KEYS as readonly string[]).includes(key))
+      throw invalid(file, `has '${key}', which is not an option; options are: ${KEYS.join(', ')}`);
   return document;
 }
 

@@ -65,6 +65,27 @@ describe('the registry', () => {
     expect(registry.version).toBe(after);
   });
 
+  it('tells of policies that are changed together once, when all are there, also when one is refused', () => {
+    const told: [string, number][] = [];
+    const policiesChanged = (vhost: string): void => void told.push([vhost, registry.policies.length]);
+    registry.listen({ vhostAdded() {}, vhostDeleted() {}, userDeleted() {}, policiesChanged });
+    registry.together(() => {
+      registry.setPolicy('/', 'a', POLICY);
+      registry.setPolicy('/', 'b', POLICY);
+    });
+    expect(told).toEqual([['/', 2]]);
+    const change = (): void => {
+      registry.clearPolicy('/', 'a');
+      registry.clearPolicy('/', 'a');
+    };
+    expect(() => registry.together(change)).toThrow("There is no policy 'a'");
+    registry.clearPolicy('/', 'b');
+    expect(told.slice(1)).toEqual([
+      ['/', 1],
+      ['/', 0],
+    ]);
+  });
+
   it('refuses what refers to nothing, or can not be', () => {
     registry.setUser('u', USER);
     const refused: [() => void, string][] = [

@@ -40,6 +40,8 @@ export class Registry {
   /** By name, as an authenticator asks for them. */
   readonly #usersByName = new Map<string, UserDefinition>();
   #listener: RegistryListener | undefined;
+  /** Vhosts whose policies have changed, while several changes are made together. */
+  #changed: Set<string> | undefined;
   #version = 0;
 
   constructor(log: DefinitionLog, policyKeys: PolicyKeys = POLICY_KEYS) {
@@ -191,29 +193,45 @@ export class Registry {
     return this.#operatorPolicies.entries();
   }
 
+  /** Policies that `change` sets or clears take effect when it is done: each time every queue is looked at. */
+  together(change: () => void): void {
+    const changed = (this.#changed = new Set<string>());
+    try {
+      change();
+    } finally {
+      this.#changed = undefined;
+      for (const vhost of changed) this.#policiesChanged(vhost);
+    }
+  }
+
+  #policiesChanged(vhost: string): void {
+    if (this.#changed === undefined) this.#listener?.policiesChanged(vhost);
+    else this.#changed.add(vhost);
+  }
+
   /** In effect at once, for what is there and for what comes. */
   setPolicy(vhost: string, name: string, policy: Policy): void {
     this.#assertSettable(vhost, name, policy);
     this.#policies.set(['policy', vhost, name], policy);
-    this.#listener?.policiesChanged(vhost);
+    this.#policiesChanged(vhost);
   }
 
   setOperatorPolicy(vhost: string, name: string, policy: Policy): void {
     this.#assertSettable(vhost, name, policy);
     this.#operatorPolicies.set(['operator-policy', vhost, name], policy);
-    this.#listener?.policiesChanged(vhost);
+    this.#policiesChanged(vhost);
   }
 
   clearPolicy(vhost: string, name: string): void {
     this.#assertVhost(vhost);
     if (!this.#policies.delete(['policy', vhost, name])) throw noPolicy(name, vhost);
-    this.#listener?.policiesChanged(vhost);
+    this.#policiesChanged(vhost);
   }
 
   clearOperatorPolicy(vhost: string, name: string): void {
     this.#assertVhost(vhost);
     if (!this.#operatorPolicies.delete(['operator-policy', vhost, name])) throw noPolicy(name, vhost);
-    this.#listener?.policiesChanged(vhost);
+    this.#policiesChanged(vhost);
   }
 
   /** Those of one vhost, ready to be asked. */

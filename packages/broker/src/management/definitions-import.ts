@@ -14,6 +14,7 @@ import {
   parseDocument,
   type PolicyEntry,
 } from './definitions-document.js';
+import { knownIn } from './references.js';
 import { queueArgumentsOf, supportedPart } from './supported.js';
 
 export interface ImportOptions {
@@ -32,18 +33,20 @@ export interface ImportReport {
  * Adds RabbitMQ's definitions (`rabbitmqctl export_definitions`) to a broker's. What is there with the same name is
  * replaced, but for queues and exchanges, which must be equivalent. Resolves when all is durable.
  *
- * Rejects with INVALID_DEFINITION when the text is none, or holds what this broker does not do: then nothing has changed,
- * and the message lists it. Rejects with PRECONDITION_FAILED at the first queue or exchange that is there and differs.
+ * Rejects with INVALID_DEFINITION when the text is none, holds what this broker does not do, or names users, vhosts, exchanges
+ * or queues that are neither there nor in it: then nothing has changed, and the message lists it. Rejects with
+ * PRECONDITION_FAILED at the first queue or exchange that is there and differs, or whose arguments its type refuses.
  */
 export async function importDefinitions(
   broker: Broker,
   text: string,
   { skipUnsupported = false }: ImportOptions = {},
 ): Promise<ImportReport> {
-  const { document, unsupported } = supportedPart(parseDocument(text));
+  const all = parseDocument(text);
+  const { document, unsupported } = supportedPart(all, knownIn(broker, all));
   if (unsupported.length > 0 && !skipUnsupported) throw refused(unsupported);
   await importAccess(broker, document);
-  importPolicies(broker, document);
+  broker.registry.together(() => importPolicies(broker, document));
   await importTopology(broker, document);
   await broker.durable();
   const { unknownKeys: _, globalParameters: __, ...lists } = document;
@@ -106,7 +109,9 @@ function declareExchange(connection: Connection, entry: ExchangeEntry): Promise<
 
 function declareQueue(connection: Connection, entry: QueueEntry): Promise<unknown> {
   const { name, durable, autoDelete } = entry;
-  return connection.declareQueue(name, { durable, autoDelete, arguments: queueArgumentsOf(entry) });
+  // RabbitMQ exports those that it has named as well.
+  const options = { durable, autoDelete, mayBeReserved: true };
+  return connection.declareQueue(name, { ...options, arguments: queueArgumentsOf(entry) });
 }
 
 function bind(connection: Connection, entry: BindingEntry): Promise<void> {

@@ -20,6 +20,7 @@ import {
   type TopicPermissionEntry,
   type UserEntry,
 } from './definitions-document.js';
+import { endsFault, type Known, nameFault } from './references.js';
 
 /** They name the cluster that was exported, and define nothing in another. */
 const NAMES_OF_CLUSTERS: ReadonlySet<string> = new Set(['cluster_name', 'internal_cluster_id']);
@@ -30,8 +31,8 @@ export interface Supported {
   readonly unsupported: readonly string[];
 }
 
-/** Takes out what this broker would not do, and what hangs on it. */
-export function supportedPart(document: DefinitionsDocument): Supported {
+/** Takes out what this broker would not do, what names something that is not there, and what hangs on either. */
+export function supportedPart(document: DefinitionsDocument, known: Known): Supported {
   const unsupported: string[] = [];
   const keep = <T>(entries: readonly T[], what: (entry: T) => string, fault: (entry: T) => Fault): T[] =>
     entries.filter((entry) => {
@@ -43,43 +44,65 @@ export function supportedPart(document: DefinitionsDocument): Supported {
   // Whom they limit is here without them.
   for (const { name, limits } of document.vhosts) unsupported.push(...limitFaults(`vhost '${name}'`, limits));
   for (const { name, limits } of document.users) unsupported.push(...limitFaults(`user '${name}'`, limits));
-  const users = keep(document.users, ({ name }) => `user '${name}'`, userFault);
-  const exchanges = keep(document.exchanges, at('exchange'), exchangeFault);
-  const queues = keep(document.queues, at('queue'), queueFault);
+  const vhosts = keep(
+    document.vhosts,
+    ({ name }) => `vhost '${name}'`,
+    ({ name }) => nameFault(name),
+  );
+  const users = keep(
+    document.users,
+    ({ name }) => `user '${name}'`,
+    (entry) => nameFault(entry.name) ?? userFault(entry),
+  );
+  /** A fault of its vhost comes first. */
+  const inVhost =
+    <T extends { readonly vhost: string }>(fault: (entry: T) => Fault) =>
+    (entry: T): Fault =>
+      known.hasVhost(entry.vhost) ? fault(entry) : `there is no vhost '${entry.vhost}'`;
+  const named = <T extends Named>(fault: (entry: T) => Fault): ((entry: T) => Fault) =>
+    inVhost((entry) => nameFault(entry.name) ?? fault(entry));
+  const exchanges = keep(document.exchanges, at('exchange'), named(exchangeFault));
+  const queues = keep(document.queues, at('queue'), named(queueFault));
   const missing = {
     queue: leftOut(queues, document.queues),
     exchange: leftOut(exchanges, document.exchanges),
   };
   const keptUsers = new Set(users.map(({ name }) => name));
   const namedUsers = new Set(document.users.map(({ name }) => name));
-  const lacksUser = ({ user }: { readonly user: string }): boolean =>
-    namedUsers.has(user) && !keptUsers.has(user);
+  const ofUser = (entry: PermissionEntry | TopicPermissionEntry): Fault => {
+    if (namedUsers.has(entry.user) && !keptUsers.has(entry.user)) return 'its user is left out';
+    return known.hasUser(entry.user) ? permissionFault(entry) : `there is no user '${entry.user}'`;
+  };
   const rest = {
     permissions: keep(
       document.permissions,
       ({ user, vhost }) => `permission of user '${user}' in vhost '${vhost}'`,
-      (entry) => (lacksUser(entry) ? 'its user is left out' : permissionFault(entry)),
+      inVhost(ofUser),
     ),
     topicPermissions: keep(
       document.topicPermissions,
       ({ user, vhost, exchange }) =>
         `topic permission of user '${user}' for exchange '${exchange}' in vhost '${vhost}'`,
-      (entry) => (lacksUser(entry) ? 'its user is left out' : permissionFault(entry)),
+      inVhost(ofUser),
     ),
     parameters: keep(
       document.parameters,
       ({ component, vhost, name }) => `parameter '${name}' of ${component} in vhost '${vhost}'`,
-      parameterFault,
+      inVhost(parameterFault),
     ),
     globalParameters: keep(
       document.globalParameters,
       ({ name }) => `global parameter '${name}'`,
       ({ name }) => (NAMES_OF_CLUSTERS.has(name) ? undefined : 'is not supported'),
     ),
-    policies: keep(document.policies, at('policy'), policyFault),
-    bindings: keep(document.bindings, bindingName, (entry) => bindingFault(entry, missing)),
+    policies: keep(document.policies, at('policy'), named(policyFault)),
+    bindings: keep(
+      document.bindings,
+      bindingName,
+      inVhost((entry) => bindingFault(entry, missing) ?? endsFault(entry, known)),
+    ),
   };
-  return { document: { ...document, users, exchanges, queues, ...rest }, unsupported };
+  return { document: { ...document, vhosts, users, exchanges, queues, ...rest }, unsupported };
 }
 
 /** Why something can't be, if so. */

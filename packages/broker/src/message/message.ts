@@ -44,6 +44,11 @@ export interface Message {
   readonly body: Buffer;
 }
 
+/** What it takes of memory: body, and properties as far as they came as bytes. */
+export function contentBytesOf({ body, propertiesBytes }: Pick<Message, 'body' | 'propertiesBytes'>): number {
+  return body.length + (propertiesBytes?.length ?? 0);
+}
+
 export const DELIVERY_MODE_PERSISTENT = 2;
 
 export function isPersistent(message: Message): boolean {

@@ -27,23 +27,29 @@ interface Automaton {
  */
 export class Pattern {
   readonly #automata: readonly Automaton[];
+  /** What the first bytes of a text must be: most are told apart by these. */
+  readonly #prefix: readonly ByteSet[];
 
   private constructor(
     readonly source: string,
     automata: readonly Automaton[],
+    prefix: readonly ByteSet[],
   ) {
     this.#automata = automata;
+    this.#prefix = prefix;
   }
 
   /** Throws INVALID_DEFINITION. */
   static of(source: string): Pattern {
     const compiler = new Compiler(source);
-    compiler.automaton(parsePattern(source));
-    return new Pattern(source, compiler.automata);
+    const syntax = parsePattern(source);
+    compiler.automaton(syntax);
+    return new Pattern(source, compiler.automata, prefixOf(syntax));
   }
 
   matches(text: string): boolean {
     const bytes = Buffer.from(text);
+    if (!this.#prefix.every((set, at) => at < bytes.length && set[bytes[at] as number] === 1)) return false;
     let after: Uint8Array[] = this.#automata.map(({ states }) => new Uint8Array(states.length));
     const main = this.#automata.length - 1;
     for (let at = bytes.length; at >= 0; at--) {
@@ -61,6 +67,15 @@ export class Pattern {
   #answers(here: readonly Uint8Array[]): (automaton: number) => boolean {
     return (automaton) => here[automaton]?.[this.#automata[automaton]?.start as number] === 1;
   }
+}
+
+/** Of a pattern that is bound to the start: the bytes that it begins with. */
+function prefixOf(syntax: Syntax): ByteSet[] {
+  const [first, ...rest] = syntax.kind === 'sequence' ? syntax.parts : [];
+  if (first?.kind !== 'place' || first.place !== 'start') return [];
+  const end = rest.findIndex(({ kind }) => kind !== 'byte');
+  const bytes = end === -1 ? rest : rest.slice(0, end);
+  return bytes.flatMap((part) => (part.kind === 'byte' ? [part.set] : []));
 }
 
 /** The states from which the rest of the text can be matched. */
