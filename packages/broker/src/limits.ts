@@ -102,7 +102,7 @@ export const LIMITS: Limits = {
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
   heartbeatSeconds: 60,
-  unfinishedBytesMax: 256 * 1024 * 1024,
+  unfinishedBytesMax: 192 * 1024 * 1024,
   unsentDeliveriesBytesMax: 1024 * 1024,
   unsentBytesMax: 16 * 1024 * 1024,
   underWayBytesMax: 64 * 1024 * 1024,
