@@ -155,6 +155,30 @@ describe('an x-delayed-message exchange', () => {
   });
 });
 
+describe('very many messages that expire together', () => {
+  it.each([
+    ['with a dead-letter exchange', TO_DEAD],
+    ['without', {}],
+  ])('do not hide from a get what lives behind them: %s', async (_, args) => {
+    await fresh('dead');
+    await connection.declareQueue('q', { arguments: args });
+    for (let i = 0; i < 1000; i++)
+      connection.publish(to('q', 'dead', { properties: { deliveryMode: 2, expiration: '100' } }));
+    publishAll(connection, 'q', ['alive']);
+    const now = clock.now.bind(clock);
+    // The time has come, and no timer has run yet.
+    clock.now = () => now() + 100;
+    const getting = connection.get('q', { noAck: true });
+    await idle();
+    clock.now = now;
+    for (let turn = 0; turn < 20; turn++) {
+      clock.advance(turn === 0 ? 100 : 0);
+      await idle();
+    }
+    expect((await getting)?.message.body.toString()).toBe('alive');
+  });
+});
+
 describe('a broker that was closed', () => {
   it('does not try for ever what its store no longer takes', async () => {
     await fresh('dead');

@@ -239,6 +239,12 @@ export class QueueRules {
     }
   }
 
+  /** The next message is dead and has yet to go: what lives comes after it. */
+  get isHeadDead(): boolean {
+    const at = this.#queue.ready.nextExpiresAt;
+    return at !== 0 && at <= this.#environment.clock.now();
+  }
+
   #expire(): void {
     if (this.#isPromised && this.#queue.consumers.hasCredit()) return this.#queue.schedule();
     if (this.dropExpired()) this.#watch();

@@ -243,7 +243,8 @@ export class Queue implements ReadyMessagesOwner {
   #offer(): Offer {
     const loaded = this.#deleted ? undefined : this.#take();
     if (loaded !== undefined) return loaded;
-    return this.#ready.isLoading ? (this.#ready.readFailure ?? 'coming') : 'none';
+    if (this.#ready.isLoading) return this.#ready.readFailure ?? 'coming';
+    return this.#rules?.isHeadDead === true ? 'coming' : 'none';
   }
 
   #handOver(holder: Consumer, loaded: Loaded, onMessage: (delivery: Delivery) => void): void {
