@@ -3,6 +3,7 @@ import { AmqpConnection } from './amqp/amqp-connection.js';
 import { type Authenticator, UserAuthenticator } from './auth/authenticator.js';
 import { type Broker, openBroker } from './broker.js';
 import { type Clock, systemClock } from './clock.js';
+import { connectionsMax, openFilesMax, shareConnections } from './connections-max.js';
 import { LIMITS } from './limits.js';
 import { listen, portOf, tcpListener, tlsListener } from './listeners.js';
 import {
@@ -39,8 +40,12 @@ export class Server {
       this.#onSocket(socket, certificateUser);
     // Files first: they are wrong more often than ports are taken, and nothing listens yet.
     const secure = tls && (await tlsListener(tls, onSocket));
-    if (port !== 'none') {
-      const plain = tcpListener(onSocket);
+    const plain = port === 'none' ? undefined : tcpListener(onSocket);
+    shareConnections(
+      [plain, secure].filter((one) => one !== undefined),
+      connectionsMax(openFilesMax()),
+    );
+    if (plain !== undefined && port !== 'none') {
       await listen(plain, host, port);
       this.#tcp = plain;
     }
