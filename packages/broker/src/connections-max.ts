@@ -19,8 +19,12 @@ export function connectionsMax(filesMax: number | undefined): number {
   return Math.min(most, Math.max(filesMax - reservedFiles, Math.floor(filesMax / 2)));
 }
 
-/** Lets listeners have so many connections together: those that are too many are closed as they come. */
-export function shareConnections(servers: readonly TcpServer[], max: number): void {
+/**
+ * Lets listeners have so many connections together: those that are too many are closed as they come. Returns the sockets that
+ * are open at any time, those whose TLS handshake is under way included.
+ */
+export function shareConnections(servers: readonly TcpServer[], max: number): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>();
   const open = new Map<TcpServer, number>(servers.map((server) => [server, 0]));
   let all = 0;
   const count = (server: TcpServer, by: 1 | -1): void => {
@@ -35,8 +39,13 @@ export function shareConnections(servers: readonly TcpServer[], max: number): vo
   for (const server of servers) {
     server.on('connection', (socket: Socket) => {
       count(server, 1);
-      socket.once('close', () => count(server, -1));
+      sockets.add(socket);
+      socket.once('close', () => {
+        count(server, -1);
+        sockets.delete(socket);
+      });
     });
   }
   share();
+  return sockets;
 }

@@ -18,6 +18,7 @@ export class Server {
   readonly #clock: Clock;
   readonly #authenticator: Authenticator;
   readonly #onFailure: (error: Error) => void;
+  #sockets: ReadonlySet<Socket> = new Set();
   #tcp: TcpServer | undefined;
   #tls: TcpServer | undefined;
   #closing: Promise<void> | undefined;
@@ -41,7 +42,7 @@ export class Server {
     // Files first: they are wrong more often than ports are taken, and nothing listens yet.
     const secure = tls && (await tlsListener(tls, onSocket));
     const plain = port === 'none' ? undefined : tcpListener(onSocket);
-    shareConnections(
+    this.#sockets = shareConnections(
       [plain, secure].filter((one) => one !== undefined),
       connectionsMax(openFilesMax()),
     );
@@ -108,6 +109,8 @@ export class Server {
     });
     await Promise.all([...this.#connections].map((connection) => connection.shutDown(reason)));
     if (this.#connections.size > 0) await empty;
+    // Those that are left have not finished their TLS handshakes.
+    for (const socket of this.#sockets) socket.destroy();
     timer.cancel();
     await this.broker.close();
   }
