@@ -137,6 +137,19 @@ it('a client that sends its handshake octet by octet is cut off in time, and oth
   await server.close();
 });
 
+it('a client that has not logged in, and reads nothing, does not keep a server that is closed', async () => {
+  const server = await startServer();
+  const silent = ScriptedClient.connect(server.port);
+  silent.socket.pause();
+  silent.send(GREETING);
+  const known = await connect(`amqp://127.0.0.1:${server.port}`);
+  await known.close();
+  const started = performance.now();
+  await server.close();
+  expect(performance.now() - started).toBeLessThan(5000);
+  silent.socket.destroy();
+});
+
 it('10,000 connections that do nothing are held, and one that does something is served', async () => {
   const limit = spawnSync('sh', ['-c', 'ulimit -Hn']).stdout.toString().trim();
   const count = limit === 'unlimited' ? 10_000 : Math.min(10_000, Number(limit) - 500);

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
@@ -96,6 +97,20 @@ describe('a server with a certificate', () => {
     );
     await server?.close();
     expect(await closed).toContain('CONNECTION_FORCED');
+  });
+
+  it('is closed with those that have not finished their handshake', async () => {
+    const { tlsPort } = await start();
+    const silent = connectTcp(tlsPort, '127.0.0.1');
+    const closed = new Promise((resolve) => silent.once('close', resolve));
+    silent.on('error', () => {});
+    silent.resume();
+    // The handshake of the other is done after its own has begun.
+    await (await client()).close();
+    const started = performance.now();
+    await server?.close();
+    await closed;
+    expect(performance.now() - started).toBeLessThan(5000);
   });
 });
 

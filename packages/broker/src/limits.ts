@@ -42,6 +42,8 @@ export interface Limits {
   readonly channelsMax: number;
   /** A connection costs memory before it has said who it is. */
   readonly connectionsMax: number;
+  /** Files that connections leave to the journal, and to the rest of the process. */
+  readonly reservedFiles: number;
   /** A client that says nothing holds a connection no longer than this. Milliseconds. */
   readonly handshakeTimeoutMs: number;
   /** A client that does not answer a close is cut off after this. Milliseconds. */
@@ -99,6 +101,7 @@ export const LIMITS: Limits = {
   handshakeFrameBytesMax: 8192,
   channelsMax: 2047,
   connectionsMax: 65_536,
+  reservedFiles: 128,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
   heartbeatSeconds: 60,

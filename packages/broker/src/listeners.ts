@@ -15,9 +15,7 @@ interface Credentials {
 }
 
 export function tcpListener(onSocket: OnSocket): TcpServer {
-  const server = createServer((socket) => onSocket(socket, undefined));
-  server.maxConnections = LIMITS.connectionsMax;
-  return server;
+  return createServer((socket) => onSocket(socket, undefined));
 }
 
 /** Rejects with INVALID_OPTION when its files can't be read, or don't go together. */
@@ -38,7 +36,6 @@ export async function tlsListener(
   );
   // A handshake that fails is its client's business; a socket that is reset before would be an error of nobody.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
-  server.maxConnections = LIMITS.connectionsMax;
   return server;
 }
 

@@ -50,6 +50,23 @@ describe('memory', () => {
     expect(gauge.released).toBe(6);
   });
 
+  it('that can not be measured for a while, with no file left to open, ends nothing, and is looked at again', () => {
+    const { clock, gauge, told } = watching(400);
+    gauge.used = 401;
+    clock.advance(2500);
+    Object.defineProperty(gauge, 'used', {
+      configurable: true,
+      get: () => {
+        throw new Error('EMFILE');
+      },
+    });
+    clock.advance(60_000);
+    expect(told).toHaveLength(1);
+    Object.defineProperty(gauge, 'used', { value: 0 });
+    clock.advance(2500);
+    expect(told).toEqual([expect.any(String), undefined]);
+  });
+
   it('is not looked at any more when the watch is closed', () => {
     const { clock, gauge, told, watch } = watching(400);
     watch.close();

@@ -5,7 +5,7 @@ import type { Clock, Timer } from './clock.js';
 
 /** What is known of memory. */
 export interface MemoryGauge {
-  /** Of this process. */
+  /** Of this process. Throws where that can't be known now: the system reads it from a file, and may have none left to open. */
   usedBytes(): number;
   /** That there is for it: the machine's, or what a control group leaves of it. */
   limitBytes(): number;
@@ -57,16 +57,30 @@ export class MemoryWatch {
   }
 
   #look(): void {
-    const { gauge, clock, onChange } = this.#init;
-    let used = gauge.usedBytes();
-    if (used > this.#bytesMax && this.#looksBlocked % LOOKS_BY_RELEASE === LOOKS_BY_RELEASE - 1) {
+    const used = this.#measured();
+    if (used !== undefined) this.#judge(used);
+    this.#timer = this.#init.clock.setTimer(LOOK_EVERY_MS, () => this.#look());
+  }
+
+  /** Undefined when it can't be known now: then all stays as it is until the next look. */
+  #measured(): number | undefined {
+    const { gauge } = this.#init;
+    try {
+      const used = gauge.usedBytes();
+      const isReleased = this.#looksBlocked % LOOKS_BY_RELEASE === LOOKS_BY_RELEASE - 1;
+      if (used <= this.#bytesMax || !isReleased) return used;
       gauge.release();
-      used = gauge.usedBytes();
+      return gauge.usedBytes();
+    } catch {
+      return undefined;
     }
+  }
+
+  #judge(used: number): void {
     const wasBlocked = this.#looksBlocked > 0;
     this.#looksBlocked = used > this.#bytesMax ? this.#looksBlocked + 1 : 0;
-    if (this.#looksBlocked > 0 !== wasBlocked) onChange(wasBlocked ? undefined : this.#reason(used));
-    this.#timer = clock.setTimer(LOOK_EVERY_MS, () => this.#look());
+    if (this.#looksBlocked > 0 !== wasBlocked)
+      this.#init.onChange(wasBlocked ? undefined : this.#reason(used));
   }
 
   #reason(used: number): string {

@@ -3,6 +3,7 @@ import { AmqpConnection } from './amqp/amqp-connection.js';
 import { type Authenticator, UserAuthenticator } from './auth/authenticator.js';
 import { type Broker, openBroker } from './broker.js';
 import { type Clock, systemClock } from './clock.js';
+import { connectionsMax, openFilesMax, shareConnections } from './connections-max.js';
 import { LIMITS } from './limits.js';
 import { listen, portOf, tcpListener, tlsListener } from './listeners.js';
 import {
@@ -17,6 +18,7 @@ export class Server {
   readonly #clock: Clock;
   readonly #authenticator: Authenticator;
   readonly #onFailure: (error: Error) => void;
+  #sockets: ReadonlySet<Socket> = new Set();
   #tcp: TcpServer | undefined;
   #tls: TcpServer | undefined;
   #closing: Promise<void> | undefined;
@@ -39,8 +41,12 @@ export class Server {
       this.#onSocket(socket, certificateUser);
     // Files first: they are wrong more often than ports are taken, and nothing listens yet.
     const secure = tls && (await tlsListener(tls, onSocket));
-    if (port !== 'none') {
-      const plain = tcpListener(onSocket);
+    const plain = port === 'none' ? undefined : tcpListener(onSocket);
+    this.#sockets = shareConnections(
+      [plain, secure].filter((one) => one !== undefined),
+      connectionsMax(openFilesMax()),
+    );
+    if (plain !== undefined && port !== 'none') {
       await listen(plain, host, port);
       this.#tcp = plain;
     }
@@ -103,6 +109,8 @@ export class Server {
     });
     await Promise.all([...this.#connections].map((connection) => connection.shutDown(reason)));
     if (this.#connections.size > 0) await empty;
+    // Those that are left have not finished their TLS handshakes.
+    for (const socket of this.#sockets) socket.destroy();
     timer.cancel();
     await this.broker.close();
   }

@@ -371,8 +371,10 @@ export class AmqpConnection implements ChannelHost {
     this.#stops--;
     // One that is being closed already goes on with it.
     if (this.#state !== 'running') return this.#process();
-    if (this.#session === undefined) return this.#end();
-    this.#forceClose(reason);
+    if (this.#session !== undefined) return this.#forceClose(reason);
+    this.#end();
+    // A stranger is not waited for.
+    return this.#socket.destroySoon();
   }
 
   /** Without a word. */
