@@ -118,15 +118,20 @@ export class SegmentTable {
     return { bytes, liveBytes };
   }
 
-  /** The segment before `end` that was looked at the longest ago, or never. */
+  /** The segment before `end` that was looked at the longest ago, or never, and is another one since: messages have left it. */
   leastMeasured(end: number): SegmentState | undefined {
     let least: SegmentState | undefined;
     for (const segment of this.#segments.values()) {
-      if (segment.number >= end || segment.live === 0 || segment.isGoing) continue;
+      if (segment.number >= end || segment.live === 0 || segment.isGoing || isKnown(segment)) continue;
       if (least === undefined || (segment.measured?.look ?? 0) < (least.measured?.look ?? 0)) least = segment;
     }
     return least;
   }
+}
+
+/** What is alive in it is known without a look: all of it, or what was when somebody looked. */
+function isKnown({ live, messages, measured }: SegmentState): boolean {
+  return live >= (measured === undefined ? messages : measured.messages);
 }
 
 /** From the last look, less what was settled since; without one, by the share of its messages that are alive. */
