@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 const swc = JSON.parse(readFileSync(new URL('.swcrc', import.meta.url), 'utf8'));
 
@@ -19,6 +20,8 @@ const project = (displayName, ...testMatch) => ({ ...common, displayName, testMa
 export default {
   coverageProvider: 'v8',
   testTimeout: 30_000,
+  // Two at least: on two cores all would be in one process, and take twice as long.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   projects: [
     project('unit', '<rootDir>/packages/*/src/**/*.spec.ts'),
     project('integration', '<rootDir>/test/integration/**/*.spec.ts'),

@@ -23,7 +23,7 @@ function install(names: readonly string[]): void {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return;
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   for (const command of [['update'], ['install', '-y', '--no-install-recommends', ...names]]) {
-    const { status } = spawnSync('apt-get', command, {
+    const { status } = spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...command], {
       env: environment,
       stdio: ['ignore', 'ignore', 'inherit'],
     });

@@ -39,7 +39,7 @@ function install(): void {
   // The package would start a service; a policy of its own for this one command keeps it from that.
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   for (const command of [['update'], ['install', '-y', '--no-install-recommends', 'rabbitmq-server']]) {
-    const { status, error } = spawnSync('apt-get', command, {
+    const { status, error } = spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...command], {
       env: environment,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
