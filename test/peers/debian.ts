@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 
 /**
@@ -21,10 +23,15 @@ export function succeeds(command: string, ...args: string[]): boolean {
 
 function install(names: readonly string[]): void {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return;
-  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  for (const command of [['update'], ['install', '-y', '--no-install-recommends', ...names]]) {
-    const { status } = spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...command], {
-      env: environment,
+  aptGet({}, ['update'], ['install', '-y', '--no-install-recommends', ...names]);
+}
+
+/** One after the other, and not while another test's process installs something. What fails is said. */
+export function aptGet(environment: NodeJS.ProcessEnv, ...commands: readonly string[][]): void {
+  for (const command of commands) {
+    const lock = join(tmpdir(), 'nestmq-tests-apt.lock');
+    const { status } = spawnSync('flock', [lock, 'apt-get', ...command], {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', ...environment },
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     if (status !== 0) process.stderr.write(`apt-get ${command.join(' ')} failed.\n`);

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { aptGet } from './debian.js';
 
 /** A RabbitMQ of our own: own ports, own directory, gone afterwards. */
 export interface RabbitMq {
@@ -37,14 +38,7 @@ function install(): void {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return;
   process.stderr.write('Installing rabbitmq-server …\n');
   // The package would start a service; a policy of its own for this one command keeps it from that.
-  const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  for (const command of [['update'], ['install', '-y', '--no-install-recommends', 'rabbitmq-server']]) {
-    const { status, error } = spawnSync('apt-get', ['-o', 'DPkg::Lock::Timeout=300', ...command], {
-      env: environment,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    if (error !== undefined || status !== 0) process.stderr.write(`apt-get ${command.join(' ')} failed.\n`);
-  }
+  aptGet({ RUNLEVEL: '1' }, ['update'], ['install', '-y', '--no-install-recommends', 'rabbitmq-server']);
 }
 
 async function start(): Promise<RabbitMq> {
