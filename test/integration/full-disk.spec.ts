@@ -1,6 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { type FileSystem, ManualClock, nodeFileSystem } from '@nestmq/broker';
+import type { Link } from '@nestmq/transport';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { firstValueFrom, lastValueFrom } from 'rxjs';
 import { Collector, type StartedApp, startApp, temporaryDirectory } from './app.js';
@@ -38,17 +39,13 @@ describe('when the disk is nearly full', () => {
     free = 99;
     await lastValueFrom(started.client.emit('number', 1));
     await handled.until(2);
-    while (!(await isBlocked())) await new Promise(setImmediate);
+    while (started.client.unwrap<Link>().blocked === undefined) await new Promise(setImmediate);
   });
   afterEach(async () => {
     await started.app.close();
     directory.remove();
   });
 
-  async function isBlocked(): Promise<boolean> {
-    const link = started.client.unwrap<{ publish: (...args: unknown[]) => string }>();
-    return link.publish(probe, () => {}) === 'waiting';
-  }
   const probe = { exchange: '', routingKey: 'nowhere', properties: {}, body: Buffer.alloc(0) };
 
   it('what is emitted and sent waits, in order, and goes on when there is room', async () => {
@@ -66,8 +63,7 @@ describe('when the disk is nearly full', () => {
   });
 
   it('more than a bounded number do not wait: they fail, and say why', async () => {
-    const link = started.client.unwrap<{ publish: (...args: unknown[]) => string }>();
-    const publish = (): string => link.publish(probe, () => {});
+    const publish = (): void => started.client.unwrap<Link>().publish(probe, () => {});
     expect(() => {
       for (let count = 0; count <= 10_000; count++) publish();
     }).toThrow(

@@ -104,7 +104,7 @@ describe('a request', () => {
 
   it('that is not JSON is answered with an error, and its handler is not called', async () => {
     const link = started.server.unwrap<Link>();
-    const replyTo = await link.declareReplyQueue();
+    const replyTo = await link.declareOwnQueue();
     const reply = new Promise<string>((resolve) => {
       void link.consume(replyTo, {
         prefetchCount: 0,

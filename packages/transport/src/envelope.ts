@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isNativeError } from 'node:util/types';
 import { DELIVERY_MODE_PERSISTENT, type FieldTable, type FieldValue, type Message } from '@nestmq/broker';
+import type { Encoded } from './wire/wire.js';
 
 /**
  * What the transport agrees upon with producers in any language: the routing key is the pattern, the body is the
@@ -11,6 +12,15 @@ import { DELIVERY_MODE_PERSISTENT, type FieldTable, type FieldValue, type Messag
 export const EVENTS_EXCHANGE = 'nestmq.events';
 /** Where requests go: bound by the patterns of message handlers. Apart from events, so that a `send` finds answerers only. */
 export const REQUESTS_EXCHANGE = 'nestmq.requests';
+/** What is delayed waits in another exchange, and comes to its queue by that; '' is the default exchange. */
+export const delayedExchangeOf = (exchange: string): string =>
+  exchange === '' ? 'nestmq.delayed' : `${exchange}.delayed`;
+const ORIGINS: ReadonlyMap<string, string> = new Map(
+  ['', EVENTS_EXCHANGE, REQUESTS_EXCHANGE].map((exchange) => [delayedExchangeOf(exchange), exchange]),
+);
+/** The exchange that a message was sent to, whether or not it was delayed on its way. */
+export const exchangeOf = ({ exchange }: Pick<Message, 'exchange'>): string =>
+  ORIGINS.get(exchange) ?? exchange;
 /** A queue's dead letters are in the queue of this name. */
 export const deadLetterQueueOf = (queue: string): string => `${queue}.dead`;
 
@@ -27,6 +37,8 @@ export const REPLY = {
 } as const;
 
 export const HEADER = {
+  /** When a delayed message is due, in milliseconds since the epoch: who gets it earlier lets it wait for the rest. */
+  dueAt: 'x-nestmq-due-at',
   /** Attempts made before this message was put at the end of its queue for some of its handlers. */
   attemptsBefore: 'x-nestmq-attempts-before',
   /** The handlers that are still to run, when others of the same message have succeeded. */
@@ -47,52 +59,39 @@ export const HEADER = {
   deadAt: 'x-nestmq-dead-at',
 } as const;
 
-const JSON_TYPE = 'application/json';
-
-/** Throws TypeError for data that JSON can't hold (a cycle, a BigInt). */
-export function encodeBody(data: unknown): Buffer {
-  const text = JSON.stringify(data) as string | undefined;
-  return text === undefined ? Buffer.alloc(0) : Buffer.from(text);
-}
-
-/** An empty body is `undefined`. Throws SyntaxError for anything else that is not JSON. */
-export function decodeBody(body: Buffer): unknown {
-  return body.length === 0 ? undefined : (JSON.parse(body.toString('utf8')) as unknown);
-}
-
 /** `nowMs` since the epoch. */
-export function eventMessage(pattern: string, data: unknown, metadata: unknown, nowMs: number): Message {
+export function eventMessage(pattern: string, encoded: Encoded, metadata: unknown, nowMs: number): Message {
   return {
     exchange: EVENTS_EXCHANGE,
     routingKey: pattern,
     properties: {
-      contentType: JSON_TYPE,
+      ...encoded.properties,
       deliveryMode: DELIVERY_MODE_PERSISTENT,
       messageId: randomUUID(),
       timestamp: Math.floor(nowMs / 1000),
       ...headersOf(metadata),
     },
-    body: encodeBody(data),
+    body: encoded.body,
   };
 }
 
 /** Requests are transient: after a crash nobody waits for the answer any more. */
 export function requestMessage(
   pattern: string,
-  data: unknown,
+  encoded: Encoded,
   { replyTo, correlationId, metadata }: { replyTo: string; correlationId: string; metadata: unknown },
 ): Message {
   return {
     exchange: REQUESTS_EXCHANGE,
     routingKey: pattern,
     properties: {
-      contentType: JSON_TYPE,
+      ...encoded.properties,
       messageId: correlationId,
       correlationId,
       replyTo,
       ...headersOf(metadata),
     },
-    body: encodeBody(data),
+    body: encoded.body,
   };
 }
 
@@ -100,13 +99,13 @@ export function replyMessage(
   replyTo: string,
   correlationId: string | undefined,
   type: string,
-  data: unknown,
+  encoded: Encoded,
 ): Message {
   return {
     exchange: '',
     routingKey: replyTo,
-    properties: { contentType: JSON_TYPE, type, ...(correlationId === undefined ? {} : { correlationId }) },
-    body: encodeBody(data),
+    properties: { ...encoded.properties, type, ...(correlationId === undefined ? {} : { correlationId }) },
+    body: encoded.body,
   };
 }
 

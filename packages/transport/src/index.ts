@@ -11,10 +11,30 @@ export {
   leaseBroker,
   type ListenOptions,
 } from './links/embedded-brokers.js';
-export type { ConsumeOptions, Link, LinkDelivery, PublishCallback, Subscription } from './links/link.js';
+export type {
+  ConsumeOptions,
+  ForwardedMessage,
+  Link,
+  LinkDelivery,
+  LinkListener,
+  LinkQueueState,
+  PublishCallback,
+  PublishOptions,
+  QueueDeclaration,
+  ReplyOptions,
+  ReplySubscription,
+  Subscription,
+} from './links/link.js';
 export { QueueClient } from './queue.client.js';
 export { QueueContext } from './queue.context.js';
-export { NoHandlerException, QueueClosedException, QueueOptionsException } from './queue.exceptions.js';
+export {
+  NoHandlerException,
+  QueueClosedException,
+  QueueOptionsException,
+  QueueUnavailableException,
+  type TopologyDrift,
+  TopologyDriftException,
+} from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { HandlerOptions, QueueOptions, RetryOptions } from './queue.options.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';

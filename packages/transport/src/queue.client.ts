@@ -1,26 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
-import { systemClock } from '@nestmq/broker';
+import { type Message, systemClock } from '@nestmq/broker';
 import { AsyncSubject, type Observable } from 'rxjs';
-import {
-  decodeBody,
-  eventMessage,
-  EVENTS_EXCHANGE,
-  REPLY,
-  requestMessage,
-  REQUESTS_EXCHANGE,
-} from './envelope.js';
-import type { Link, LinkDelivery, PublishCallback } from './links/link.js';
+import { eventMessage, EVENTS_EXCHANGE, REPLY, requestMessage, REQUESTS_EXCHANGE } from './envelope.js';
+import type { Link, LinkListener, PublishCallback, ReplySubscription } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { QueueClosedException } from './queue.exceptions.js';
+import { type Encoded, Wire } from './wire/wire.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 
 type PacketWithMetadata = ReadPacket & { readonly metadata?: unknown };
 
 interface Session {
   readonly link: Link;
-  readonly replyQueue: string;
+  readonly replies: ReplySubscription;
 }
 
 /**
@@ -36,6 +30,7 @@ interface Session {
 export class QueueClient extends ClientProxy {
   readonly #options: NormalisedQueueOptions;
   readonly #logger = new Logger(QueueClient.name);
+  readonly #wire = new Wire();
   readonly #unheard = new Set<string>();
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
@@ -60,18 +55,15 @@ export class QueueClient extends ClientProxy {
   }
 
   async #open(): Promise<Session> {
-    const link = await openLink(this.#options);
+    const link = await openLink(this.#options, this.#listener());
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
       await link.declareExchange(REQUESTS_EXCHANGE);
-      const replyQueue = await link.declareReplyQueue();
-      await link.consume(replyQueue, {
-        prefetchCount: 0,
-        noAck: true,
-        onDelivery: (delivery) => this.#onReply(delivery),
-        onCancel: () => {},
+      const replies = await link.consumeReplies({
+        onReply: (message) => void this.#onReply(message),
+        onLost: (error) => this.#failRequests(error),
       });
-      return { link, replyQueue };
+      return { link, replies };
     } catch (error) {
       await link.close();
       throw error;
@@ -83,12 +75,24 @@ export class QueueClient extends ClientProxy {
     const session = this.#session;
     this.#session = undefined;
     this.#connected = undefined;
-    for (const callback of this.routingMap.values())
-      (callback as (packet: WritePacket) => void)({ err: new QueueClosedException() });
-    this.routingMap.clear();
+    this.#failRequests(new QueueClosedException());
     // A connection that failed has told its caller.
     const opened = await session?.catch(() => undefined);
     await opened?.link.close();
+  }
+
+  #listener(): LinkListener {
+    return {
+      onConnected: () => {},
+      onDisconnected: (error) => this.#logger.error(error),
+      onBlocked: () => {},
+      onError: (error) => this.#logger.error(error),
+    };
+  }
+
+  #failRequests(err: Error): void {
+    for (const callback of this.routingMap.values()) (callback as (packet: WritePacket) => void)({ err });
+    this.routingMap.clear();
   }
 
   override on(): never {
@@ -133,8 +137,14 @@ export class QueueClient extends ClientProxy {
     try {
       const { link } = this.#requireSession();
       const pattern = this.normalizePattern(packet.pattern as string);
-      const outcome = link.publish(eventMessage(pattern, packet.data, packet.metadata, clock.now()), done);
-      if (outcome === 'unroutable') this.#warnUnheard(pattern);
+      const encoded = this.#wire.encode(packet.data);
+      const publish = (ready: Encoded): void =>
+        link.publish(eventMessage(pattern, ready, packet.metadata, clock.now()), (error, unroutable) => {
+          if (unroutable === true) this.#warnUnheard(pattern);
+          done(error);
+        });
+      if (encoded instanceof Promise) encoded.then(publish).catch(done);
+      else publish(encoded);
     } catch (error) {
       done(error as Error);
     }
@@ -157,25 +167,28 @@ export class QueueClient extends ClientProxy {
     const forget = (): void => {
       this.routingMap.delete(correlationId);
     };
-    try {
-      const { link, replyQueue } = this.#requireSession();
-      const message = requestMessage(pattern, packet.data, {
-        replyTo: replyQueue,
-        correlationId,
-        metadata: packet.metadata,
-      });
-      this.routingMap.set(correlationId, callback);
-      const onPublished = (error?: Error): void => {
-        if (error === undefined) return;
-        forget();
-        callback({ err: error });
-      };
-      link.publish(message, onPublished, { mandatory: true });
-    } catch (error) {
+    void this.#request(pattern, correlationId, packet, callback).catch((error: unknown) => {
       forget();
       callback({ err: error });
-    }
+    });
     return forget;
+  }
+
+  async #request(
+    pattern: string,
+    correlationId: string,
+    { data, metadata }: PacketWithMetadata,
+    callback: (packet: WritePacket) => void,
+  ): Promise<void> {
+    const { link, replies } = this.#requireSession();
+    this.routingMap.set(correlationId, callback);
+    const encoded = await this.#wire.encode(data);
+    const message = requestMessage(pattern, encoded, { replyTo: replies.address, correlationId, metadata });
+    const onPublished = (error?: Error): void => {
+      if (error === undefined || !this.routingMap.delete(correlationId)) return;
+      callback({ err: error });
+    };
+    link.publish(message, onPublished, { mandatory: true });
   }
 
   #requireSession(): Session {
@@ -183,13 +196,33 @@ export class QueueClient extends ClientProxy {
     return this.#connected;
   }
 
-  #onReply({ message }: LinkDelivery): void {
+  async #onReply(message: Message): Promise<void> {
     const { correlationId = '', type } = message.properties;
     const callback = this.routingMap.get(correlationId) as ((packet: WritePacket) => void) | undefined;
     // Who unsubscribed is not waiting any more.
     if (callback === undefined) return;
     if (type !== REPLY.value) this.routingMap.delete(correlationId);
-    callback(readReply(type, message.body));
+    callback(await this.#readReply(message));
+  }
+
+  async #readReply(message: Message): Promise<WritePacket> {
+    let data: unknown;
+    try {
+      data = await this.#wire.decode(message);
+    } catch (error) {
+      return { err: new Error(`The reply can't be read: ${String(error)}`) };
+    }
+    switch (message.properties.type) {
+      case REPLY.value:
+        return { response: data };
+      case REPLY.end:
+        return { isDisposed: true };
+      case REPLY.error:
+        return { err: data };
+      default:
+        // A plain reply, as a client in another language would send it.
+        return { response: data, isDisposed: true };
+    }
   }
 }
 
@@ -199,23 +232,3 @@ function isNil(value: unknown): boolean {
 
 /** Patterns may be made up without end; warning about some is enough. */
 const UNHEARD_PATTERNS_MAX = 1000;
-
-function readReply(type: string | undefined, body: Buffer): WritePacket {
-  let data: unknown;
-  try {
-    data = decodeBody(body);
-  } catch (error) {
-    return { err: new Error(`The reply is not JSON: ${String(error)}`) };
-  }
-  switch (type) {
-    case REPLY.value:
-      return { response: data };
-    case REPLY.end:
-      return { isDisposed: true };
-    case REPLY.error:
-      return { err: data };
-    default:
-      // A plain reply, as a client in another language would send it.
-      return { response: data, isDisposed: true };
-  }
-}

@@ -35,3 +35,43 @@ export class QueueClosedException extends Error {
     this.name = 'QueueClosedException';
   }
 }
+
+/**
+ * The broker is away, and waiting for it has come to its end; what was to be sent was not stored. Send it again when it
+ * is back.
+ *
+ * @publicApi
+ */
+export class QueueUnavailableException extends Error {
+  constructor(what: string, options?: ErrorOptions) {
+    super(what, options);
+    this.name = 'QueueUnavailableException';
+  }
+}
+
+/** A difference between what is declared and what is there. */
+export interface TopologyDrift {
+  readonly kind: 'queue' | 'exchange';
+  readonly name: string;
+  /** The argument that differs. */
+  readonly argument: string;
+  /** What this service declares, in the broker's words. */
+  readonly expected: string;
+  /** What is there, in the broker's words. */
+  readonly found: string;
+}
+
+/**
+ * A queue or an exchange is there, with other arguments than this service declares. It is used as it is.
+ *
+ * @publicApi
+ */
+export class TopologyDriftException extends Error {
+  constructor(readonly drift: TopologyDrift) {
+    const { kind, name, argument, expected, found } = drift;
+    super(
+      `The ${kind} '${name}' is there with another '${argument}': expected ${expected}, found ${found}. It is used as it is. To migrate, let its messages be handled, delete it, and start the service again; or change the option back.`,
+    );
+    this.name = 'TopologyDriftException';
+  }
+}

@@ -1,4 +1,5 @@
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
+import { assertKeys, describe, integer, optional, queueName, table } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 
 export interface RetryOptions {
@@ -113,52 +114,4 @@ function attemptsOf(retry: unknown): number | undefined {
   const options = table('retry', retry);
   assertKeys('retry', options, ['attempts']);
   return integer('retry.attempts', options['attempts'], DEFAULTS.attempts, 1, 1000);
-}
-
-function optional<T>(value: unknown, fallback: T, check: (value: unknown) => T): T {
-  return value === undefined ? fallback : check(value);
-}
-
-function queueName(key: string, value: unknown): string {
-  if (
-    typeof value === 'string' &&
-    value !== '' &&
-    !value.startsWith('amq.') &&
-    Buffer.byteLength(value) <= 200
-  ) {
-    return value;
-  }
-  throw new QueueOptionsException(
-    `'${key}' is ${describe(value)}.`,
-    "Give a name of 1 to 200 bytes that does not start with 'amq.', such as 'billing'.",
-  );
-}
-
-function integer(key: string, value: unknown, fallback: number, min: number, max: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new QueueOptionsException(
-    `'${key}' is ${describe(value)}.`,
-    `Give a whole number from ${min} to ${max}.`,
-  );
-}
-
-function table(key: string, value: unknown): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
-  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, 'Give an object.');
-}
-
-function assertKeys(where: string, options: object, known: readonly string[]): void {
-  for (const key of Object.keys(options)) {
-    if (known.includes(key)) continue;
-    throw new QueueOptionsException(
-      `${where} has the unknown option '${key}'.`,
-      `Options here are: ${known.join(', ')}.`,
-    );
-  }
-}
-
-function describe(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : `${String(value)} (${typeof value})`;
 }

@@ -6,7 +6,6 @@ import { isObservable, lastValueFrom, type Observable } from 'rxjs';
 import { deadLetter, type DeadLetterCause } from './dead-letter.js';
 import { describeError } from './describe-error.js';
 import {
-  decodeBody,
   deadLetterQueueOf,
   encodeError,
   EVENTS_EXCHANGE,
@@ -16,7 +15,7 @@ import {
   REQUESTS_EXCHANGE,
 } from './envelope.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handler-table.js';
-import type { Link, LinkDelivery, Subscription } from './links/link.js';
+import type { Link, LinkDelivery, LinkListener, Subscription } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { QueueContext } from './queue.context.js';
 import {
@@ -26,6 +25,7 @@ import {
   type QueueOptions,
 } from './queue.options.js';
 import { RunningDeliveries } from './running-deliveries.js';
+import { Wire } from './wire/wire.js';
 import { recordThrownErrors } from './thrown-error.recorder.js';
 
 /** `draining`: intake has stopped, handlers that run are awaited. */
@@ -64,6 +64,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   readonly #options: NormalisedQueueOptions;
   readonly #handlers: HandlerTable;
   readonly #running = new RunningDeliveries();
+  readonly #wire = new Wire();
   readonly #errorListeners = new Set<ErrorListener>();
   #subscriptions: Subscription[] = [];
   #link: Link | undefined;
@@ -152,7 +153,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #prepare(): Promise<void> {
-    this.#link = await openLink(this.#options);
+    this.#link = await openLink(this.#options, this.#listener());
     try {
       await this.#link.declareExchange(EVENTS_EXCHANGE);
       await this.#link.declareExchange(REQUESTS_EXCHANGE);
@@ -161,6 +162,15 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       await this.#letGo();
       throw error;
     }
+  }
+
+  #listener(): LinkListener {
+    return {
+      onConnected: () => {},
+      onDisconnected: (error) => this.#report(error),
+      onBlocked: () => {},
+      onError: (error) => this.#report(error),
+    };
   }
 
   async #listen(): Promise<void> {
@@ -285,7 +295,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     if (due.length === 0) return this.#giveUp(handlers, delivery, 'no-handler', undefined);
     let data: unknown;
     try {
-      data = decodeBody(delivery.message.body);
+      data = await this.#wire.decode(delivery.message);
     } catch (error) {
       return this.#giveUp(handlers, delivery, 'unreadable', error);
     }
@@ -338,19 +348,21 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     if (exhausted !== undefined) await this.#copyToDeadLetters(handlers, delivery, exhausted.error);
     // Some have done their part: only the others see the message again, at the end of the queue.
     const { properties } = delivery.message;
-    await this.#requireLink().forward(delivery, {
-      exchange: '',
-      routingKey: handlers.queue,
-      properties: {
-        ...properties,
-        headers: {
-          ...properties.headers,
-          [HEADER.routingKey]: pattern,
-          [HEADER.attemptsBefore]: attempt,
-          [HEADER.handlers]: again.map(({ handler }) => handler.id),
+    await this.#requireLink().forward(delivery, [
+      {
+        exchange: '',
+        routingKey: handlers.queue,
+        properties: {
+          ...properties,
+          headers: {
+            ...properties.headers,
+            [HEADER.routingKey]: pattern,
+            [HEADER.attemptsBefore]: attempt,
+            [HEADER.handlers]: again.map(({ handler }) => handler.id),
+          },
         },
       },
-    });
+    ]);
   }
 
   async #giveUp(
@@ -359,7 +371,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     reason: DeadLetterCause['reason'],
     error: unknown,
   ): Promise<void> {
-    await this.#requireLink().forward(delivery, this.#deadLetter(handlers, delivery, reason, error));
+    await this.#requireLink().forward(delivery, [this.#deadLetter(handlers, delivery, reason, error)]);
   }
 
   /** For a handler whose attempts are used up while others still try: the message itself goes on to those. */
@@ -395,7 +407,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     if (handler === undefined) return this.#refuse(handlers, delivery, 'no-handler', NO_MESSAGE_HANDLER);
     let data: unknown;
     try {
-      data = decodeBody(delivery.message.body);
+      data = await this.#wire.decode(delivery.message);
     } catch (error) {
       return this.#refuse(
         handlers,
@@ -453,19 +465,24 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     const { replyTo, correlationId } = delivery.message.properties;
     if (replyTo === undefined) return;
     const link = this.#requireLink();
-    const publish = (as: string, value: unknown): void => {
+    const publish = async (as: string, value: unknown): Promise<void> => {
       const onDurable = (error?: Error): void => {
         if (error !== undefined) this.#report(error);
       };
-      link.publish(replyMessage(replyTo, correlationId, as, value), onDurable, { settles: true });
+      link.publish(replyMessage(replyTo, correlationId, as, await this.#wire.encode(value)), onDurable, {
+        settles: true,
+      });
     };
-    try {
-      publish(type, data);
-    } catch (error) {
-      // What can't be sent (a cycle, a BigInt, too much) must not leave the caller waiting.
-      this.#report(error);
-      publish(REPLY.error, { status: 'error', message: `The answer can't be sent: ${describeError(error)}` });
-    }
+    publish(type, data)
+      .catch((error: unknown) => {
+        // What can't be sent (a cycle, a BigInt, too much) must not leave the caller waiting.
+        this.#report(error);
+        return publish(REPLY.error, {
+          status: 'error',
+          message: `The answer can't be sent: ${describeError(error)}`,
+        });
+      })
+      .catch((error: unknown) => this.#report(error));
   }
 
   #requireLink(): Link {

@@ -2,19 +2,30 @@ import {
   BrokerError,
   type Connection,
   type Delivery,
+  type FieldTable,
   type Message,
   type PublishOutcome,
+  type ReplyConsumer,
 } from '@nestmq/broker';
-import type { BrokerLease } from './embedded-brokers.js';
+import { delayedExchangeOf } from '../envelope.js';
 import { NoHandlerException } from '../queue.exceptions.js';
+import type { BrokerLease } from './embedded-brokers.js';
 import type {
   ConsumeOptions,
+  ForwardedMessage,
   Link,
   LinkDelivery,
+  LinkListener,
+  LinkQueueState,
   PublishCallback,
   PublishOptions,
+  QueueDeclaration,
+  ReplyOptions,
+  ReplySubscription,
   Subscription,
 } from './link.js';
+import { argumentsOf } from './queue-arguments.js';
+import { driftOf } from './topology-drift.js';
 
 interface WaitingPublish {
   readonly message: Message;
@@ -29,27 +40,55 @@ function isClosed(error: unknown): boolean {
   return (error as { readonly code?: unknown }).code === 'CLOSED';
 }
 
-/** {@link Link} to a broker in this process. */
+/** {@link Link} to a broker in this process. What is delayed is held by exchanges of its own, exactly as long as asked. */
 export class EmbeddedLink implements Link {
   readonly #lease: BrokerLease;
   readonly #connection: Connection;
+  readonly #listener: LinkListener;
   readonly #waiting: WaitingPublish[] = [];
+  readonly #replies = new Set<ReplyConsumer>();
   #closing: Promise<void> | undefined;
 
-  constructor(lease: BrokerLease) {
+  constructor(lease: BrokerLease, listener: LinkListener) {
     this.#lease = lease;
+    this.#listener = listener;
     this.#connection = lease.broker.connect();
+    listener.onConnected();
+  }
+
+  get blocked(): string | undefined {
+    return this.#connection.blocked;
   }
 
   async declareExchange(name: string): Promise<void> {
+    const delayed = delayedExchangeOf(name);
     await this.#connection.declareExchange(name, { type: 'topic' });
+    await this.#declareDelayed(delayed, 'topic');
+    await this.#connection.bindExchange({ source: delayed, destination: name, key: '#' });
   }
 
-  async declareQueue(name: string): Promise<void> {
-    await this.#connection.declareQueue(name);
+  async #declareDelayed(name: string, type: 'topic' | 'direct'): Promise<void> {
+    await this.#connection.declareExchange(name, {
+      type: 'x-delayed-message',
+      arguments: { 'x-delayed-type': type },
+    });
   }
 
-  async declareReplyQueue(): Promise<string> {
+  async declareQueue(name: string, declaration: QueueDeclaration = {}): Promise<void> {
+    let drift: Error | undefined;
+    try {
+      await this.#connection.declareQueue(name, { arguments: argumentsOf(declaration) });
+    } catch (error) {
+      drift = driftOf('queue', name, error);
+      if (drift === undefined) throw error;
+    }
+    const delayed = delayedExchangeOf('');
+    await this.#declareDelayed(delayed, 'direct');
+    await this.#connection.bindQueue(name, delayed, name);
+    if (drift !== undefined) throw drift;
+  }
+
+  async declareOwnQueue(): Promise<string> {
     return (await this.#connection.declareQueue('', { exclusive: true })).name;
   }
 
@@ -57,42 +96,75 @@ export class EmbeddedLink implements Link {
     return this.#connection.bindQueue(queue, exchange, key);
   }
 
-  publish(
-    message: Message,
-    done: PublishCallback,
-    options: PublishOptions = {},
-  ): 'routed' | 'unroutable' | 'waiting' {
-    const connection = this.#connection;
-    const mustWait = this.#waiting.length > 0 || connection.blocked !== undefined;
-    if (mustWait && options.settles !== true) return this.#wait({ message, done, options });
-    return this.#publish({ message, done, options });
+  unbindQueue(queue: string, exchange: string, key: string): Promise<void> {
+    return this.#connection.unbindQueue(queue, exchange, key);
   }
 
-  #publish({ message, done, options }: WaitingPublish): 'routed' | 'unroutable' {
+  async queueState(queue: string): Promise<LinkQueueState | undefined> {
+    if (!this.#connection.hasQueue(queue)) return undefined;
+    const { name, messageCount, unsettledCount, consumerCount } = this.#connection.checkQueue(queue);
+    return { name, ready: messageCount, unsettled: unsettledCount, consumers: consumerCount };
+  }
+
+  purgeQueue(queue: string): Promise<number> {
+    return this.#connection.purgeQueue(queue);
+  }
+
+  async deleteQueue(queue: string): Promise<number> {
+    return this.#connection.hasQueue(queue) ? this.#connection.deleteQueue(queue) : 0;
+  }
+
+  async peek(queue: string, limit: number): Promise<readonly Message[]> {
+    const seen: Delivery[] = [];
+    try {
+      while (seen.length < limit) {
+        const delivery = await this.#connection.get(queue);
+        if (delivery === undefined) break;
+        seen.push(delivery);
+      }
+      return seen.map(({ message }) => message);
+    } finally {
+      for (const delivery of seen) delivery.requeue({ failed: false });
+    }
+  }
+
+  take(queue: string): Promise<LinkDelivery | undefined> {
+    return this.#connection.get(queue);
+  }
+
+  publish(message: Message, done: PublishCallback, options: PublishOptions = {}): void {
+    const mustWait = this.#waiting.length > 0 || this.#connection.blocked !== undefined;
+    if (mustWait && options.settles !== true) this.#wait({ message, done, options });
+    else this.#publish({ message, done, options });
+  }
+
+  #publish({ message, done, options }: WaitingPublish): void {
     const settles = options.settles === true;
-    if (options.mandatory !== true) return toldLater(this.#connection.publish(message, done, { settles }));
-    let routed = true;
+    const { delayMs = 0 } = options;
+    let unroutable = false;
     const onDurable = (error?: Error): void => {
-      if (routed) done(error);
+      if (!unroutable || error !== undefined) done(error);
+      else if (options.mandatory === true) done(new NoHandlerException(message.routingKey));
+      else done(undefined, true);
     };
-    const outcome = toldLater(this.#connection.publish(message, onDurable, { settles }));
-    routed = outcome === 'routed';
-    if (!routed) queueMicrotask(() => done(new NoHandlerException(message.routingKey)));
-    return outcome;
+    const outcome = this.#connection.publish(delayMs > 0 ? withDelay(message, delayMs) : message, onDurable, {
+      settles,
+    });
+    unroutable = outcome === 'unroutable';
   }
 
-  #wait(publish: WaitingPublish): 'waiting' {
+  #wait(publish: WaitingPublish): void {
     if (this.#waiting.length >= WAITING_PUBLISHES_MAX) {
       // It throws the reason.
       this.#publish(publish);
     }
     this.#waiting.push(publish);
     if (this.#waiting.length === 1) void this.#publishWaiting();
-    return 'waiting';
   }
 
   /** Publishes what waits, in order, when the broker lets it; tells each when that can't be. */
   async #publishWaiting(): Promise<void> {
+    this.#listener.onBlocked(this.#connection.blocked);
     while (this.#waiting.length > 0) {
       try {
         await this.#connection.unblocked();
@@ -106,6 +178,7 @@ export class EmbeddedLink implements Link {
           this.#waiting.shift()?.done(error as Error);
       }
     }
+    this.#listener.onBlocked(undefined);
   }
 
   async consume(queue: string, options: ConsumeOptions): Promise<Subscription> {
@@ -113,19 +186,29 @@ export class EmbeddedLink implements Link {
     return { cancel: () => this.#connection.cancel(consumer) };
   }
 
-  async forward(delivery: LinkDelivery, envelope: Omit<Message, 'body'>): Promise<void> {
-    const outcome = this.#connection.forward(delivery as Delivery, envelope);
-    if (outcome === 'rejected') {
-      throw new Error(
-        `A queue that '${envelope.exchange}' leads to for '${envelope.routingKey}' is full, so the message stays where it is.`,
-      );
-    }
-    if (outcome === 'unroutable') {
-      throw new Error(
-        `Nothing is bound to '${envelope.exchange}' for '${envelope.routingKey}', so the message stays where it is. Restart the service: it declares its queues anew.`,
-      );
+  async consumeReplies({ onReply }: ReplyOptions): Promise<ReplySubscription> {
+    const consumer = this.#connection.consumeReplies({ onReply });
+    this.#replies.add(consumer);
+    return { address: consumer.name, cancel: () => this.#connection.cancelReplies(consumer) };
+  }
+
+  async forward(delivery: LinkDelivery, messages: readonly ForwardedMessage[]): Promise<void> {
+    const [only] = messages;
+    if (only !== undefined && messages.length === 1 && only.body === undefined) {
+      assertTaken(only, this.#connection.forward(delivery as Delivery, delayedIfAsked(only)));
+    } else {
+      for (const message of messages) this.#assertPlace(message);
+      const { body } = delivery.message;
+      const whole = messages.map((message) => ({ body, ...delayedIfAsked(message) }));
+      this.#connection.transact(whole, [delivery as Delivery]);
     }
     await this.flush();
+  }
+
+  /** A transaction drops what is unroutable. */
+  #assertPlace(message: ForwardedMessage): void {
+    if (message.exchange === '' && !this.#connection.hasQueue(message.routingKey))
+      assertTaken(message, 'unroutable');
   }
 
   flush(): Promise<void> {
@@ -147,7 +230,32 @@ export class EmbeddedLink implements Link {
   }
 }
 
-/** That a queue is full is told by the callback, as any failure is. */
-function toldLater(outcome: PublishOutcome): 'routed' | 'unroutable' {
-  return outcome === 'unroutable' ? outcome : 'routed';
+/** The message under the exchange that holds it until it is time. */
+function withDelay<T extends Omit<Message, 'body'>>(message: T, delayMs: number): T {
+  const headers: FieldTable = {
+    ...message.properties.headers,
+    'x-delay': Math.min(Math.ceil(delayMs), DELAY_MS_MAX),
+  };
+  const exchange = delayedExchangeOf(message.exchange);
+  return { ...message, exchange, properties: { ...message.properties, headers } };
+}
+
+/** As the delayed message plugin: what is due later is delayed again by who gets it. */
+const DELAY_MS_MAX = 0xffff_ffff;
+
+function delayedIfAsked({ delayMs = 0, ...message }: ForwardedMessage): Omit<ForwardedMessage, 'delayMs'> {
+  return delayMs > 0 ? withDelay(message, delayMs) : message;
+}
+
+function assertTaken({ exchange, routingKey }: ForwardedMessage, outcome: PublishOutcome | 'settled'): void {
+  if (outcome === 'rejected') {
+    throw new Error(
+      `A queue that '${exchange}' leads to for '${routingKey}' is full, so the message stays where it is.`,
+    );
+  }
+  if (outcome === 'unroutable') {
+    throw new Error(
+      `Nothing is bound to '${exchange}' for '${routingKey}', so the message stays where it is. Restart the service: it declares its queues anew.`,
+    );
+  }
 }

@@ -1,15 +1,16 @@
-import type { Message } from '@nestmq/broker';
+import type { FieldTable, Message } from '@nestmq/broker';
 
 /** One message handed to this service. It is settled once; later calls do nothing. */
 export interface LinkDelivery {
   readonly message: Message;
   /** It may have been delivered before. */
   readonly redelivered: boolean;
-  /** How often it was given back as failed. */
+  /** How often the broker says that it was given back as failed; 0 where a broker does not count. */
   readonly deliveryCount: number;
+  /** Also true when its connection is lost: the broker hands it out anew. */
   readonly settled: boolean;
   ack(): void;
-  /** Back to its original place. `failed` counts it as an attempt. */
+  /** Back to its original place. `failed` counts it as an attempt, where the broker counts. */
   requeue(options: { readonly failed: boolean }): void;
 }
 
@@ -18,9 +19,13 @@ export interface ConsumeOptions {
   readonly prefetchCount: number;
   /** Deliveries are settled as they are handed over. */
   readonly noAck: boolean;
+  /** The only consumer of the queue. @default false */
+  readonly exclusive?: boolean;
   readonly onDelivery: (delivery: LinkDelivery) => void;
-  /** The queue was deleted under the consumer. */
+  /** The queue was deleted under the consumer, or may not be consumed any more. */
   readonly onCancel: () => void;
+  /** The connection was lost with this delivery unsettled: it is settled now, and comes again. @default nothing is done */
+  readonly onLost?: (delivery: LinkDelivery) => void;
 }
 
 export interface Subscription {
@@ -28,41 +33,123 @@ export interface Subscription {
   cancel(): void;
 }
 
-/** Called once. `error` is NoHandlerException when a mandatory message had nowhere to go. */
-export type PublishCallback = (error?: Error) => void;
+/** Where answers come in. */
+export interface ReplySubscription {
+  /** What a request names as `replyTo`. It changes when the link reconnects. */
+  readonly address: string;
+  cancel(): void;
+}
+
+export interface ReplyOptions {
+  readonly onReply: (message: Message) => void;
+  /** The connection was lost: answers to what was asked before do not come any more. */
+  readonly onLost: (error: Error) => void;
+}
+
+/**
+ * Called once. `error` is NoHandlerException when a mandatory message had nowhere to go. `unroutable`: it went nowhere,
+ * which is no error since it was not mandatory.
+ */
+export type PublishCallback = (error?: Error, unroutable?: boolean) => void;
 
 export interface PublishOptions {
   /** A message that goes nowhere is an error: `done` is called with NoHandlerException. @default false */
   readonly mandatory?: boolean;
   /** It is a part of settling a delivery (a reply, a dead letter): it goes on while publishers wait. @default false */
   readonly settles?: boolean;
+  /**
+   * The message comes to its queues this much later, or a little earlier where the broker waits in steps: its header
+   * `x-nestmq-due-at` then tells who gets it how much is left. Milliseconds. @default 0
+   */
+  readonly delayMs?: number;
 }
 
-/** The transport's way to a broker. The same contract, whatever the URL. */
+/** What a delivery is settled by, see {@link Link.forward}. */
+export interface ForwardedMessage extends Omit<Message, 'body'> {
+  /** @default the delivery's */
+  readonly body?: Buffer;
+  /** As in {@link PublishOptions}. @default 0 */
+  readonly delayMs?: number;
+}
+
+/** How a queue is declared; all are durable. */
+export interface QueueDeclaration {
+  /** Where what the broker itself gives up goes (a delivery limit, a full queue, a TTL), kept safe. @default nowhere */
+  readonly deadLetterQueue?: string;
+  /** Levels of priority, 1 to 255. @default none */
+  readonly maxPriority?: number;
+  /** One consumer at a time, others stand by. @default false */
+  readonly singleActiveConsumer?: boolean;
+  /** `x-` arguments beyond those, which win over what a link would choose itself. @default none */
+  readonly arguments?: FieldTable;
+}
+
+/** Some facts a broker does not tell. */
+export interface LinkQueueState {
+  readonly name: string;
+  readonly ready: number;
+  /** Delivered and not settled; undefined where the broker does not say. */
+  readonly unsettled: number | undefined;
+  readonly consumers: number;
+}
+
+/** What may happen to a link at any time. None of them may throw. */
+export interface LinkListener {
+  /** It can be used, for the first time or again. */
+  onConnected(): void;
+  /** It can't be used, and tries to come back by itself. */
+  onDisconnected(error: Error): void;
+  /** The broker takes no publishes now; undefined: it does again. */
+  onBlocked(reason: string | undefined): void;
+  /** It went wrong in a way that no caller is told of. */
+  onError(error: Error): void;
+}
+
+/**
+ * The transport's way to a broker. The same contract, whatever the URL. What needs the broker rejects with
+ * QueueUnavailableException when it is away for longer than the link may wait, and what it has declared and consumes is
+ * there again after a reconnection.
+ */
 export interface Link {
+  /** Why publishes wait now, if so: the broker is away or takes none. */
+  readonly blocked: string | undefined;
   /** A durable topic exchange. Resolves when it is durable. */
   declareExchange(name: string): Promise<void>;
-  /** A durable queue. Resolves when it is durable. */
-  declareQueue(name: string): Promise<void>;
-  /** A queue of this link alone, gone with it. Resolves with its name. */
-  declareReplyQueue(): Promise<string>;
+  /**
+   * A durable queue. Resolves when it is durable. Rejects with TopologyDriftException when it is there with other
+   * arguments: it is used as it is.
+   */
+  declareQueue(name: string, declaration?: QueueDeclaration): Promise<void>;
+  /** A queue of this link alone, gone with it. Resolves with its name, which may change when it reconnects. */
+  declareOwnQueue(): Promise<string>;
   bindQueue(queue: string, exchange: string, key: string): Promise<void>;
+  /** A binding that is not there is not an error. */
+  unbindQueue(queue: string, exchange: string, key: string): Promise<void>;
+  /** Undefined when there is no such queue. */
+  queueState(queue: string): Promise<LinkQueueState | undefined>;
+  /** Resolves with how many messages were removed. */
+  purgeQueue(queue: string): Promise<number>;
+  /** Resolves with how many ready messages went with it; 0 when there is no such queue. */
+  deleteQueue(queue: string): Promise<number>;
+  /** The first messages of a queue, at most `limit`, which stay in their places. */
+  peek(queue: string, limit: number): Promise<readonly Message[]>;
+  /** The next message, to be settled; undefined when none is ready. */
+  take(queue: string): Promise<LinkDelivery | undefined>;
   /**
-   * `done` is called when the message is on the disk in every durable queue that it went to. A message that goes
-   * nowhere is done at once, with `'unroutable'` returned. While the broker blocks publishers the message waits, in
-   * order, with `'waiting'` returned; when too many wait already, it throws BLOCKED.
+   * `done` is called, never before this returns, when the message is on the disk in every durable queue that it went to,
+   * or when that can't be promised. While the broker blocks publishers or is away the message waits, in order; when too
+   * many wait already, this throws BLOCKED or QueueUnavailableException.
    */
-  publish(
-    message: Message,
-    done: PublishCallback,
-    options?: PublishOptions,
-  ): 'routed' | 'unroutable' | 'waiting';
+  publish(message: Message, done: PublishCallback, options?: PublishOptions): void;
   consume(queue: string, options: ConsumeOptions): Promise<Subscription>;
+  /** Answers to requests of this link: at most once, and only while it is connected. */
+  consumeReplies(options: ReplyOptions): Promise<ReplySubscription>;
   /**
-   * Settles a delivery by publishing its body elsewhere: never lost, never in both places. Rejects, with the delivery
-   * unsettled, when there is no such place.
+   * Settles a delivery by publishing others: its body elsewhere, or news of it. Never lost: embedded brokers do all or
+   * nothing of it; over a network all are confirmed first, then the delivery is acked, so that a crash between the two
+   * repeats. Resolves when it is durable. Rejects, with the delivery unsettled, when a message has no place to go.
    */
-  forward(delivery: LinkDelivery, envelope: Omit<Message, 'body'>): Promise<void>;
+  forward(delivery: LinkDelivery, messages: readonly ForwardedMessage[]): Promise<void>;
   /** Resolves when everything done before is durable. */
   flush(): Promise<void>;
   /** Gives back what is unsettled and lets go of the broker. Idempotent. */

@@ -1,0 +1,90 @@
+import { QueueOptionsException } from './queue.exceptions.js';
+
+/** Milliseconds, or a number with a unit: `'250ms'`, `'5s'`, `'10m'`, `'12h'`, `'7d'`. */
+export type Duration = number | string;
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/;
+
+/** A {@link Duration} in milliseconds; undefined for what is none. */
+export function millisecondsOf(value: unknown): number | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined;
+  const [, amount, unit] = DURATION.exec(typeof value === 'string' ? value : '') ?? [];
+  return unit === undefined ? undefined : Number(amount) * (UNITS_MS[unit] as number);
+}
+
+export function duration(
+  key: string,
+  value: unknown,
+  fallback: number,
+  minMs: number,
+  maxMs: number,
+): number {
+  if (value === undefined) return fallback;
+  const milliseconds = millisecondsOf(value);
+  if (milliseconds !== undefined && milliseconds >= minMs && milliseconds <= maxMs) return milliseconds;
+  throw new QueueOptionsException(
+    `'${key}' is ${describe(value)}.`,
+    `Give milliseconds from ${minMs} to ${maxMs}, or a number with a unit, such as '5s' or '10m'.`,
+  );
+}
+
+export function flag(key: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === 'boolean') return value;
+  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, 'Give true or false.');
+}
+
+export function optional<T>(value: unknown, fallback: T, check: (value: unknown) => T): T {
+  return value === undefined ? fallback : check(value);
+}
+
+export function queueName(key: string, value: unknown): string {
+  if (
+    typeof value === 'string' &&
+    value !== '' &&
+    !value.startsWith('amq.') &&
+    Buffer.byteLength(value) <= 200
+  ) {
+    return value;
+  }
+  throw new QueueOptionsException(
+    `'${key}' is ${describe(value)}.`,
+    "Give a name of 1 to 200 bytes that does not start with 'amq.', such as 'billing'.",
+  );
+}
+
+export function integer(key: string, value: unknown, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new QueueOptionsException(
+    `'${key}' is ${describe(value)}.`,
+    `Give a whole number from ${min} to ${max}.`,
+  );
+}
+
+export function table(key: string, value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>;
+  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, 'Give an object.');
+}
+
+export function assertKeys(where: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    throw new QueueOptionsException(
+      `${where} has the unknown option '${key}'.`,
+      `Options here are: ${known.join(', ')}.`,
+    );
+  }
+}
+
+export function describe(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : `${String(value)} (${typeof value})`;
+}
