@@ -42,7 +42,7 @@ export interface RetryOptions {
   readonly except?: readonly ErrorClass[];
 }
 
-/** At most `max` messages in any `per`, in each instance. */
+/** At most `max` starts of the handler in any `per`, in each instance; a batch is one start, a retry another. */
 export interface RateLimitOptions {
   /** Whole number, 1 to 1,000,000. */
   readonly max: number;
@@ -53,7 +53,7 @@ export interface RateLimitOptions {
 export interface BatchOptions {
   /** Messages that are handed over together at most. Whole number, 1 to 10,000. */
   readonly size: number;
-  /** How long the first of them waits for others. @default '1s' */
+  /** How long the first of them waits for others. Milliseconds or `'5s'`, up to a day. @default '1s' */
   readonly timeoutMs?: Duration;
 }
 
@@ -74,7 +74,10 @@ export interface ScheduleOptions {
 }
 
 /** Which messages keep their order: those with the same key. Undefined: no order. */
-export type OrderingKey = (data: never, headers: Readonly<Record<string, unknown>>) => string | undefined;
+export type OrderingKeyFunction = (
+  data: never,
+  headers: Readonly<Record<string, unknown>>,
+) => string | undefined;
 
 /**
  * What a handler's extras and `QueueModule.forFeature` can say.
@@ -88,21 +91,26 @@ export interface HandlerOptions {
   readonly retry?: RetryOptions;
   /** Where messages go that were given up; false: they are logged and gone. @default `QUEUE.dead` */
   readonly deadLetter?: string | false;
-  /** Messages of this handler that run at once, in each instance. Whole number, 1 to 65535. @default as many as are prefetched */
+  /**
+   * Messages of this handler that run at once, in each instance; of a handler with `batch`, batches. Whole number, 1 to
+   * prefetchCount. @default as many as are prefetched
+   */
   readonly concurrency?: number;
   /** Deliveries of its queue that are unsettled at once, in each instance; handlers of one queue agree. @default the module's */
   readonly prefetchCount?: number;
   /**
    * Messages with the same key are handled one after the other, retries included; keys run side by side. `true`: the key
-   * that the producer gave; a name: that property of the data; or a function. Its queue has one active instance at a
-   * time. @default no order
+   * that the producer gave (header `x-nestmq-ordering-key`); a name: that property of the data; or a function. A key is a
+   * string or a number; what has none keeps no order, and one of another type, or a function that throws, dead-letters the
+   * message. Retries wait in this instance with the message unsettled, so a restart begins its attempts anew. Its queue
+   * has one active instance at a time. @default no order
    */
-  readonly orderingKey?: true | string | OrderingKey;
+  readonly orderingKey?: true | string | OrderingKeyFunction;
   /** Messages of a higher priority come first: how many levels the queue has. Whole number, 1 to 255. @default none */
   readonly priority?: number;
   /** @default none */
   readonly rateLimit?: RateLimitOptions;
-  /** The handler gets a list of data and a QueueBatchContext. @default one by one */
+  /** The handler gets a list of data and a QueueBatchContext. Events only. @default one by one */
   readonly batch?: BatchOptions;
   /** A handler that takes longer has failed; its signal aborts. Milliseconds or `'30s'`. @default no limit */
   readonly timeoutMs?: Duration;
@@ -122,7 +130,7 @@ export interface HandlerPolicy {
   readonly deadLetterQueue: string | undefined;
   readonly concurrency: number | undefined;
   readonly prefetchCount: number;
-  readonly orderingKey: true | string | OrderingKey | undefined;
+  readonly orderingKey: true | string | OrderingKeyFunction | undefined;
   readonly priority: number | undefined;
   readonly rateLimit: { readonly max: number; readonly perMs: number } | undefined;
   readonly batch: { readonly size: number; readonly timeoutMs: number } | undefined;
@@ -177,7 +185,7 @@ export function normaliseHandlerOptions(
     schedule: maybe(options.schedule, (value) => schedule(at('schedule'), value)),
     noAck: flag(at('noAck'), options.noAck, defaults.noAck),
   };
-  assertTogether(where, policy);
+  assertTogether(where, options, policy);
   return policy;
 }
 
@@ -186,26 +194,47 @@ function maybe<T, R>(value: T | undefined, check: (value: T) => R): R | undefine
 }
 
 /** Options that contradict each other. */
-function assertTogether(where: string, policy: HandlerPolicy): void {
-  const { batch: asked, prefetchCount, noAck, orderingKey: ordered, deduplication: deduplicated } = policy;
-  if (asked !== undefined && asked.size > prefetchCount) {
-    throw new QueueOptionsException(
-      `The batch.size of ${where} is ${asked.size}, but only ${prefetchCount} messages are prefetched.`,
-      'Give it a prefetchCount of at least the size.',
-    );
-  }
+function assertTogether(where: string, options: HandlerOptions, policy: HandlerPolicy): void {
+  const { batch: asked, concurrency, prefetchCount, orderingKey: ordered } = policy;
+  assertReachable(where, 'batch.size', asked?.size, prefetchCount);
+  assertReachable(where, 'concurrency', concurrency, prefetchCount);
   if (asked !== undefined && ordered !== undefined) {
     throw new QueueOptionsException(
       `${where} has both a batch and an orderingKey.`,
       'A batch is handled as one; give one of the two.',
     );
   }
-  if (noAck && (ordered !== undefined || deduplicated !== undefined)) {
-    throw new QueueOptionsException(
-      `${where} has noAck, and an orderingKey or deduplication.`,
-      'Those need messages that are settled after they are handled; give noAck: false.',
-    );
-  }
+  if (policy.noAck) assertSettledBefore(where, options);
+}
+
+function assertReachable(where: string, key: string, count: number | undefined, prefetchCount: number): void {
+  if (count === undefined || count <= prefetchCount) return;
+  throw new QueueOptionsException(
+    `The ${key} of ${where} is ${count}, but only ${prefetchCount} messages are prefetched.`,
+    'Give it a prefetchCount of at least that.',
+  );
+}
+
+/** What a handler can't have whose messages are settled before they are handled. */
+const NEED_ACK: readonly (keyof HandlerOptions)[] = [
+  'retry',
+  'deadLetter',
+  'prefetchCount',
+  'concurrency',
+  'orderingKey',
+  'rateLimit',
+  'batch',
+  'deduplication',
+];
+
+/** Nothing that was settled can come again or go elsewhere, and what waits would be lost, and have no bound. */
+function assertSettledBefore(where: string, options: HandlerOptions): void {
+  const wrong = NEED_ACK.filter((key) => options[key] !== undefined && options[key] !== false);
+  if (wrong.length === 0) return;
+  throw new QueueOptionsException(
+    `${where} has noAck, and ${wrong.join(', ')}.`,
+    'Those need messages that are settled after they are handled; give noAck: false.',
+  );
 }
 
 /** Undefined options are the defaults; single keys that are not given are the built-in ones. */

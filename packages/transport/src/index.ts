@@ -1,8 +1,20 @@
+export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+export {
+  Batch,
+  Concurrency,
+  DeadLetter,
+  Deduplicate,
+  HandlerTimeout,
+  OrderingKey,
+  RateLimit,
+  Retry,
+  Schedule,
+} from './decorators.js';
 export type {
   BatchOptions,
   DeduplicationOptions,
   HandlerOptions,
-  OrderingKey,
+  OrderingKeyFunction,
   RateLimitOptions,
   RetryOptions,
   ScheduleOptions,
@@ -37,6 +49,7 @@ export type {
   Subscription,
 } from './links/link.js';
 export { QueueClient } from './queue.client.js';
+export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';
 export {
   NoHandlerException,

@@ -23,8 +23,7 @@ export class Settlement {
   /** Resolves when it is durable; a mere ack is not waited for. Rejects when the broker can't; the message stays. */
   settle(delivery: LinkDelivery, address: Address, runs: readonly Run[]): Promise<void> | void {
     if (delivery.settled) return undefined;
-    const [only] = runs;
-    if (runs.length === 1 && only?.outcome?.kind === 'requeue') {
+    if (goesBackWhole(runs)) {
       delivery.requeue({ failed: false });
       return undefined;
     }
@@ -77,6 +76,17 @@ export class Settlement {
     const properties = { ...message.properties, headers };
     return { exchange: '', routingKey: this.#init.handlers.queue, properties, delayMs };
   }
+}
+
+/**
+ * To its place: when no handler has had it, and when one does so that keeps an order, though others may see it twice.
+ */
+function goesBackWhole(runs: readonly Run[]): boolean {
+  const back = runs.filter(({ outcome }) => outcome?.kind === 'requeue');
+  return (
+    back.length > 0 &&
+    (back.length === runs.length || back.some(({ handler }) => handler.policy.orderingKey !== undefined))
+  );
 }
 
 /** Runs that go the same way at the same time go in one message. */
