@@ -5,11 +5,11 @@ import type {
   DeduplicationOptions,
   HandlerOptions,
   RateLimitOptions,
-  RetryOptions,
   ScheduleOptions,
 } from './handler.options.js';
 import type { Duration } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
+import type { RetryOptions } from './retry.options.js';
 
 /*
  * A handler's options as decorators: the same words as in its extras, checked at the same time. They may stand above or

@@ -9,38 +9,9 @@ import {
   queueName,
   table,
 } from './option-checks.js';
-import { type ErrorClass, RetryPolicy } from './handling/retry-policy.js';
+import type { RetryPolicy } from './handling/retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
-
-/**
- * What happens when an event's handler fails.
- *
- * @publicApi
- */
-export interface RetryOptions {
-  /**
-   * How often an event is handed to its handler in all, until it is dead-lettered. 1 is no second try.
-   * Whole number, 1 to 1000. @default 5
-   */
-  readonly attempts?: number;
-  /**
-   * How long the message waits before the next attempt; others go on meanwhile. A list has the wait after each
-   * attempt, its last for all that follow. Milliseconds or `'5s'`, up to 30 days. @default 250
-   */
-  readonly delay?: Duration | readonly Duration[];
-  /** How a single `delay` grows. @default 'exponential' */
-  readonly backoff?: 'fixed' | 'exponential';
-  /** By what an exponential delay grows with each attempt. 1 to 100. @default 2 */
-  readonly factor?: number;
-  /** What an exponential delay never exceeds. @default '1m' */
-  readonly maxDelay?: Duration;
-  /** Which part of a delay is random, so that what failed together does not come back together. 0 to 1. @default 0.2 */
-  readonly jitter?: number;
-  /** Only errors of these classes are tried again. @default all */
-  readonly on?: readonly ErrorClass[];
-  /** Errors of these classes are not tried again. @default none */
-  readonly except?: readonly ErrorClass[];
-}
+import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /** At most `max` starts of the handler in any `per`, in each instance; a batch is one start, a retry another. */
 export interface RateLimitOptions {
@@ -237,61 +208,15 @@ function assertSettledBefore(where: string, options: HandlerOptions): void {
   );
 }
 
-/** Undefined options are the defaults; single keys that are not given are the built-in ones. */
-export function retryPolicyOf(key: string, options: unknown, fallback: RetryPolicy): RetryPolicy {
-  if (options === undefined) return fallback;
-  const retry = table(key, options) as RetryOptions;
-  assertKeys(key, retry, ['attempts', 'delay', 'backoff', 'factor', 'maxDelay', 'jitter', 'on', 'except']);
-  const { backoff = 'exponential' } = retry;
-  if (backoff !== 'fixed' && backoff !== 'exponential') {
-    throw new QueueOptionsException(
-      `'${key}.backoff' is ${describe(backoff)}.`,
-      "Give 'fixed' or 'exponential'.",
-    );
-  }
-  const { delay } = retry;
-  const each = (value: unknown): number => duration(`${key}.delay`, value, 250, 0, DELAY_MS_MAX);
-  return new RetryPolicy({
-    attempts: integer(`${key}.attempts`, retry.attempts, fallback.attempts, 1, 1000),
-    delaysMs: Array.isArray(delay) ? list(`${key}.delay`, delay).map(each) : each(delay),
-    factor: backoff === 'fixed' ? 1 : real(`${key}.factor`, retry.factor, 2, 1, 100),
-    maxDelayMs: duration(
-      `${key}.maxDelay`,
-      retry.maxDelay,
-      Math.max(60_000, firstDelay(delay, each)),
-      0,
-      DELAY_MS_MAX,
-    ),
-    jitter: real(`${key}.jitter`, retry.jitter, 0.2, 0, 1),
-    on: maybe(retry.on, (value) => errorClasses(`${key}.on`, value)),
-    except: maybe(retry.except, (value) => errorClasses(`${key}.except`, value)) ?? [],
-  });
-}
-
-function firstDelay(delay: unknown, each: (value: unknown) => number): number {
-  return Array.isArray(delay) ? 0 : each(delay);
-}
-
-function list(key: string, value: readonly unknown[]): readonly unknown[] {
-  if (value.length > 0) return value;
-  throw new QueueOptionsException(`'${key}' is an empty list.`, 'Give at least one delay.');
-}
-
-function errorClasses(key: string, value: unknown): readonly ErrorClass[] {
-  if (Array.isArray(value) && value.every((one) => typeof one === 'function')) return value as ErrorClass[];
-  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, 'Give a list of error classes.');
-}
-
-function real(key: string, value: unknown, fallback: number, min: number, max: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value === 'number' && value >= min && value <= max) return value;
-  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, `Give a number from ${min} to ${max}.`);
-}
-
 function deadLetterQueue(key: string, value: unknown, queue: string): string | undefined {
   if (value === undefined) return `${queue}.dead`;
   if (value === false) return undefined;
-  return queueName(key, value);
+  const name = queueName(key, value);
+  if (name !== queue) return name;
+  throw new QueueOptionsException(
+    `'${key}' is the queue '${queue}' itself, so that what is given up would come again for ever.`,
+    'Give another name, or none.',
+  );
 }
 
 function orderingKey(key: string, value: unknown): HandlerPolicy['orderingKey'] {

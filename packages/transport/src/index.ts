@@ -16,7 +16,6 @@ export type {
   HandlerOptions,
   OrderingKeyFunction,
   RateLimitOptions,
-  RetryOptions,
   ScheduleOptions,
 } from './handler.options.js';
 export type { ErrorClass } from './handling/retry-policy.js';
@@ -61,5 +60,6 @@ export {
 } from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
+export type { RetryOptions } from './retry.options.js';
 export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';

@@ -1,6 +1,6 @@
 import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
 import { DEFAULT_RETRY } from './handling/retry-policy.js';
-import { type HandlerDefaults, retryPolicyOf, type RetryOptions } from './handler.options.js';
+import type { HandlerDefaults } from './handler.options.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
 import {
   assertKeys,
@@ -14,6 +14,7 @@ import {
   table,
 } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
+import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
  * @publicApi

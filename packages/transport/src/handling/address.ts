@@ -1,4 +1,4 @@
-import type { FieldTable, FieldValue, Message } from '@nestmq/broker';
+import type { FieldTable, FieldValue, Message, MessageProperties } from '@nestmq/broker';
 import { EVENTS_EXCHANGE, exchangeOf, HEADER, REQUESTS_EXCHANGE } from '../envelope.js';
 
 /** Whom a message is for. */
@@ -46,22 +46,38 @@ function instant(value: FieldValue | undefined): number | undefined {
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
 }
 
-/** What brokers note about a way that is over; on a new one it would be wrong, and RabbitMQ takes it for a cycle. */
+/**
+ * What belongs to a way that is over. What brokers note about it would be wrong on a new one, and RabbitMQ takes it for a
+ * cycle; by CC and BCC copies would go out again.
+ */
 const OF_THE_WAY = [
   'x-death',
   'x-first-death-exchange',
   'x-first-death-queue',
   'x-first-death-reason',
   'x-delay',
+  'CC',
+  'BCC',
 ];
 
-/** The headers of a message that goes back to its own queue, which its address is read from again. */
-export function headersFor(
-  message: Message,
-  { kind, pattern, attempts, handlers, dueAt }: Address,
-): Record<string, FieldValue | undefined> {
-  const headers: Record<string, FieldValue | undefined> = { ...message.properties.headers };
+type Headers = Record<string, FieldValue | undefined>;
+
+/** The properties of a message that is sent on. Whose it was, brokers let only himself say. */
+export function propertiesFor({ properties }: Message, headers: Headers): MessageProperties {
+  const { userId: _, ...others } = properties;
+  return { ...others, headers };
+}
+
+/** The headers of a message, without those of the way that it came. */
+export function headersOf({ properties }: Message): Headers {
+  const headers: Headers = { ...properties.headers };
   for (const key of OF_THE_WAY) delete headers[key];
+  return headers;
+}
+
+/** The headers of a message that goes back to its own queue, which its address is read from again. */
+export function headersFor(message: Message, { kind, pattern, attempts, handlers, dueAt }: Address): Headers {
+  const headers = headersOf(message);
   headers[HEADER.routingKey] = pattern;
   headers[HEADER.exchange] = kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE;
   if (attempts > 0) headers[HEADER.attemptsBefore] = attempts;

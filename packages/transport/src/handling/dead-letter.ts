@@ -2,7 +2,7 @@ import type { FieldValue } from '@nestmq/broker';
 import { describeError, nameOfError, stackOfError } from '../describe-error.js';
 import { HEADER } from '../envelope.js';
 import type { ForwardedMessage, LinkDelivery } from '../links/link.js';
-import { type Address, headersFor } from './address.js';
+import { type Address, headersFor, headersOf, propertiesFor } from './address.js';
 import type { DeadLetterReason } from './outcome.js';
 
 export interface DeadLetterCause {
@@ -22,28 +22,21 @@ export function deadLetter(
   address: Address | undefined,
   cause: DeadLetterCause,
 ): ForwardedMessage {
-  // A dead letter is kept until somebody looks at it.
-  const { expiration: _, ...properties } = message.properties;
   const headers: Record<string, FieldValue | undefined> =
     address === undefined
-      ? { ...message.properties.headers, [HEADER.exchange]: message.exchange }
+      ? { ...headersOf(message), [HEADER.exchange]: message.exchange }
       : headersFor(message, { ...address, attempts: 0, dueAt: undefined });
   delete headers[HEADER.attemptsBefore];
-  return {
-    exchange: '',
-    routingKey: cause.deadLetterQueue,
-    properties: {
-      ...properties,
-      headers: {
-        ...headers,
-        [HEADER.reason]: cause.reason,
-        ...errorHeaders(cause.error),
-        [HEADER.attempts]: cause.attempts,
-        [HEADER.queue]: cause.queue,
-        [HEADER.deadAt]: new Date(cause.nowMs).toISOString(),
-      },
-    },
-  };
+  const { expiration: _, ...properties } = propertiesFor(message, {
+    ...headers,
+    [HEADER.reason]: cause.reason,
+    ...errorHeaders(cause.error),
+    [HEADER.attempts]: cause.attempts,
+    [HEADER.queue]: cause.queue,
+    [HEADER.deadAt]: new Date(cause.nowMs).toISOString(),
+  });
+  // Without expiration: a dead letter is kept until somebody looks at it.
+  return { exchange: '', routingKey: cause.deadLetterQueue, properties };
 }
 
 function errorHeaders(error: unknown): Record<string, FieldValue> {

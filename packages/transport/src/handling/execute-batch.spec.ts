@@ -15,7 +15,11 @@ async function outcomesWhen(
   return executingBatch(fail)(attempts.map((attempt, data) => runOf(handler, { attempt, data })));
 }
 
-const throwing = (error: unknown) => () => Promise.reject(error);
+function throwing(error: unknown): () => Promise<void> {
+  return async () => {
+    throw error;
+  };
+}
 const kinds = (outcomes: readonly Outcome[]): string[] => outcomes.map(({ kind }) => kind);
 
 describe('the handler of a batch', () => {

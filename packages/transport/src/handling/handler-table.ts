@@ -8,7 +8,7 @@ import { QueueOptionsException } from '../queue.exceptions.js';
 
 /** One decorated method under one of its patterns. */
 export interface RegisteredHandler {
-  /** The same after a restart of the same code: its pattern, and its place among those of the same queue. */
+  /** The same after a restart: its pattern, and its place among those of the same pattern and queue. */
   readonly id: string;
   readonly pattern: string;
   readonly isEvent: boolean;
@@ -78,7 +78,8 @@ export class QueueHandlers {
 
   /** Throws QueueOptionsException when the handler wants the queue to be other than those before. */
   add(pattern: string, handle: MessageHandler, isEvent: boolean, policy: HandlerPolicy): void {
-    const handler = { id: `${pattern}@${this.#all.length}`, pattern, isEvent, handle, policy };
+    const place = this.#all.filter((other) => other.pattern === pattern).length;
+    const handler = { id: `${pattern}@${place}`, pattern, isEvent, handle, policy };
     this.#all.push(handler);
     for (const key of OF_THE_QUEUE) this.#assertAgreed(key, handler);
     if (isEvent) {

@@ -1,6 +1,6 @@
 import type { Clock } from '@nestmq/broker';
 import type { ForwardedMessage, Link, LinkDelivery } from '../links/link.js';
-import { type Address, headersFor } from './address.js';
+import { type Address, headersFor, propertiesFor } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import type { QueueHandlers } from './handler-table.js';
 import type { Outcome } from './outcome.js';
@@ -73,7 +73,7 @@ export class Settlement {
   again({ message }: LinkDelivery, address: Address, delayMs: number): ForwardedMessage {
     const dueAt = delayMs > 0 ? this.#init.clock.now() + delayMs : undefined;
     const headers = headersFor(message, { ...address, dueAt });
-    const properties = { ...message.properties, headers };
+    const properties = propertiesFor(message, headers);
     return { exchange: '', routingKey: this.#init.handlers.queue, properties, delayMs };
   }
 }

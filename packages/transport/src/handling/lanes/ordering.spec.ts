@@ -107,9 +107,9 @@ describe('an order by key', () => {
             if (run.attempt <= message.failures) throw new Error('again');
           });
           const outcomes = messages.map(({ key }, n) => lane.handle({ key, n }).outcome);
-          let open = outcomes.length;
-          for (const outcome of outcomes) void outcome.then(() => (open -= 1));
-          while (open > 0) {
+          const open = new Set(outcomes);
+          for (const outcome of outcomes) void outcome.then(() => open.delete(outcome));
+          while (open.size > 0) {
             lane.clock.advance(1);
             await settled();
             if (began.length > 0) lane.clock.advance(50);
@@ -270,7 +270,7 @@ describe('an order by key', () => {
       setTimer: (ms: number, callback: () => void) => {
         delays.push(ms);
         if (delays.length < 35) queueMicrotask(callback);
-        else queueMicrotask(() => intake.stop());
+        else queueMicrotask(() => void intake.stop());
         return { cancel: () => {} };
       },
     };
