@@ -128,8 +128,10 @@ describe('an order by key', () => {
   it('goes over to the next instance only when what runs has ended', async () => {
     const broker = await TestBroker.start();
     isHeld = true;
-    const first = await start({ url: broker.url });
-    const second = await start({ url: broker.url });
+    // So that the third is not delivered yet when the first instance stops.
+    const options = { url: broker.url, prefetchCount: 2 };
+    const first = await start(options);
+    const second = await start(options);
     await emitAll(
       first,
       'account.step',

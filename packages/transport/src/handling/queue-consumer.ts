@@ -54,6 +54,8 @@ export class QueueConsumer {
   readonly #lanes: Lanes;
   readonly #reading: InTurn | undefined;
   #state: 'open' | 'stopping' | 'stopped' = 'stopped';
+  /** Whether it was started last, not stopped: it may still be stopping. */
+  #isWanted = false;
   #subscription: Subscription | undefined;
   /** Resolves when the queue has been let go. */
   #stopping: Promise<void> | undefined;
@@ -92,10 +94,11 @@ export class QueueConsumer {
     this.#reading = handlers.isOrdered ? new InTurn() : undefined;
   }
 
-  /** Resolves when messages come. Idempotent. */
+  /** Resolves when messages come, or when it was stopped meanwhile. Idempotent. */
   async start(): Promise<void> {
-    await this.#stopping;
-    if (this.#state === 'open') return;
+    this.#isWanted = true;
+    if (this.#stopping !== undefined) await this.#stopping;
+    if (this.#state === 'open' || !this.#isWanted) return;
     this.#state = 'open';
     this.#lanes.start();
     try {
@@ -124,6 +127,7 @@ export class QueueConsumer {
    * when what runs in its order has ended. Idempotent.
    */
   stop(): void {
+    this.#isWanted = false;
     if (this.#state !== 'open') return;
     this.#state = 'stopping';
     const idle = this.#lanes.stop();

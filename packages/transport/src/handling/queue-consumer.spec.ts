@@ -1,0 +1,242 @@
+import { describe, expect, it } from '@jest/globals';
+import { ManualClock, type Message } from '@nestmq/broker';
+import { firstValueFrom, from, Observable } from 'rxjs';
+import type { HandlerOptions } from '../handler.options.js';
+import type { ConsumeOptions, Link } from '../links/link.js';
+import { Wire } from '../wire/wire.js';
+import { deferred, type Deferred, FakeDelivery, handlerOf, settled } from './handling.spec.support.js';
+import { QueueHandlers } from './handler-table.js';
+import { QueueConsumer, type QueueConsumerInit } from './queue-consumer.js';
+import { Running } from './running.js';
+
+/** A link that hands over what a test wants it to, and notes what it is told. */
+class FakeLink {
+  readonly published: Message[] = [];
+  consumers: ConsumeOptions[] = [];
+
+  consume(_queue: string, options: ConsumeOptions): Promise<{ cancel: () => void }> {
+    this.consumers.push(options);
+    return Promise.resolve({
+      cancel: () => void (this.consumers = this.consumers.filter((one) => one !== options)),
+    });
+  }
+
+  publish(message: Message): void {
+    this.published.push(message);
+  }
+
+  forward(delivery: FakeDelivery): Promise<void> {
+    delivery.settledBy ??= 'forward';
+    return Promise.resolve();
+  }
+}
+
+class SlowWire extends Wire {
+  readonly decoding: Deferred<unknown>[] = [];
+
+  override decode(): unknown {
+    this.decoding.push(deferred());
+    return this.decoding.at(-1)?.promise;
+  }
+}
+
+interface Handled {
+  readonly pattern: string;
+  readonly options?: HandlerOptions;
+  readonly isEvent?: boolean;
+  readonly handle: (data: never) => unknown;
+}
+
+function consumerOf(handled: readonly Handled[], wire = new Wire()) {
+  const link = new FakeLink();
+  const clock = new ManualClock();
+  const handlers = new QueueHandlers('q');
+  for (const { pattern, options, isEvent = true, handle } of handled)
+    handlers.add(pattern, handle as never, isEvent, handlerOf(options).policy);
+  const errors: unknown[] = [];
+  const running = new Running();
+  const hooks: QueueConsumerInit['hooks'] = {
+    around: () => false,
+    runWithProcessingHooks: () => Promise.reject(new Error('not hooked')),
+    handleRequest: async (_context, produce, respond) => {
+      const values = await produce();
+      values.subscribe({
+        next: (response) => void respond({ response }),
+        error: (err: unknown) => void respond({ err }),
+        complete: () => void respond({ isDisposed: true }),
+      });
+    },
+    transformToObservable: (result) => (result instanceof Observable ? result : from([result])),
+  };
+  const consumer = new QueueConsumer({
+    handlers,
+    link: () => link as unknown as Link,
+    wire,
+    clock,
+    running,
+    logger: { error: () => {}, warn: () => {} },
+    report: (error) => errors.push(error),
+    hooks,
+  });
+  const deliver = (pattern: string, message: Partial<Message> = {}): FakeDelivery => {
+    const delivery = new FakeDelivery({}, { routingKey: pattern, ...message });
+    link.consumers[0]?.onDelivery(delivery);
+    return delivery;
+  };
+  return { link, clock, consumer, deliver, errors, running };
+}
+
+const request = (data: unknown): Partial<Message> => ({
+  exchange: 'nestmq.requests',
+  properties: { replyTo: 'caller', correlationId: 'c' },
+  body: Buffer.from(JSON.stringify(data)),
+});
+
+describe('the consumer of a queue', () => {
+  it('stops at once, and starts again', async () => {
+    const seen: unknown[] = [];
+    const { consumer, deliver, link } = consumerOf([{ pattern: 'p', handle: (data) => seen.push(data) }]);
+    await consumer.start();
+    await consumer.start();
+    expect(link.consumers).toHaveLength(1);
+    const [options] = link.consumers;
+    consumer.stop();
+    consumer.stop();
+    expect(link.consumers).toHaveLength(0);
+    const late = new FakeDelivery();
+    options?.onDelivery(late);
+    expect(late.settledBy).toBe('requeue');
+    await consumer.start();
+    const delivery = deliver('p');
+    await settled();
+    expect([seen, delivery.settledBy]).toEqual([[1], 'ack']);
+  });
+
+  it('keeps no consumer that came into being after it was stopped', async () => {
+    const { consumer, link } = consumerOf([{ pattern: 'p', handle: () => undefined }]);
+    const starting = consumer.start();
+    consumer.stop();
+    await starting;
+    expect(link.consumers).toHaveLength(0);
+  });
+
+  it('lets go of a queue with an order only when what runs has ended; until then what comes is held', async () => {
+    const end = deferred();
+    const seen: string[] = [];
+    const { consumer, deliver, link } = consumerOf([
+      {
+        pattern: 'ordered',
+        options: { orderingKey: 'key' },
+        handle: () => (seen.push('ordered'), end.promise),
+      },
+      { pattern: 'free', handle: () => seen.push('free') },
+    ]);
+    await consumer.start();
+    const body = Buffer.from('{"key":1}');
+    const [running, waiting] = [deliver('ordered', { body }), deliver('ordered', { body })];
+    await settled();
+    consumer.stop();
+    const late = [deliver('ordered', { body }), deliver('free')];
+    await settled();
+    expect(link.consumers).toHaveLength(1);
+    expect([running, waiting, ...late].map(({ settledBy }) => settledBy)).toEqual(Array(4).fill(undefined));
+    end.resolve();
+    await settled();
+    expect(link.consumers).toHaveLength(0);
+    expect([running, waiting, ...late].map(({ settledBy }) => settledBy)).toEqual([
+      'ack',
+      'requeue',
+      'requeue',
+      'requeue',
+    ]);
+    expect(seen).toEqual(['ordered']);
+  });
+
+  it('starts again after it has let go, when that is asked for meanwhile', async () => {
+    const end = deferred();
+    const { consumer, deliver, link } = consumerOf([
+      { pattern: 'p', options: { orderingKey: 'key' }, handle: () => end.promise },
+    ]);
+    await consumer.start();
+    deliver('p', { body: Buffer.from('{"key":1}') });
+    await settled();
+    consumer.stop();
+    const [before] = link.consumers;
+    const started = consumer.start();
+    end.resolve();
+    await started;
+    expect(link.consumers).toHaveLength(1);
+    expect(link.consumers[0]).not.toBe(before);
+  });
+
+  it('stays stopped when it was started and stopped again while it was stopping', async () => {
+    const end = deferred();
+    const { consumer, deliver, link } = consumerOf([
+      { pattern: 'p', options: { orderingKey: 'key' }, handle: () => end.promise },
+    ]);
+    await consumer.start();
+    deliver('p', { body: Buffer.from('{"key":1}') });
+    await settled();
+    consumer.stop();
+    const started = consumer.start();
+    consumer.stop();
+    end.resolve();
+    await started;
+    await settled();
+    expect(link.consumers).toHaveLength(0);
+  });
+
+  it('begins in the order in which messages came, whichever is decoded first, when there is an order', async () => {
+    const wire = new SlowWire();
+    const seen: unknown[] = [];
+    const { consumer, deliver } = consumerOf(
+      [
+        {
+          pattern: 'p',
+          options: { orderingKey: 'key' },
+          handle: (data) => seen.push((data as { n: number }).n),
+        },
+      ],
+      wire,
+    );
+    await consumer.start();
+    for (let n = 0; n < 3; n++) deliver('p');
+    for (const n of [2, 1, 0]) wire.decoding[n]?.resolve({ key: 'a', n });
+    await settled();
+    expect(seen).toEqual([0, 1, 2]);
+  });
+
+  it('sends a caller nothing more when the time of the handler was over', async () => {
+    const values = deferred<string>();
+    const { consumer, deliver, clock, link } = consumerOf([
+      { pattern: 'p', isEvent: false, options: { timeoutMs: 100 }, handle: () => values.promise },
+    ]);
+    await consumer.start();
+    const delivery = deliver('p', request(1));
+    await settled();
+    clock.advance(100);
+    await settled();
+    values.resolve('too late');
+    await settled();
+    expect(link.published.map(({ properties: { type } }) => type)).toEqual(['error']);
+    expect(delivery.settledBy).toBe('ack');
+  });
+
+  it('gives a request back that waits for its turn when it stops, so that another instance answers', async () => {
+    const { consumer, deliver, link } = consumerOf([
+      {
+        pattern: 'p',
+        isEvent: false,
+        options: { concurrency: 1 },
+        handle: () => firstValueFrom(new Observable()),
+      },
+    ]);
+    await consumer.start();
+    deliver('p', request(1));
+    const waiting = deliver('p', request(2));
+    await settled();
+    consumer.stop();
+    await settled();
+    expect([waiting.settledBy, link.published]).toEqual(['requeue', []]);
+  });
+});
