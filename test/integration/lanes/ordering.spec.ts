@@ -150,6 +150,20 @@ describe('an order by key', () => {
     await broker.stop();
   });
 
+  it('is no reason to wait longer than the grace period', async () => {
+    const broker = await TestBroker.start();
+    isHeld = true;
+    const { app, client } = await start({ url: broker.url, gracePeriod: 1 });
+    for (const n of [1, 2, 3]) client.emit('account.step', { account: 'a', n });
+    await seen.until(1);
+    await app.close();
+    expect(seen.items).toEqual(['a 1 1']);
+    expect(broker.messageCount('accounts')).toBe(3);
+    const letters = await broker.take('accounts', 3);
+    expect(letters.map(({ data }) => (data as Step).n)).toEqual([1, 2, 3]);
+    await broker.stop();
+  });
+
   it('holds over a restart in the middle of retries, on the disk', async () => {
     const directory = temporaryDirectory();
     const clock = new ManualClock();

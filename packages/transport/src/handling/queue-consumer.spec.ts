@@ -57,7 +57,9 @@ function consumerOf(handled: readonly Handled[], wire = new Wire()) {
   const running = new Running();
   const hooks: QueueConsumerInit['hooks'] = {
     around: () => false,
-    runWithProcessingHooks: () => Promise.reject(new Error('not hooked')),
+    runWithProcessingHooks: () => {
+      throw new Error('not hooked');
+    },
     handleRequest: async (_context, produce, respond) => {
       const values = await produce();
       values.subscribe({
@@ -204,6 +206,62 @@ describe('the consumer of a queue', () => {
     for (const n of [2, 1, 0]) wire.decoding[n]?.resolve({ key: 'a', n });
     await settled();
     expect(seen).toEqual([0, 1, 2]);
+  });
+
+  it('keeps the order when a connection is lost and its messages come again', async () => {
+    const seen: string[] = [];
+    const ends: Deferred<void>[] = [];
+    const { consumer, deliver, link, clock } = consumerOf([
+      {
+        pattern: 'p',
+        options: { orderingKey: 'key', retry: { delay: 1000, jitter: 0 } },
+        handle: (data) => {
+          seen.push((data as { n: string }).n);
+          ends.push(deferred());
+          return ends.at(-1)?.promise;
+        },
+      },
+    ]);
+    await consumer.start();
+    const come = (n: string): FakeDelivery =>
+      deliver('p', { body: Buffer.from(JSON.stringify({ key: 'a', n })) });
+    const loseAll = (...lost: FakeDelivery[]): void => {
+      for (const delivery of lost) {
+        delivery.lose();
+        link.consumers[0]?.onLost?.(delivery);
+      }
+    };
+    const [first, second] = [come('1'), come('2')];
+    await settled();
+    loseAll(first, second);
+    const again = [come('1 again'), come('2 again')];
+    await settled();
+    expect(seen).toEqual(['1']);
+    ends[0]?.resolve();
+    await settled();
+    expect(seen).toEqual(['1', '1 again']);
+    // Lost once more, while it waits for its next attempt: that would be in vain.
+    ends[1]?.reject(new Error('no'));
+    await settled();
+    loseAll(...again);
+    const third = [come('1 third'), come('2 third')];
+    await settled();
+    expect(seen).toEqual(['1', '1 again', '1 third']);
+    ends[2]?.resolve();
+    await settled();
+    ends[3]?.resolve();
+    await settled();
+    clock.advance(60_000);
+    await settled();
+    expect(seen).toEqual(['1', '1 again', '1 third', '2 third']);
+    expect([first, second, ...again, ...third].map(({ settledBy }) => settledBy)).toEqual([
+      'lost',
+      'lost',
+      'lost',
+      'lost',
+      'ack',
+      'ack',
+    ]);
   });
 
   it('sends a caller nothing more when the time of the handler was over', async () => {
