@@ -7,7 +7,6 @@ import { deadLetter, type DeadLetterCause } from './dead-letter.js';
 import { describeError } from './describe-error.js';
 import {
   deadLetterQueueOf,
-  encodeError,
   EVENTS_EXCHANGE,
   HEADER,
   REPLY,
@@ -25,6 +24,7 @@ import {
   type QueueOptions,
 } from './queue.options.js';
 import { RunningDeliveries } from './running-deliveries.js';
+import { encodeError } from './wire/errors.js';
 import { Wire } from './wire/wire.js';
 import { recordThrownErrors } from './thrown-error.recorder.js';
 
