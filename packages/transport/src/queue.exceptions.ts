@@ -1,5 +1,5 @@
 /**
- * An option that can't be meant. Thrown at start, before anything is opened.
+ * An option that can't be meant, of a module, a handler or a record. Thrown before anything is opened or sent.
  *
  * @publicApi
  */
@@ -46,6 +46,19 @@ export class QueueUnavailableException extends Error {
   constructor(what: string, options?: ErrorOptions) {
     super(what, options);
     this.name = 'QueueUnavailableException';
+  }
+}
+
+/**
+ * A body that can't be read: unknown, damaged, too large when decompressed, or not encrypted with a key that is known. An
+ * event is dead-lettered then, the caller of a request is told.
+ *
+ * @publicApi
+ */
+export class UnreadableBodyException extends Error {
+  constructor(what: string, cure: string, options?: ErrorOptions) {
+    super(`${what} ${cure}`, options);
+    this.name = 'UnreadableBodyException';
   }
 }
 

@@ -1,6 +1,22 @@
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
-import { assertKeys, describe, integer, optional, queueName, table } from './option-checks.js';
+import {
+  assertKeys,
+  describe,
+  duration,
+  type Duration,
+  integer,
+  optional,
+  queueName,
+  table,
+} from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
+import type { WireFormat } from './wire/incoming.js';
+import {
+  type NormalisedWireOptions,
+  normaliseWireOptions,
+  WIRE_KEYS,
+  type WireOptions,
+} from './wire/wire-options.js';
 
 export interface RetryOptions {
   /**
@@ -13,7 +29,7 @@ export interface RetryOptions {
 /**
  * @publicApi
  */
-export interface QueueOptions {
+export interface QueueOptions extends WireOptions {
   /**
    * Where messages live: `file:DIR` on the disk, owned by this process; `memory:` or `memory:NAME` in this process
    * and gone with it.
@@ -35,6 +51,16 @@ export interface QueueOptions {
    * Milliseconds, 0 to 3,600,000. @default 10_000
    */
   readonly gracePeriod?: number;
+  /**
+   * How long a `send` waits for its first answer, and then for each next one; 0 is for ever. A record's `timeout` goes
+   * first. A {@link Duration} up to 24 days. @default '60s'
+   */
+  readonly requestTimeout?: Duration;
+  /**
+   * What a client sends: `'nest-rmq'` is packets for a service on Nest's own RMQ transport, to its queue `queue`.
+   * Handlers understand both, and answer in kind. @default 'nestmq'
+   */
+  readonly wireFormat?: WireFormat;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
 }
@@ -45,6 +71,10 @@ export interface NormalisedQueueOptions {
   readonly prefetchCount: number;
   readonly attempts: number;
   readonly gracePeriod: number;
+  /** 0 is for ever. */
+  readonly requestTimeoutMs: number;
+  readonly wireFormat: WireFormat;
+  readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
 }
 
@@ -60,9 +90,25 @@ export interface HandlerOptions {
   readonly retry?: RetryOptions;
 }
 
-const DEFAULTS = { queue: 'default', prefetchCount: 100, attempts: 5, gracePeriod: 10_000 } as const;
+const DEFAULTS = {
+  queue: 'default',
+  prefetchCount: 100,
+  attempts: 5,
+  gracePeriod: 10_000,
+  requestTimeoutMs: 60_000,
+} as const;
 
-const KEYS = ['url', 'queue', 'prefetchCount', 'retry', 'gracePeriod', 'broker'];
+const KEYS = [
+  'url',
+  'queue',
+  'prefetchCount',
+  'retry',
+  'gracePeriod',
+  'requestTimeout',
+  'wireFormat',
+  ...WIRE_KEYS,
+  'broker',
+];
 const HANDLER_KEYS = ['queue', 'retry'];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
@@ -74,8 +120,23 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
     attempts: attemptsOf(options.retry) ?? DEFAULTS.attempts,
     gracePeriod: integer('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
+    requestTimeoutMs: requestTimeoutOf('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
+    wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
+    wire: normaliseWireOptions(options),
     broker: optional(options.broker, {}, (value) => table('broker', value)),
   };
+}
+
+/** A timer can't wait for longer. */
+const TIMEOUT_MS_MAX = 24 * 86_400_000;
+
+export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
+}
+
+function wireFormat(value: unknown): WireFormat {
+  if (value === 'nestmq' || value === 'nest-rmq') return value;
+  throw new QueueOptionsException(`'wireFormat' is ${describe(value)}.`, "Give 'nestmq' or 'nest-rmq'.");
 }
 
 /** Checks the extras of the handler of `pattern`. Throws QueueOptionsException. */
