@@ -46,7 +46,7 @@ export const HEADER = {
   attempts: 'x-nestmq-attempts',
   /** On a dead letter: why it was given up. */
   reason: 'x-nestmq-reason',
-  /** On a dead letter: the error's name, message and stack. */
+  /** On a dead letter: the error's name, message and stack. On a reply: that the error was an Error. */
   errorName: 'x-nestmq-error-name',
   errorMessage: 'x-nestmq-error-message',
   errorStack: 'x-nestmq-error-stack',
@@ -99,6 +99,7 @@ export function replyMessage(
   correlationId: string | undefined,
   type: string | undefined,
   encoded: Encoded,
+  headers?: FieldTable,
 ): Message {
   return {
     exchange: '',
@@ -107,6 +108,7 @@ export function replyMessage(
       ...encoded.properties,
       ...(type === undefined ? {} : { type }),
       ...(correlationId === undefined ? {} : { correlationId }),
+      ...(headers === undefined ? {} : { headers }),
     },
     body: encoded.body,
   };

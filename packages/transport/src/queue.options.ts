@@ -10,11 +10,11 @@ import {
   table,
 } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
-import type { WireFormat } from './wire/incoming.js';
 import {
   type NormalisedWireOptions,
   normaliseWireOptions,
   WIRE_KEYS,
+  type WireFormat,
   type WireOptions,
 } from './wire/wire-options.js';
 

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
+import type { Deserializer } from '@nestjs/microservices';
 import type { Message, MessageProperties } from '@nestmq/broker';
 import { delayedExchangeOf, EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from '../envelope.js';
-import { originHeaders, readEnvelope, readIncoming, replyMessages } from './incoming.js';
+import { originHeaders, readEnvelope, readIncoming } from './incoming.js';
+import { normaliseWireOptions } from './wire-options.js';
 import { Wire } from './wire.js';
 
 const wire = new Wire();
@@ -116,45 +118,51 @@ describe('an incoming message', () => {
   });
 });
 
-describe('a reply', () => {
-  const request = { properties: { replyTo: 'answers', correlationId: '7' } };
-
-  it.each<[object, string, string]>([
-    [{ response: 6 }, 'value', '6'],
-    [{ response: 6, isDisposed: true }, 'last', '6'],
-    [{ isDisposed: true }, 'end', ''],
-    [{ err: { code: 'X' }, isDisposed: true }, 'error', '{"code":"X"}'],
-    [{ err: null }, 'error', 'null'],
-  ])('%j says what it is by its type', async (reply, type, body) => {
-    const [only, ...others] = await replyMessages(request, 'nestmq', reply, wire);
-    expect(others).toEqual([]);
-    expect(only).toMatchObject({ exchange: '', routingKey: 'answers' });
-    expect(only?.properties).toEqual({ contentType: 'application/json', type, correlationId: '7' });
-    expect(only?.body.toString()).toBe(body);
+describe('a deserializer of requests and events', () => {
+  const wireWith = (deserialize: Deserializer['deserialize']): Wire =>
+    new Wire(normaliseWireOptions({ deserializer: { deserialize } }));
+  const given: unknown[] = [];
+  const upper = wireWith(async (packet, options) => {
+    given.push([packet, options?.['channel'], options?.['messageId']]);
+    return { ...packet, data: String(packet.data).toUpperCase() };
   });
 
-  it.each<[object, string]>([
-    [{ response: 6 }, '{"response":6}'],
-    [{ response: 6, isDisposed: true }, '{"response":6,"isDisposed":true}'],
-    [{ isDisposed: true }, '{"isDisposed":true}'],
-    [{ err: { code: 'X' }, isDisposed: true }, '{"isDisposed":true,"err":{"code":"X"}}'],
-    [
-      { err: new TypeError('no'), isDisposed: true },
-      '{"isDisposed":true,"err":{"name":"TypeError","message":"no"}}',
-    ],
-  ])('%j to Nest is a packet', async (reply, body) => {
-    const [only] = await replyMessages(request, 'nest-rmq', reply, wire);
-    expect(only?.properties).toEqual({ correlationId: '7' });
-    expect(only?.body.toString()).toBe(body);
+  it('gets a packet of each message, and what it returns is handled', async () => {
+    const event = message(EVENTS_EXCHANGE, 'order.placed', 'a', { messageId: 'm' });
+    expect(await readIncoming(event, upper)).toMatchObject({
+      kind: 'event',
+      pattern: 'order.placed',
+      data: 'A',
+    });
+    const request = message(REQUESTS_EXCHANGE, 'sum', 'a', { correlationId: '7' });
+    expect(await readIncoming(request, upper)).toMatchObject({ kind: 'request', pattern: 'sum', data: 'A' });
+    expect(given).toEqual([
+      [{ pattern: 'order.placed', data: 'a' }, 'order.placed', 'm'],
+      [{ pattern: 'sum', data: 'a', id: '7' }, 'sum', undefined],
+    ]);
   });
 
-  it('is none when nobody asked for it', async () => {
-    expect(await replyMessages({ properties: {} }, 'nestmq', { response: 1 }, wire)).toEqual([]);
-    expect(await replyMessages({ properties: {} }, 'nest-rmq', { response: 1 }, wire)).toEqual([]);
+  it('gets the body of what was sent to the queue itself, as Nest’s own would, also when it is put back', async () => {
+    const foreign = wireWith((value) => ({ pattern: 'mapped', data: value as unknown, id: 'x' }));
+    const expected = { kind: 'request', pattern: 'mapped', data: { order: 1 }, replyFormat: 'nest-rmq' };
+    const original = message('', 'orders', { order: 1 });
+    const incoming = await readIncoming(original, foreign);
+    expect(incoming).toEqual(expected);
+    const again = { ...original, properties: { headers: originHeaders(original, incoming) } };
+    expect(await readIncoming(again, foreign)).toEqual(expected);
   });
 
-  it('that JSON can not hold is refused', () => {
-    for (const format of ['nestmq', 'nest-rmq'] as const)
-      expect(() => replyMessages(request, format, { response: 1n }, wire)).toThrow('BigInt');
+  it('that returns no packet, or fails, leaves the message unreadable', async () => {
+    const event = message(EVENTS_EXCHANGE, 'order.placed', 'a');
+    await expect(
+      readIncoming(
+        event,
+        wireWith(() => undefined),
+      ),
+    ).rejects.toThrow('no packet with a pattern');
+    const failing = wireWith(async () => {
+      throw new TypeError('no');
+    });
+    await expect(readIncoming(event, failing)).rejects.toMatchObject({ name: 'UnreadableBodyException' });
   });
 });

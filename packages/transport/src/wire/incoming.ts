@@ -1,19 +1,11 @@
-import type { WritePacket } from '@nestjs/microservices';
+import type { Deserializer } from '@nestjs/microservices';
 import type { FieldTable, Message } from '@nestmq/broker';
-import { exchangeOf, EVENTS_EXCHANGE, HEADER, REPLY, replyMessage, REQUESTS_EXCHANGE } from '../envelope.js';
-import { encodeError } from './errors.js';
-import {
-  encodeNestPacket,
-  isSentUnder,
-  nestAnswerOf,
-  type NestPacket,
-  nestPacketIn,
-  routeOf,
-} from './nest-packets.js';
-import type { Encoded, Wire } from './wire.js';
-
-/** `nestmq`: the routing key is the pattern, the body the data. `nest-rmq`: the packets of Nest's own RMQ transport. */
-export type WireFormat = 'nestmq' | 'nest-rmq';
+import { exchangeOf, EVENTS_EXCHANGE, HEADER, REQUESTS_EXCHANGE } from '../envelope.js';
+import { UnreadableBodyException } from '../queue.exceptions.js';
+import { isSentUnder, type NestPacket, nestPacketIn, routeOf } from './nest-packets.js';
+import { deserialized } from './serialized.js';
+import type { WireFormat } from './wire-options.js';
+import type { Wire } from './wire.js';
 
 /** What a message says without its body: enough to refuse it when the body can't be read. */
 export interface Envelope {
@@ -69,10 +61,11 @@ export function originHeaders(
 }
 
 /**
- * Reads a message in whatever format it is. Throws, or rejects if it is a promise, when the body can't be read; what
+ * Reads a message in whatever format it is. Throws UnreadableBodyException, or rejects with it if it is a promise; what
  * {@link readEnvelope} tells is still true then.
  */
 export function readIncoming(message: Message, wire: Wire): Incoming | Promise<Incoming> {
+  if (wire.deserializer !== undefined) return readByDeserializer(message, wire, wire.deserializer);
   const data = wire.decode(message);
   return data instanceof Promise
     ? data.then((decoded: unknown) => incomingOf(message, decoded))
@@ -83,7 +76,7 @@ function incomingOf(message: Message, data: unknown): Incoming {
   const packet = nestPacketOf(message, data);
   if (packet === undefined) return { ...readEnvelope(message), data, replyFormat: 'nestmq' };
   return {
-    kind: packet.id === undefined ? 'event' : 'request',
+    kind: kindOf(packet),
     pattern: routeOf(packet.pattern),
     data: packet.data,
     replyFormat: 'nest-rmq',
@@ -100,35 +93,48 @@ function nestPacketOf(message: Message, data: unknown): NestPacket | undefined {
   const packet = nestPacketIn(data);
   if (packet === undefined) return undefined;
   if (exchange !== '') return isSentUnder(message.routingKey, packet.pattern) ? packet : undefined;
-  return originIn(message.properties.headers) === undefined ? packet : undefined;
+  return isSentToQueue(message) ? packet : undefined;
+}
+
+/** Through the default exchange, and not put there by us. */
+function isSentToQueue(message: Message): boolean {
+  return exchangeOf(message) === '' && originIn(message.properties.headers) === undefined;
 }
 
 /**
- * The messages that bring an answer to who sent the request; none when it named no `replyTo`. Throws, or rejects if it
- * is a promise, for what can't be encoded.
+ * A deserializer gets what Nest's own transports would give it: the body of what was sent to a queue itself, else a
+ * packet made of the message.
  */
-export function replyMessages(
-  request: Pick<Message, 'properties'>,
-  format: WireFormat,
-  reply: WritePacket,
+async function readByDeserializer(
+  message: Message,
   wire: Wire,
-): readonly Message[] | Promise<readonly Message[]> {
-  const { replyTo, correlationId } = request.properties;
-  if (replyTo === undefined) return [];
-  if (format === 'nest-rmq') {
-    const encoded = { body: encodeNestPacket(nestAnswerOf(reply)), properties: {} };
-    return [replyMessage(replyTo, correlationId, undefined, encoded)];
-  }
-  const [type, data] = typeAndData(reply);
-  const messagesOf = (encoded: Encoded): readonly Message[] => [
-    replyMessage(replyTo, correlationId, type, encoded),
-  ];
-  const encoded = wire.encode(data);
-  return encoded instanceof Promise ? encoded.then(messagesOf) : messagesOf(encoded);
+  deserializer: Deserializer,
+): Promise<Incoming> {
+  const body: unknown = await wire.decode(message);
+  const incoming = incomingOf(message, body);
+  const { kind, pattern, data, replyFormat } = incoming;
+  const isRaw = replyFormat === 'nest-rmq' || isSentToQueue(message);
+  const id = kind === 'request' ? { id: message.properties.correlationId } : {};
+  const value = isRaw ? body : { pattern, data, ...id };
+  const options = { ...message.properties, channel: pattern };
+  const packet = assertPacket(await deserialized(deserializer, value, options));
+  return {
+    kind: isRaw ? kindOf(packet) : kind,
+    pattern: routeOf(packet.pattern),
+    data: packet.data,
+    replyFormat: isRaw ? 'nest-rmq' : 'nestmq',
+  };
 }
 
-function typeAndData({ err, response, isDisposed }: WritePacket): [string, unknown] {
-  if (err !== undefined) return [REPLY.error, encodeError(err)];
-  if (isDisposed !== true) return [REPLY.value, response];
-  return response === undefined ? [REPLY.end, undefined] : [REPLY.last, response];
+function kindOf({ id }: NestPacket): Envelope['kind'] {
+  return id === undefined ? 'event' : 'request';
+}
+
+function assertPacket(packet: unknown): NestPacket {
+  const { pattern } = (packet ?? {}) as Partial<NestPacket>;
+  if (pattern !== undefined && pattern !== null) return packet as NestPacket;
+  throw new UnreadableBodyException(
+    'The deserializer returned no packet with a pattern.',
+    'Let it return { pattern, data }; the pattern of the message is in its second argument, as channel.',
+  );
 }

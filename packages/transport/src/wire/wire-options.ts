@@ -31,6 +31,9 @@ export interface QueueEncryption {
   readonly required?: boolean;
 }
 
+/** `nestmq`: the routing key is the pattern, the body the data. `nest-rmq`: the packets of Nest's own RMQ transport. */
+export type WireFormat = 'nestmq' | 'nest-rmq';
+
 /** How data goes over the wire. */
 export interface WireOptions {
   /** What data is written with. @default 'json' */
