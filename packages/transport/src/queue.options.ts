@@ -14,11 +14,18 @@ import {
   table,
 } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
+import {
+  type NormalisedWireOptions,
+  normaliseWireOptions,
+  WIRE_KEYS,
+  type WireFormat,
+  type WireOptions,
+} from './wire/wire-options.js';
 
 /**
  * @publicApi
  */
-export interface QueueOptions {
+export interface QueueOptions extends WireOptions {
   /**
    * Where messages live: `file:DIR` on the disk, owned by this process; `memory:` or `memory:NAME` in this process
    * and gone with it.
@@ -44,6 +51,16 @@ export interface QueueOptions {
    * Milliseconds or `'30s'`, up to an hour. @default 10_000
    */
   readonly gracePeriod?: Duration;
+  /**
+   * How long a `send` waits for its first answer, and then for each next one; 0 is for ever. A record's `timeout` goes
+   * first. A {@link Duration} up to 24 days. @default '60s'
+   */
+  readonly requestTimeout?: Duration;
+  /**
+   * What a client sends: `'nest-rmq'` is packets for a service on Nest's own RMQ transport, to its queue `queue`.
+   * Handlers understand both, and answer in kind. @default 'nestmq'
+   */
+  readonly wireFormat?: WireFormat;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
 }
@@ -54,14 +71,35 @@ export interface NormalisedQueueOptions {
   readonly handlers: HandlerDefaults;
   readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
+  /** 0 is for ever. */
+  readonly requestTimeoutMs: number;
+  readonly wireFormat: WireFormat;
+  readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
   /** All waiting is by this clock. */
   readonly clock: Clock;
 }
 
-const DEFAULTS = { queue: 'default', prefetchCount: 100, gracePeriod: 10_000 } as const;
+const DEFAULTS = {
+  queue: 'default',
+  prefetchCount: 100,
+  gracePeriod: 10_000,
+  requestTimeoutMs: 60_000,
+} as const;
 
-const KEYS = ['url', 'queue', 'prefetchCount', 'retry', 'noAck', 'queueOptions', 'gracePeriod', 'broker'];
+const KEYS = [
+  'url',
+  'queue',
+  'prefetchCount',
+  'retry',
+  'noAck',
+  'queueOptions',
+  'gracePeriod',
+  'requestTimeout',
+  'wireFormat',
+  ...WIRE_KEYS,
+  'broker',
+];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
@@ -77,9 +115,24 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     },
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
+    requestTimeoutMs: requestTimeoutOf('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
+    wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
+    wire: normaliseWireOptions(options),
     broker,
     clock: broker.clock ?? systemClock,
   };
+}
+
+/** A timer can't wait for longer. */
+const TIMEOUT_MS_MAX = 24 * 86_400_000;
+
+export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
+}
+
+function wireFormat(value: unknown): WireFormat {
+  if (value === 'nestmq' || value === 'nest-rmq') return value;
+  throw new QueueOptionsException(`'wireFormat' is ${describe(value)}.`, "Give 'nestmq' or 'nest-rmq'.");
 }
 
 function queueArguments(options: unknown): FieldTable {
