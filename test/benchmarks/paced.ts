@@ -14,7 +14,7 @@ export function paced(
       for (; sent < count && sent - confirmed < inFlight; sent++) publish(onConfirmed);
     };
     const onConfirmed: OnConfirmed = (error) => {
-      if (error !== undefined && error !== null) return reject(error as Error);
+      if (error !== undefined && error !== null) return reject(error);
       confirmed++;
       return confirmed === count ? resolve() : fill();
     };
