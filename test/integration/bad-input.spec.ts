@@ -45,9 +45,11 @@ describe('options that can not be meant', () => {
       }
     }
     await expect(startApp({ url: 'memory:typo' }, { controllers: [Typo] })).rejects.toThrow(
-      "the handler of 'order.placed' has the unknown option 'rety'. Options here are: queue, retry.",
+      "the handler of 'order.placed' has the unknown option 'rety'. Options here are: queue, retry, ",
     );
-    expect(() => QueueModule.forFeature({ queue: 7 } as never)).toThrow("'queue' is 7 (number).");
+    expect(() => QueueModule.forFeature({ queue: 7 } as never)).toThrow(
+      "'queue of forFeature' is 7 (number).",
+    );
   });
 });
 

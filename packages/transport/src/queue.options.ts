@@ -1,16 +1,21 @@
+import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
+import { DEFAULT_RETRY } from './handling/retry-policy.js';
+import { type HandlerDefaults, retryPolicyOf, type RetryOptions } from './handler.options.js';
 import { type AmqpOptions, normaliseAmqpOptions, type NormalisedAmqpOptions } from './links/amqp-options.js';
 import { isAmqpUrl } from './links/amqp-url.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
-import { assertKeys, describe, integer, optional, queueName, table } from './option-checks.js';
+import {
+  assertKeys,
+  describe,
+  duration,
+  type Duration,
+  flag,
+  integer,
+  optional,
+  queueName,
+  table,
+} from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
-
-export interface RetryOptions {
-  /**
-   * How often an event is handed to its handler in all, until it is dead-lettered. 1 is no second try.
-   * Whole number, 1 to 1000. @default 5
-   */
-  readonly attempts?: number;
-}
 
 /**
  * @publicApi
@@ -34,11 +39,15 @@ export interface QueueOptions {
   readonly prefetchCount?: number;
   /** What happens when an event's handler fails. */
   readonly retry?: RetryOptions;
+  /** Messages are settled before they are handled: what fails, or is under way in a crash, is lost. @default false */
+  readonly noAck?: boolean;
+  /** `x-` arguments of the service's queues, as a broker takes them. @default none */
+  readonly queueOptions?: { readonly arguments?: FieldTable };
   /**
    * How long shutdown waits for running handlers, then their signal aborts and their messages go back.
-   * Milliseconds, 0 to 3,600,000. @default 10_000
+   * Milliseconds or `'30s'`, up to an hour. @default 10_000
    */
-  readonly gracePeriod?: number;
+  readonly gracePeriod?: Duration;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
   /** For AMQP URLs. */
@@ -51,56 +60,59 @@ export type Home =
 
 export interface NormalisedQueueOptions {
   readonly home: Home;
-  readonly queue: string;
-  readonly prefetchCount: number;
-  readonly attempts: number;
+  /** For handlers that say nothing else. */
+  readonly handlers: HandlerDefaults;
+  readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
   readonly broker: EmbeddedBrokerOptions;
+  /** All waiting is by this clock. */
+  readonly clock: Clock;
 }
 
-/**
- * What a handler's extras and `QueueModule.forFeature` can say.
- *
- * @publicApi
- */
-export interface HandlerOptions {
-  /** A queue of its own instead of the service's. */
-  readonly queue?: string;
-  /** For this handler. @default the module's */
-  readonly retry?: RetryOptions;
-}
+const DEFAULTS = { queue: 'default', prefetchCount: 100, gracePeriod: 10_000 } as const;
 
-const DEFAULTS = { queue: 'default', prefetchCount: 100, attempts: 5, gracePeriod: 10_000 } as const;
-
-const KEYS = ['url', 'urls', 'queue', 'prefetchCount', 'retry', 'gracePeriod', 'broker', 'amqp'];
-const HANDLER_KEYS = ['queue', 'retry'];
+const KEYS = [
+  'url',
+  'urls',
+  'queue',
+  'prefetchCount',
+  'retry',
+  'noAck',
+  'queueOptions',
+  'gracePeriod',
+  'broker',
+  'amqp',
+];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
   assertKeys('QueueModule', options, KEYS);
+  const broker: EmbeddedBrokerOptions = optional(options.broker, {}, (value) => table('broker', value));
   const queue = optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value));
   return {
     home: homeOf(options, queue),
-    queue,
-    prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
-    attempts: attemptsOf(options.retry) ?? DEFAULTS.attempts,
-    gracePeriod: integer('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
-    broker: optional(options.broker, {}, (value) => table('broker', value)),
+    handlers: {
+      queue,
+      prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
+      retry: retryPolicyOf('retry', options.retry, DEFAULT_RETRY),
+      noAck: flag('noAck', options.noAck, false),
+    },
+    queueArguments: queueArguments(options.queueOptions),
+    gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
+    broker,
+    clock: broker.clock ?? systemClock,
   };
 }
 
-/** Checks the extras of the handler of `pattern`. Throws QueueOptionsException. */
-export function normaliseHandlerOptions(
-  pattern: string,
-  extras: HandlerOptions,
-  defaults: Pick<NormalisedQueueOptions, 'queue' | 'attempts'>,
-): { readonly queue: string; readonly attempts: number } {
-  const where = `the handler of '${pattern}'`;
-  assertKeys(where, extras, HANDLER_KEYS);
-  return {
-    queue: optional(extras.queue, defaults.queue, (value) => queueName('queue', value)),
-    attempts: attemptsOf(extras.retry) ?? defaults.attempts,
-  };
+function queueArguments(options: unknown): FieldTable {
+  if (options === undefined) return {};
+  const queueOptions = table('queueOptions', options);
+  assertKeys('queueOptions', queueOptions, ['arguments']);
+  return optional(
+    queueOptions['arguments'] as FieldTable,
+    {},
+    (value) => table('queueOptions.arguments', value) as FieldTable,
+  );
 }
 
 function homeOf({ url, urls, amqp }: QueueOptions, queue: string): Home {
@@ -132,11 +144,4 @@ function parseUrl(url: unknown): Home {
 function fileDirectory(url: string): string {
   const path = url.slice('file:'.length);
   return path.startsWith('//') ? decodeURIComponent(new URL(url).pathname) : path;
-}
-
-function attemptsOf(retry: unknown): number | undefined {
-  if (retry === undefined) return undefined;
-  const options = table('retry', retry);
-  assertKeys('retry', options, ['attempts']);
-  return integer('retry.attempts', options['attempts'], DEFAULTS.attempts, 1, 1000);
 }

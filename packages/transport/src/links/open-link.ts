@@ -1,4 +1,3 @@
-import { systemClock } from '@nestmq/broker';
 import type { NormalisedQueueOptions } from '../queue.options.js';
 import { AmqpLink } from './amqp.link.js';
 import { leaseBroker } from './embedded-brokers.js';
@@ -7,12 +6,9 @@ import type { Link, LinkListener } from './link.js';
 
 /** Opens the link that the options' URL names. Rejects as openBroker does, or as AmqpLink.open. */
 export async function openLink(
-  { home, broker }: Pick<NormalisedQueueOptions, 'home' | 'broker'>,
+  { home, broker, clock }: Pick<NormalisedQueueOptions, 'home' | 'broker' | 'clock'>,
   listener: LinkListener,
 ): Promise<Link> {
-  if ('amqp' in home) {
-    const { clock = systemClock } = broker;
-    return AmqpLink.open({ options: home.amqp, listener, clock });
-  }
+  if ('amqp' in home) return AmqpLink.open({ options: home.amqp, listener, clock });
   return new EmbeddedLink(await leaseBroker(home, broker), listener);
 }
