@@ -61,8 +61,38 @@ describe('the options of retries', () => {
     ['factor', [0.5, 101, '2', null, Number.NaN]],
     ['maxDelay', [-1, '31d', '5', null, 249]],
     ['jitter', [-0.1, 1.1, '0', null, Number.NaN]],
-    ['on', [Error, 'Error', null, [() => {}], ['Error'], [class {}], [{}]]],
-    ['except', [Error, 'Error', null, [() => {}], ['Error'], [class {}], [{}]]],
+    [
+      'on',
+      [
+        Error,
+        'Error',
+        null,
+        [() => {}],
+        ['Error'],
+        [
+          class NoError {
+            no = true;
+          },
+        ],
+        [{}],
+      ],
+    ],
+    [
+      'except',
+      [
+        Error,
+        'Error',
+        null,
+        [() => {}],
+        ['Error'],
+        [
+          class NoError {
+            no = true;
+          },
+        ],
+        [{}],
+      ],
+    ],
   ])('can not have as %s what is none', (key, values) => {
     for (const value of values) {
       expect(() => initOf({ [key]: value })).toThrow(QueueOptionsException);

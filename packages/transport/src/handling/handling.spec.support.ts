@@ -60,7 +60,8 @@ export interface RunInit {
 /** One attempt at a message of its own, or at that of `work`. */
 export function runOf(handler: RegisteredHandler, init: RunInit = {}): Run {
   const { data, headers, attempt = 1, work = new Work(new FakeDelivery(headers)) } = init;
-  if (init.work === undefined) work.receive({ kind: 'event', pattern: handler.pattern, data });
+  if (init.work === undefined)
+    work.receive({ kind: 'event', pattern: handler.pattern, data, replyFormat: 'nestmq' });
   return work.add(handler, attempt);
 }
 

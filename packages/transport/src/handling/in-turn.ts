@@ -4,7 +4,7 @@ export class InTurn {
   #last: Promise<unknown> | undefined;
 
   /** What is there, and has none before it, comes as it is. */
-  next(value: unknown): unknown {
+  next<T>(value: T | Promise<T>): T | Promise<T> {
     if (this.#inside === 0 && !(value instanceof Promise)) return value;
     this.#inside += 1;
     const turn = this.#after(this.#last, value);
@@ -13,7 +13,7 @@ export class InTurn {
     return turn;
   }
 
-  async #after(before: Promise<unknown> | undefined, value: unknown): Promise<unknown> {
+  async #after<T>(before: Promise<unknown> | undefined, value: T | Promise<T>): Promise<T> {
     const [, mine] = await Promise.allSettled([before, value]);
     if (mine.status === 'rejected') throw mine.reason;
     return mine.value;

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ManualClock } from '@nestmq/broker';
 import type { HandlerOptions } from '../handler.options.js';
 import type { ForwardedMessage, Link, LinkDelivery } from '../links/link.js';
-import { type Address, addressOf } from './address.js';
+import { type Progress, progressOf } from './address.js';
 import { FakeDelivery, handlerOf, runOf } from './handling.spec.support.js';
 import { QueueHandlers } from './handler-table.js';
 import { DONE, type Outcome, REQUEUE } from './outcome.js';
@@ -18,7 +18,7 @@ interface Part {
 /** Settles a message by what its handlers say; they are p@0, p@1 and so on. */
 async function settle(
   parts: readonly Part[],
-  of: { address?: Partial<Address>; delivery?: FakeDelivery } = {},
+  of: { progress?: Partial<Progress>; delivery?: FakeDelivery } = {},
 ) {
   const clock = new ManualClock(1000);
   const forwarded: ForwardedMessage[] = [];
@@ -31,12 +31,12 @@ async function settle(
   } as unknown as Link;
   const { delivery = new FakeDelivery() } = of;
   const work = new Work(delivery);
-  work.receive({ kind: 'event', pattern: 'p', data: 1 });
+  work.receive({ kind: 'event', pattern: 'p', data: 1, replyFormat: 'nestmq' });
   for (const [place, { outcome, attempt = 1, options }] of parts.entries())
     runOf(handlerOf(options, `p@${place}`), { work, attempt }).settle(outcome);
-  const address = { ...(addressOf(delivery.message) as Address), ...of.address };
+  const progress = { ...progressOf(delivery.message), ...of.progress };
   const settlement = new Settlement({ clock, link: () => link, handlers: new QueueHandlers('q') });
-  await settlement.settle(delivery, address, work.runs);
+  await settlement.settle(work, progress);
   const seen = forwarded.map(({ routingKey, delayMs, properties: { headers } }) => ({
     to: routingKey,
     delayMs,
@@ -135,7 +135,7 @@ describe('a message', () => {
 
   it('keeps for whom it was when all of those go the same way', async () => {
     const { seen } = await settle([{ outcome: retry(5) }, { outcome: retry(5) }], {
-      address: { handlers: ['p@0', 'p@1'] },
+      progress: { handlers: ['p@0', 'p@1'] },
     });
     expect(seen).toMatchObject([{ handlers: ['p@0', 'p@1'] }]);
   });
