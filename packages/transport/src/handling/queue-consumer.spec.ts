@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ManualClock, type Message } from '@nestmq/broker';
 import { firstValueFrom, from, Observable } from 'rxjs';
 import type { HandlerOptions } from '../handler.options.js';
-import type { ConsumeOptions, Link } from '../links/link.js';
+import type { ConsumeOptions, Link, Subscription } from '../links/link.js';
 import { Wire } from '../wire/wire.js';
 import { deferred, type Deferred, FakeDelivery, handlerOf, settled } from './handling.spec.support.js';
 import { QueueHandlers } from './handler-table.js';
@@ -12,13 +12,19 @@ import { Running } from './running.js';
 /** A link that hands over what a test wants it to, and notes what it is told. */
 class FakeLink {
   readonly published: Message[] = [];
+  readonly delivered: FakeDelivery[] = [];
   consumers: ConsumeOptions[] = [];
 
-  consume(_queue: string, options: ConsumeOptions): Promise<{ cancel: () => void }> {
+  consume(_queue: string, options: ConsumeOptions): Promise<Subscription> {
     this.consumers.push(options);
-    return Promise.resolve({
-      cancel: () => void (this.consumers = this.consumers.filter((one) => one !== options)),
-    });
+    const cancel = (): void => {
+      this.consumers = this.consumers.filter((one) => one !== options);
+    };
+    const giveUp = (): void => {
+      cancel();
+      for (const delivery of this.delivered) delivery.settledBy ??= 'given up';
+    };
+    return Promise.resolve({ cancel, giveUp });
   }
 
   publish(message: Message): void {
@@ -82,6 +88,7 @@ function consumerOf(handled: readonly Handled[], wire = new Wire()) {
   });
   const deliver = (pattern: string, message: Partial<Message> = {}): FakeDelivery => {
     const delivery = new FakeDelivery({}, { routingKey: pattern, ...message });
+    link.delivered.push(delivery);
     link.consumers[0]?.onDelivery(delivery);
     return delivery;
   };
@@ -147,9 +154,9 @@ describe('the consumer of a queue', () => {
     expect(link.consumers).toHaveLength(0);
     expect([running, waiting, ...late].map(({ settledBy }) => settledBy)).toEqual([
       'ack',
-      'requeue',
-      'requeue',
-      'requeue',
+      'given up',
+      'given up',
+      'given up',
     ]);
     expect(seen).toEqual(['ordered']);
   });

@@ -45,10 +45,11 @@ export class QueueConsumer {
   /** Whether it was started last, not stopped: it may still be stopping. */
   #isWanted = false;
   #subscription: Subscription | undefined;
-  /** Resolves when the queue has been let go. */
+  /** Resolves when a queue with an order has been let go. */
   #stopping: Promise<void> | undefined;
-  /** What came after the stop, while the queue could not be let go yet. */
-  readonly #late: LinkDelivery[] = [];
+  #onStopped: () => void = () => {};
+  /** What is not done with yet. */
+  #under = 0;
 
   readonly #executeEvent: Execute = executing((run) =>
     withinTime(this.#init.clock, [run], () => {
@@ -68,7 +69,7 @@ export class QueueConsumer {
 
   constructor(init: QueueConsumerInit) {
     this.#init = init;
-    this.#settlement = new Settlement(init);
+    this.#settlement = new Settlement({ ...init, giveBack: (delivery) => this.#giveBack(delivery) });
     const { handlers, clock } = init;
     this.#lanes = new Lanes(
       {
@@ -112,24 +113,28 @@ export class QueueConsumer {
 
   /**
    * No message begins any more; what runs goes on, and what has not begun goes back. A queue with an order is let go
-   * when what runs in its order has ended. Idempotent.
+   * when nothing of it runs any more, and then all goes back at once: the next instance would begin with messages after
+   * those that this one has. Idempotent.
    */
   stop(): void {
     this.#isWanted = false;
     if (this.#state !== 'open') return;
-    this.#state = 'stopping';
-    const idle = this.#lanes.stop();
-    if (idle === undefined) this.#letGo();
-    else this.#stopping = idle.then(() => this.#letGo());
+    if (this.#init.handlers.isOrdered && this.#under > 0) {
+      this.#state = 'stopping';
+      this.#stopping = new Promise((resolve) => {
+        this.#onStopped = resolve;
+      });
+    } else this.#letGo();
+    this.#lanes.stop();
   }
 
   #letGo(): void {
     this.#state = 'stopped';
-    this.#subscription?.cancel();
+    if (this.#init.handlers.isOrdered) this.#subscription?.giveUp();
+    else this.#subscription?.cancel();
     this.#subscription = undefined;
     this.#stopping = undefined;
-    for (const delivery of this.#late.splice(0)) delivery.requeue({ failed: false });
-    this.#lanes.release();
+    this.#onStopped();
   }
 
   #onCancel(): void {
@@ -147,26 +152,28 @@ export class QueueConsumer {
   }
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
-    if (this.#state !== 'open' && !delivery.settled) return this.#onLateDelivery(delivery);
+    if (this.#state !== 'open' && !delivery.settled) return this.#giveBack(delivery);
     const { running } = this.#init;
     const work = new Work(delivery);
     running.add(work);
+    this.#under += 1;
     try {
       await this.#handle(work);
     } catch (error) {
       // Here the broker failed, not the handler: the message stays, for this or another instance, but not at once.
       this.#init.report(error);
       await this.#pause();
-      delivery.requeue({ failed: false });
+      this.#giveBack(delivery);
     } finally {
+      this.#under -= 1;
+      if (this.#under === 0 && this.#state === 'stopping') this.#letGo();
       running.remove(work);
     }
   }
 
-  #onLateDelivery(delivery: LinkDelivery): void {
-    // It would come at once again, as long as the queue is consumed.
-    if (this.#state === 'stopping') this.#late.push(delivery);
-    else delivery.requeue({ failed: false });
+  /** While it is stopping it would come at once again: it is kept, and goes back with the queue. */
+  #giveBack(delivery: LinkDelivery): void {
+    if (this.#state !== 'stopping') delivery.requeue({ failed: false });
   }
 
   /** So that what can't be settled does not come again and again without end. */

@@ -10,6 +10,8 @@ export interface SettlementInit {
   readonly handlers: QueueHandlers;
   readonly clock: Clock;
   readonly link: () => Link;
+  /** To its place. */
+  readonly giveBack: (delivery: LinkDelivery) => void;
 }
 
 /** How outcomes become what a broker is told. */
@@ -25,7 +27,7 @@ export class Settlement {
     const { delivery, runs } = work;
     if (delivery.settled) return undefined;
     if (goesBackWhole(runs)) {
-      delivery.requeue({ failed: false });
+      this.#init.giveBack(delivery);
       return undefined;
     }
     const messages: ForwardedMessage[] = [];

@@ -110,6 +110,14 @@ export class AmqpConsumer implements Subscription {
     if (this.#open?.tag !== undefined) this.#stop(this.#open);
   }
 
+  /** Brokers requeue what a closed channel has not settled, and only then is another consumer active. */
+  giveUp(): void {
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    this.#init.onEnd(this);
+    if (this.#open?.tag !== undefined) void this.#open.channel.close().catch(ignoreClosed);
+  }
+
   /** What was delivered can still be settled, so the channel closes after that. */
   #stop({ channel, unsettled, tag }: Open): void {
     const close = (): void => unsettled.whenEmpty(() => void channel.close().catch(ignoreClosed));
