@@ -13,6 +13,12 @@ import {
   queueName,
   table,
 } from './option-checks.js';
+import { metricsOf, type QueueMetrics } from './observability/metrics.js';
+import {
+  type NormalisedTelemetryOptions,
+  telemetryOf,
+  type TelemetryOptions,
+} from './observability/telemetry.options.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 
 /**
@@ -46,6 +52,13 @@ export interface QueueOptions {
   readonly gracePeriod?: Duration;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
+  /** Counts and measures messages: `promMetrics()`, or one of your own. @default none, at no cost */
+  readonly metrics?: QueueMetrics;
+  /**
+   * Spans by OpenTelemetry, and their context in the headers of messages. `true` fails without the package
+   * @opentelemetry/api. @default on when the package is installed
+   */
+  readonly telemetry?: boolean | TelemetryOptions;
 }
 
 export interface NormalisedQueueOptions {
@@ -55,13 +68,26 @@ export interface NormalisedQueueOptions {
   readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
   readonly broker: EmbeddedBrokerOptions;
+  readonly metrics: QueueMetrics | undefined;
+  readonly telemetry: NormalisedTelemetryOptions;
   /** All waiting is by this clock. */
   readonly clock: Clock;
 }
 
 const DEFAULTS = { queue: 'default', prefetchCount: 100, gracePeriod: 10_000 } as const;
 
-const KEYS = ['url', 'queue', 'prefetchCount', 'retry', 'noAck', 'queueOptions', 'gracePeriod', 'broker'];
+const KEYS = [
+  'url',
+  'queue',
+  'prefetchCount',
+  'retry',
+  'noAck',
+  'queueOptions',
+  'gracePeriod',
+  'broker',
+  'metrics',
+  'telemetry',
+];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
@@ -78,6 +104,8 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
     broker,
+    metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
+    telemetry: telemetryOf('telemetry', options.telemetry),
     clock: broker.clock ?? systemClock,
   };
 }

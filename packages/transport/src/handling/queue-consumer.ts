@@ -7,11 +7,13 @@ import { describeError } from '../describe-error.js';
 import { RetryLaterException } from '../retry.exceptions.js';
 import type { QueueContext } from '../queue.context.js';
 import type { Link, LinkDelivery, Subscription } from '../links/link.js';
+import { type HandlingObserver, observed } from '../observability/handling-observer.js';
 import type { Wire } from '../wire/wire.js';
 import { type Address, addressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
+import { HandlingLog } from './log.js';
 import { DONE, type DeadLetterReason, type Outcome } from './outcome.js';
 import { Replies, type Reply } from './replies.js';
 import type { Running } from './running.js';
@@ -43,6 +45,15 @@ export interface QueueConsumerInit {
   readonly logger: Pick<Logger, 'error' | 'warn'>;
   readonly report: (error: unknown) => void;
   readonly hooks: NestHooks;
+  /** Undefined: nobody looks on. */
+  readonly observer: HandlingObserver | undefined;
+}
+
+/** What comes since the consumer was started. */
+interface Intake {
+  subscription?: Subscription;
+  /** The queue is gone. */
+  deleted?: true;
 }
 
 /** Takes the messages of one queue to its handlers, and settles them by what comes of it. */
@@ -50,35 +61,57 @@ export class QueueConsumer {
   readonly #init: QueueConsumerInit;
   readonly #settlement: Settlement;
   readonly #execute: Execute;
-  #subscription: Subscription | undefined;
+  readonly #log: HandlingLog;
+  /** Since it was started last; undefined when it was stopped. */
+  #intake: Intake | undefined;
 
   constructor(init: QueueConsumerInit) {
     this.#init = init;
     this.#settlement = new Settlement(init);
     const call = withinTime(init.clock, (run) => this.#hooked(run, callEventHandler));
-    this.#execute = executing(call);
+    this.#execute = observed(executing(call), init.observer);
+    this.#log = new HandlingLog(init.logger, init.handlers.queue);
+  }
+
+  get isRunning(): boolean {
+    return this.#intake?.subscription !== undefined && this.#intake.deleted !== true;
+  }
+
+  /** Its queue is gone. */
+  get isDeleted(): boolean {
+    return this.#intake?.deleted === true;
   }
 
   /** Resolves when messages come. Idempotent. */
   async start(): Promise<void> {
-    if (this.#subscription !== undefined) return;
+    if (this.#intake !== undefined && !this.isDeleted) return;
     const { handlers } = this.#init;
-    this.#subscription = await this.#init.link().consume(handlers.queue, {
-      prefetchCount: handlers.prefetchCount,
-      noAck: handlers.noAck,
-      onDelivery: (delivery) => void this.#onDelivery(delivery),
-      onCancel: () => this.#onCancel(),
-      onLost: (delivery) => this.#onLost(delivery),
-    });
+    const intake: Intake = {};
+    this.#intake = intake;
+    try {
+      intake.subscription = await this.#init.link().consume(handlers.queue, {
+        prefetchCount: handlers.prefetchCount,
+        noAck: handlers.noAck,
+        onDelivery: (delivery) => void this.#onDelivery(delivery),
+        onCancel: () => this.#onCancel(intake),
+        onLost: (delivery) => this.#onLost(delivery),
+      });
+    } catch (error) {
+      if (this.#intake === intake) this.#intake = undefined;
+      throw error;
+    }
+    // It was stopped meanwhile.
+    if (this.#intake !== intake) intake.subscription.cancel();
   }
 
   /** No message comes any more; what runs goes on. Idempotent. */
   stop(): void {
-    this.#subscription?.cancel();
-    this.#subscription = undefined;
+    this.#intake?.subscription?.cancel();
+    this.#intake = undefined;
   }
 
-  #onCancel(): void {
+  #onCancel(intake: Intake): void {
+    intake.deleted = true;
     const { queue } = this.#init.handlers;
     this.#init.report(
       new Error(`The queue '${queue}' was deleted. Restart the service: it declares its queues anew.`),
@@ -93,9 +126,10 @@ export class QueueConsumer {
   }
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
-    const { running } = this.#init;
+    const { running, observer } = this.#init;
     const work = new Work(delivery);
     running.add(work);
+    observer?.delivered(work);
     try {
       await this.#handle(work);
     } catch (error) {
@@ -105,6 +139,7 @@ export class QueueConsumer {
       delivery.requeue({ failed: false });
     } finally {
       running.remove(work);
+      observer?.settled(work);
     }
   }
 
@@ -118,18 +153,18 @@ export class QueueConsumer {
   async #handle(work: Work): Promise<void> {
     const { delivery } = work;
     const address = addressOf(delivery.message);
-    if (address === undefined) return this.#giveUp(delivery, undefined, 'no-handler', undefined);
+    if (address === undefined) return this.#giveUp(work, undefined, 'no-handler', undefined);
     const early = address.dueAt === undefined ? 0 : address.dueAt - this.#init.clock.now();
     if (early > 0) return this.#waitFor(delivery, address, early);
     const due = this.#dueHandlers(address);
-    if (due.length === 0) return this.#refuse(delivery, address, 'no-handler', NO_MESSAGE_HANDLER);
+    if (due.length === 0) return this.#refuse(work, address, 'no-handler', NO_MESSAGE_HANDLER);
     let data: unknown;
     try {
       data = this.#init.wire.decode(delivery.message);
       if (data instanceof Promise) data = await data;
     } catch (error) {
       const why = `The ${address.kind} can't be read: ${describeError(error)}`;
-      return this.#refuse(delivery, address, 'unreadable', why, error);
+      return this.#refuse(work, address, 'unreadable', why, error);
     }
     work.receive({ kind: address.kind, pattern: address.pattern, data });
     return address.kind === 'request'
@@ -176,7 +211,7 @@ export class QueueConsumer {
   }
 
   #settleOnce(work: Work, address: Address): Promise<void> | void {
-    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#tell(run);
+    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#log.failed(run);
     return this.#settlement.settle(work.delivery, address, work.runs);
   }
 
@@ -186,26 +221,7 @@ export class QueueConsumer {
     const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
     if (last.settle(outcome) || outcome.kind === 'done') return;
     if (!('error' in outcome) || last.signal.aborted) return;
-    this.#init.logger.warn(
-      `The handler of '${run.work.received.pattern}' settled the message by hand, and failed afterwards: ${describeError(outcome.error)}`,
-    );
-  }
-
-  #tell({ outcome, attempt, handler, work }: Run): void {
-    const { handlers, logger } = this.#init;
-    if (outcome === undefined || !('error' in outcome)) return;
-    const { pattern } = work.received;
-    const why = describeError(outcome.error);
-    const of = `attempt ${attempt} of ${handler.policy.retry.attempts} (queue '${handlers.queue}')`;
-    if (handlers.noAck) {
-      logger.error(`'${pattern}' failed, and is lost, since its queue has noAck: ${why}`);
-    } else if (outcome.kind === 'retry') {
-      logger.warn(`'${pattern}' failed in ${of}, and is tried again in ${outcome.delayMs} ms: ${why}`);
-    } else {
-      const to = handler.policy.deadLetterQueue;
-      const where = to === undefined ? 'gone (deadLetter: false)' : `dead-lettered to '${to}'`;
-      logger.error(`'${pattern}' failed in ${of}, and is ${where}: ${why}`);
-    }
+    this.#log.failedAfterSettling(run, outcome.error);
   }
 
   /** Nest's hooks around one handler, once each. */
@@ -229,18 +245,19 @@ export class QueueConsumer {
   }
 
   async #giveUp(
-    delivery: LinkDelivery,
+    work: Work,
     address: Address | undefined,
     reason: DeadLetterReason,
     error: unknown,
   ): Promise<void> {
-    const { handlers, logger, clock } = this.#init;
+    const { handlers, clock, observer } = this.#init;
     const { queue, deadLetterQueue } = handlers;
-    const why = error === undefined ? reason : `${reason}: ${describeError(error)}`;
-    logger.error(`'${delivery.message.routingKey}' is dead-lettered to '${deadLetterQueue}' (${why}).`);
-    if (delivery.settled) return;
+    const { delivery } = work;
     const attempts = (address?.attempts ?? 0) + delivery.deliveryCount + 1;
     const cause = { queue, deadLetterQueue, reason, error, attempts, nowMs: clock.now() };
+    this.#log.givenUp(delivery, address, cause);
+    observer?.refused(work, reason);
+    if (delivery.settled) return;
     await this.#init.link().forward(delivery, [deadLetter(delivery, address, cause)]);
   }
 
@@ -248,16 +265,17 @@ export class QueueConsumer {
 
   /** Tells the caller; an event, or a request without a caller, is dead-lettered. */
   #refuse(
-    delivery: LinkDelivery,
+    work: Work,
     address: Address,
     reason: DeadLetterReason,
     message: string,
     cause?: unknown,
   ): Promise<void> | void {
+    const { delivery } = work;
     const isAsked = address.kind === 'request' && delivery.message.properties.replyTo !== undefined;
     if (!isAsked) {
       const error = cause ?? (address.kind === 'request' ? new Error(message) : undefined);
-      return this.#giveUp(delivery, address, reason, error);
+      return this.#giveUp(work, address, reason, error);
     }
     void new Replies(this.#init, delivery).send({ err: { status: 'error', message } });
     delivery.ack();
@@ -269,9 +287,16 @@ export class QueueConsumer {
     const run = work.add(handler, address.attempts + work.delivery.deliveryCount + 1);
     const settled = this.#settledBy(work, address);
     const replies = new Replies(this.#init, work.delivery);
-    const outcome = await this.#answer(run, replies);
+    const outcome = await this.#answered(run, replies);
     run.settle(outcome);
     return settled();
+  }
+
+  #answered(run: Run, replies: Replies): Promise<Outcome> {
+    const { observer } = this.#init;
+    return observer === undefined
+      ? this.#answer(run, replies)
+      : observer.process([run], () => this.#answer(run, replies));
   }
 
   /** Resolves when the last reply is on its way. */

@@ -1,0 +1,45 @@
+import type { FieldTable, FieldValue, Message } from '@nestmq/broker';
+import { HEADER } from '../envelope.js';
+import { headersFor } from '../handling/address.js';
+import type { ForwardedMessage } from '../links/link.js';
+import { countOf, originOf } from './queued-message.js';
+
+/** What tells why a message was given up: on its way back it is not true any more. */
+const OF_THE_DEATH = [
+  HEADER.attemptsBefore,
+  HEADER.attempts,
+  HEADER.reason,
+  HEADER.errorName,
+  HEADER.errorMessage,
+  HEADER.errorStack,
+  HEADER.queue,
+  HEADER.deadAt,
+  'x-death',
+  'x-first-death-exchange',
+  'x-first-death-queue',
+  'x-first-death-reason',
+  'x-last-death-exchange',
+  'x-last-death-queue',
+  'x-last-death-reason',
+];
+
+/** A dead letter on its way back to its queue: as it came there first, for those of its handlers that failed. */
+export function redriven(message: Message, queue: string, delayMs: number, nowMs: number): ForwardedMessage {
+  const { headers: before = {} } = message.properties;
+  const headers: Record<string, FieldValue | undefined> = addressed(message, delayMs, nowMs);
+  for (const key of OF_THE_DEATH) delete headers[key];
+  headers[HEADER.redriven] = countOf(before[HEADER.redriven]) + 1;
+  const properties = { ...message.properties, headers: headers as FieldTable };
+  return { exchange: '', routingKey: queue, properties, delayMs };
+}
+
+function addressed(message: Message, delayMs: number, nowMs: number): Record<string, FieldValue | undefined> {
+  const origin = originOf(message);
+  if (origin !== undefined) {
+    const dueAt = delayMs > 0 ? nowMs + delayMs : undefined;
+    return headersFor(message, { ...origin, attempts: 0, dueAt });
+  }
+  // It came straight to its queue, and goes there again.
+  const { [HEADER.exchange]: _, ...headers } = message.properties.headers ?? {};
+  return headers;
+}

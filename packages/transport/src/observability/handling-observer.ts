@@ -1,0 +1,161 @@
+import { addressOf } from '../handling/address.js';
+import type { Execute } from '../handling/execute.js';
+import type { RegisteredHandler } from '../handling/handler-table.js';
+import { type DeadLetterReason, type Outcome, REQUEUE } from '../handling/outcome.js';
+import type { Run, Work } from '../handling/work.js';
+import { EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
+import type { HandlerLabels, HandlingResult, QueueMetrics } from './metrics.js';
+import type { Observers } from './observers.js';
+import type { Destination, OpenSpan, Tracing } from './tracing.js';
+
+export interface HandlingObserverInit extends Observers {
+  readonly queue: string;
+}
+
+/** Undefined when there is nothing to see it with: then handling pays nothing for it. */
+export function handlingObserver(init: HandlingObserverInit): HandlingObserver | undefined {
+  return init.metrics === undefined && init.tracing === undefined ? undefined : new HandlingObserver(init);
+}
+
+/** The same, and each attempt is seen. */
+export function observed(execute: Execute, observer: HandlingObserver | undefined): Execute {
+  return observer === undefined ? execute : (run) => observer.process([run], () => execute(run));
+}
+
+/** Sees the messages of one queue on their way: for metrics and spans. It changes nothing. */
+export class HandlingObserver {
+  readonly #init: HandlingObserverInit;
+  readonly #received = new WeakMap<Work, OpenSpan>();
+
+  constructor(init: HandlingObserverInit) {
+    this.#init = init;
+  }
+
+  /** A message has come. */
+  delivered(work: Work): void {
+    const { queue, metrics, tracing } = this.#init;
+    metrics?.delivered(queue, this.#waitOf(work));
+    if (tracing?.isActive !== true) return;
+    const { message } = work.delivery;
+    this.#received.set(work, tracing.receive(message, { ...placeOf(work), queue }));
+  }
+
+  /** It is settled, or back in its queue. */
+  settled(work: Work): void {
+    const received = this.#received.get(work);
+    if (received === undefined) return;
+    const outcomes = work.runs.map(({ outcome }) => outcome?.kind ?? 'none');
+    received.span.addEvent('settle', { 'nestmq.outcomes': outcomes });
+    received.span.end();
+  }
+
+  /** It was given up without a handler. */
+  refused(work: Work, reason: DeadLetterReason): void {
+    this.#init.metrics?.deadLettered(this.#init.queue, undefined, reason);
+    this.#received.get(work)?.span.setAttribute('nestmq.dead_letter.reason', reason);
+  }
+
+  /** A handler had it before, and does not get it again. */
+  duplicate({ handler }: Pick<Run, 'handler'>): void {
+    this.#init.metrics?.duplicate(labelsOf(handler));
+  }
+
+  /** Around one attempt of a handler; several runs are a batch, with one outcome for all. */
+  async process(runs: readonly Run[], call: () => Promise<Outcome>): Promise<Outcome> {
+    const { metrics, clock } = this.#init;
+    if (metrics === undefined) return this.#traced(runs, call);
+    const startedAt = clock.now();
+    for (const { handler } of runs) metrics.started(labelsOf(handler));
+    let outcome: Outcome = REQUEUE;
+    try {
+      return (outcome = await this.#traced(runs, call));
+    } finally {
+      const durationMs = Math.max(0, clock.now() - startedAt);
+      for (const run of runs) this.#count(metrics, run, run.outcome ?? outcome, durationMs);
+    }
+  }
+
+  #count(metrics: QueueMetrics, run: Run, outcome: Outcome, durationMs: number): void {
+    const labels = labelsOf(run.handler);
+    const result = resultOf(run, outcome);
+    metrics.ended(labels, result, durationMs);
+    if (result === 'dead-lettered' && outcome.kind === 'dead')
+      metrics.deadLettered(labels.queue, labels, outcome.reason);
+  }
+
+  async #traced(runs: readonly Run[], call: () => Promise<Outcome>): Promise<Outcome> {
+    const { tracing } = this.#init;
+    if (tracing?.isActive !== true) return call();
+    const open = this.#open(tracing, runs);
+    try {
+      const outcome = await tracing.run(open, call);
+      for (const run of runs) tell(tracing, open, run, run.outcome ?? outcome);
+      return outcome;
+    } catch (error) {
+      tracing.fail(open.span, error);
+      throw error;
+    } finally {
+      open.span.end();
+    }
+  }
+
+  #open(tracing: Tracing, runs: readonly Run[]): OpenSpan {
+    const [{ work, handler, attempt }] = runs as [Run];
+    const received = runs.map((run) => this.#received.get(run.work)).filter((span) => span !== undefined);
+    return tracing.process({
+      received,
+      pattern: handler.pattern,
+      message: runs.length === 1 ? work.delivery.message : undefined,
+      destination: { ...placeOf(work), queue: this.#init.queue },
+      attributes:
+        runs.length === 1
+          ? { 'nestmq.attempt': attempt, 'nestmq.max_attempts': handler.policy.retry.attempts }
+          : { 'messaging.batch.message_count': runs.length },
+    });
+  }
+
+  /** Since it was published, or was due: only for what comes for the first time. Milliseconds. */
+  #waitOf({ delivery }: Work): number | undefined {
+    if (delivery.redelivered) return undefined;
+    const address = addressOf(delivery.message);
+    const { timestamp } = delivery.message.properties;
+    if ((address?.attempts ?? 0) > 0 || (address?.dueAt ?? timestamp) === undefined) return undefined;
+    return Math.max(0, this.#init.clock.now() - (address?.dueAt ?? Number(timestamp) * 1000));
+  }
+}
+
+function labelsOf({ policy, pattern }: RegisteredHandler): HandlerLabels {
+  return { queue: policy.queue, pattern };
+}
+
+function resultOf({ thrown, handler, work }: Run, { kind }: Outcome): HandlingResult {
+  const { noAck, deadLetterQueue } = handler.policy;
+  switch (kind) {
+    case 'done':
+      return work.received.kind === 'request' && thrown !== undefined ? 'failed' : 'handled';
+    case 'retry':
+      return noAck ? 'discarded' : 'retried';
+    case 'dead':
+      return noAck || deadLetterQueue === undefined ? 'discarded' : 'dead-lettered';
+    default:
+      return 'requeued';
+  }
+}
+
+function tell(tracing: Tracing, { span }: OpenSpan, run: Run, outcome: Outcome): void {
+  span.setAttribute('nestmq.result', resultOf(run, outcome));
+  if (outcome.kind === 'retry') span.setAttribute('nestmq.retry.delay_ms', outcome.delayMs);
+  if ('error' in outcome) tracing.fail(span, outcome.error);
+  else if (run.work.received.kind === 'request' && run.thrown !== undefined)
+    tracing.fail(span, run.thrown.error);
+}
+
+/** Where it was published to, also when it has come back to its queue since. */
+function placeOf({ delivery: { message } }: Work): Destination {
+  const address = addressOf(message);
+  if (address === undefined || exchangeOf(message) !== '') return message;
+  return {
+    exchange: address.kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE,
+    routingKey: address.pattern,
+  };
+}
