@@ -7,7 +7,7 @@ import { QueueOptionsException } from '../queue.exceptions.js';
 
 /** One decorated method under one of its patterns. */
 export interface RegisteredHandler {
-  /** The same after a restart of the same code: its pattern, and its place among those of the same queue. */
+  /** The same after a restart: its pattern, and its place among those of the same pattern and queue. */
   readonly id: string;
   readonly pattern: string;
   readonly isEvent: boolean;
@@ -72,7 +72,8 @@ export class QueueHandlers {
 
   /** Throws QueueOptionsException when the handler wants the queue to be other than those before. */
   add(pattern: string, handle: MessageHandler, isEvent: boolean, policy: HandlerPolicy): void {
-    const handler = { id: `${pattern}@${this.#all.length}`, pattern, isEvent, handle, policy };
+    const place = this.#all.filter((one) => one.pattern === pattern).length;
+    const handler = { id: `${pattern}@${place}`, pattern, isEvent, handle, policy };
     this.#all.push(handler);
     for (const key of OF_THE_QUEUE) this.#assertAgreed(key, handler);
     if (isEvent) {
@@ -123,6 +124,7 @@ export class HandlerTable {
   add(pattern: string, handle: MessageHandler, isEvent: boolean, extras: HandlerOptions): void {
     const policy = normaliseHandlerOptions(`the handler of '${pattern}'`, extras, this.defaults);
     if (!isEvent) this.#assertRequest(pattern, policy);
+    if (policy.schedule !== undefined) assertOnePattern(pattern);
     let handlers = this.#queues.get(policy.queue);
     if (handlers === undefined) this.#queues.set(policy.queue, (handlers = new QueueHandlers(policy.queue)));
     handlers.add(pattern, handle, isEvent, policy);
@@ -142,4 +144,13 @@ export class HandlerTable {
       'Those are for @EventPattern.',
     );
   }
+}
+
+/** What is emitted by schedule has a pattern of its own. */
+function assertOnePattern(pattern: string): void {
+  if (!pattern.split('.').some((word) => word === '*' || word === '#')) return;
+  throw new QueueOptionsException(
+    `The handler of '${pattern}' has a schedule, and a pattern with wildcards.`,
+    'Give it a pattern that is one event.',
+  );
 }

@@ -12,6 +12,7 @@ import { type Address, addressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
+import type { Inbox } from './inbox.js';
 import { DONE, type DeadLetterReason, type Outcome } from './outcome.js';
 import { Replies, type Reply } from './replies.js';
 import type { Running } from './running.js';
@@ -43,6 +44,8 @@ export interface QueueConsumerInit {
   readonly logger: Pick<Logger, 'error' | 'warn'>;
   readonly report: (error: unknown) => void;
   readonly hooks: NestHooks;
+  /** Undefined: none of the handlers has one. */
+  readonly inbox: Inbox | undefined;
 }
 
 /** Takes the messages of one queue to its handlers, and settles them by what comes of it. */
@@ -104,6 +107,7 @@ export class QueueConsumer {
       await this.#pause();
       delivery.requeue({ failed: false });
     } finally {
+      this.#init.inbox?.release(work);
       running.remove(work);
     }
   }
@@ -159,6 +163,7 @@ export class QueueConsumer {
     const attempt = address.attempts + delivery.deliveryCount + 1;
     for (const handler of due) work.add(handler, attempt);
     const settled = this.#settledBy(work, address);
+    if (this.#init.inbox !== undefined) await this.#init.inbox.admit(work);
     if (work.runs.length === 1) await this.#runEvent(work.runs[0] as Run);
     else await Promise.all(work.runs.map(async (run) => this.#runEvent(run)));
     return settled();
@@ -181,6 +186,8 @@ export class QueueConsumer {
   }
 
   async #runEvent(run: Run): Promise<void> {
+    // Not to be run: a duplicate.
+    if (run.outcome !== undefined) return;
     const outcome = await this.#execute(run);
     // An ordered run may have gone on as another one.
     const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
