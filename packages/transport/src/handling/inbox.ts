@@ -19,9 +19,6 @@ const LOAD_FAILURE_PAUSE_MS = 1000;
 /** AMQP 0-9-1, short string. Bytes. */
 const QUEUE_NAME_BYTES_MAX = 255;
 
-/** Not a quorum queue: those count each reading of a message as a delivery, of which it survives a few. */
-const CLASSIC = { 'x-queue-type': 'classic' } as const;
-
 interface HandlerInbox {
   readonly queue: string;
   readonly routingKey: string;
@@ -88,11 +85,9 @@ export class Inbox implements Background {
     const { declareQueue } = this.#init;
     const link = this.#init.link();
     await link.declareExchange(INBOX_EXCHANGE);
-    await declareQueue(this.#turnQueue, { singleActiveConsumer: true, arguments: CLASSIC });
+    await declareQueue(this.#turnQueue, { singleActiveConsumer: true });
     for (const { queue, routingKey, max, windowMs } of this.#inboxes.values()) {
-      await declareQueue(queue, {
-        arguments: { ...CLASSIC, 'x-message-ttl': windowMs, 'x-max-length': max },
-      });
+      await declareQueue(queue, { arguments: { 'x-message-ttl': windowMs, 'x-max-length': max } });
       await link.bindQueue(queue, INBOX_EXCHANGE, routingKey);
     }
   }
@@ -204,7 +199,8 @@ export class Inbox implements Background {
   }
 
   /** Remembers what these runs are done with; returns what their delivery is to be settled by, so that others do. */
-  entriesFor({ properties: { messageId = '' } }: Message, runs: readonly Run[]): readonly ForwardedMessage[] {
+  entriesFor({ delivery, runs }: Work): readonly ForwardedMessage[] {
+    const { messageId = '' } = delivery.message.properties;
     if (messageId === '') return [];
     const handledAt = this.#init.clock.now();
     return runs.flatMap((run) => {

@@ -7,6 +7,8 @@ import type { Background, BackgroundInit } from './background.js';
 import { CronTimes } from './cron-times.js';
 import type { RegisteredHandler } from './handler-table.js';
 import { published } from './published.js';
+import { serializedPacket } from '../wire/serialized.js';
+import type { Encoded } from '../wire/wire.js';
 import { merged, readToken, type SeenTo, tokenMessage, withoutForgotten } from './schedule-token.js';
 
 /**
@@ -223,7 +225,7 @@ export class Schedules implements Background {
   async #eventOf({ schedule: { handler, queue }, at }: Firing): Promise<ForwardedMessage> {
     const scheduledAt = new Date(at).toISOString();
     const { pattern, id } = handler;
-    const encoded = await this.#init.wire.encode({ scheduledAt, pattern });
+    const encoded = await this.#encode(pattern, { scheduledAt, pattern });
     const properties: Message['properties'] = {
       ...encoded.properties,
       deliveryMode: DELIVERY_MODE_PERSISTENT,
@@ -231,8 +233,16 @@ export class Schedules implements Background {
       timestamp: Math.floor(this.#init.clock.now() / 1000),
     };
     const message: Message = { exchange: '', routingKey: queue, properties, body: encoded.body };
-    const address = { kind: 'event', pattern, attempts: 0, handlers: [id], dueAt: undefined } as const;
-    return { ...message, properties: { ...properties, headers: headersFor(message, address) } };
+    const origin = { kind: 'event', pattern, replyFormat: 'nestmq' } as const;
+    const progress = { attempts: 0, handlers: [id], dueAt: undefined };
+    return { ...message, properties: { ...properties, headers: headersFor(message, origin, progress) } };
+  }
+
+  /** As a client does it. */
+  async #encode(pattern: string, data: unknown): Promise<Encoded> {
+    const { wire } = this.#init;
+    if (wire.serializer === undefined) return wire.encode(data);
+    return wire.encode((await serializedPacket(wire.serializer, { pattern, data })).data);
   }
 }
 
