@@ -167,7 +167,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   async #prepareBackground(link: Link): Promise<void> {
     const init = {
       queue: this.#options.handlers.queue,
-      queues: this.#handlers.queues,
+      queues: [...this.#handlers.queues],
       link: () => this.#requireLink(),
       wire: this.#wire,
       clock: this.#options.clock,

@@ -21,7 +21,7 @@ export interface Background {
 export interface BackgroundInit {
   /** The service's queue: what belongs to the service as a whole is named after it. */
   readonly queue: string;
-  readonly queues: Iterable<QueueHandlers>;
+  readonly queues: readonly QueueHandlers[];
   readonly link: () => Link;
   readonly wire: Wire;
   readonly clock: Clock;

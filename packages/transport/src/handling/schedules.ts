@@ -68,7 +68,7 @@ export class Schedules implements Background {
   constructor(init: BackgroundInit) {
     this.#init = init;
     this.#queue = `${init.queue}.schedule`;
-    this.#schedules = [...init.queues].flatMap(({ queue, all }) =>
+    this.#schedules = init.queues.flatMap(({ queue, all }) =>
       all.flatMap((handler) => scheduleOf(queue, handler)),
     );
   }
@@ -143,6 +143,8 @@ export class Schedules implements Background {
     this.#timer?.cancel();
     const token = this.#token;
     if (token === undefined) return;
+    // Its connection was lost, or closed without a drain.
+    if (token.settled) return this.onDisconnected();
     const nowMs = this.#init.clock.now();
     const hasNew = this.#beginNew(nowMs);
     const firing = this.#firstDue(nowMs);
@@ -197,7 +199,10 @@ export class Schedules implements Background {
     this.#writtenAt = clock.now();
     try {
       const events = firing === undefined ? [] : [await this.#eventOf(firing)];
-      await link().forward(token, [...events, tokenMessage(this.#queue, { id, seenTo: this.#after(firing) })]);
+      await link().forward(token, [
+        ...events,
+        tokenMessage(this.#queue, { id, seenTo: this.#after(firing) }),
+      ]);
       for (const double of doubles) double.ack();
     } catch (error) {
       if (this.#subscription === undefined) return;
@@ -205,14 +210,13 @@ export class Schedules implements Background {
       if (firing !== undefined)
         this.#pausedUntil.set(firing.schedule.key, clock.now() + FIRING_FAILURE_PAUSE_MS);
       if (this.#awaited !== id || token.settled) return;
-      this.#timer = clock.setTimer(BROKER_FAILURE_PAUSE_MS, () => this.#writeAgain(id, token, doubles));
+      this.#doubles.push(...doubles);
+      // It may be the firing alone that failed.
+      if (firing !== undefined) return this.#write(token);
+      this.#timer = clock.setTimer(BROKER_FAILURE_PAUSE_MS, () => {
+        if (this.#awaited === id) void this.#write(token);
+      });
     }
-  }
-
-  #writeAgain(id: string, token: LinkDelivery, doubles: readonly LinkDelivery[]): void {
-    if (this.#awaited !== id) return;
-    this.#doubles.push(...doubles);
-    void this.#write(token);
   }
 
   #after(firing: Firing | undefined): SeenTo {
