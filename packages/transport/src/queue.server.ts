@@ -138,6 +138,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     return this.#closing;
   }
 
+  /** How often a handler with `deduplication` did not get a message, since it had had it. */
+  get duplicateCount(): number {
+    return this.#inbox?.duplicateCount ?? 0;
+  }
+
   // ---------------------------------------------------------------- starting and stopping
 
   /**

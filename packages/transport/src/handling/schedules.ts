@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { DELIVERY_MODE_PERSISTENT, type Message, type Timer } from '@nestmq/broker';
+import { describeError } from '../describe-error.js';
 import type { ScheduleOptions } from '../handler.options.js';
 import type { ForwardedMessage, LinkDelivery, Subscription } from '../links/link.js';
 import { headersFor } from './address.js';
@@ -206,7 +207,7 @@ export class Schedules implements Background {
       for (const double of doubles) double.ack();
     } catch (error) {
       if (this.#subscription === undefined) return;
-      report(error);
+      report(firing === undefined ? error : notTaken(firing, error));
       if (firing !== undefined)
         this.#pausedUntil.set(firing.schedule.key, clock.now() + FIRING_FAILURE_PAUSE_MS);
       if (this.#awaited !== id || token.settled) return;
@@ -256,4 +257,12 @@ function scheduleOf(queue: string, handler: RegisteredHandler): readonly Schedul
   const { cron, timeZone, missed } = schedule;
   const key = [queue, handler.id, cron, timeZone].join(' ');
   return [{ key, queue, handler, times: new CronTimes(cron, timeZone), missed }];
+}
+
+function notTaken({ schedule: { queue, handler }, at }: Firing, cause: unknown): Error {
+  const when = new Date(at).toISOString();
+  return new Error(
+    `The event of ${when} for '${handler.pattern}' can't be put into the queue '${queue}' (${describeError(cause)}); it is tried again.`,
+    { cause },
+  );
 }
