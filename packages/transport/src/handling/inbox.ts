@@ -167,27 +167,40 @@ export class Inbox implements Background {
   // ---------------------------------------------------------------- messages
 
   /**
-   * Before its handlers run: settles the runs of those that have had the message, as done. Resolves when nobody else here
-   * is busy with the same. A message without an id is nobody's duplicate.
+   * Before its handlers run: settles the runs of those that have had the message, as done. Where there is nothing to wait
+   * for it is done when this returns, so that messages keep their order; else it waits until nobody else here is busy with
+   * the same. A message without an id is nobody's duplicate.
    */
-  async admit(work: Work): Promise<void> {
+  admit(work: Work, from = 0): Promise<void> | void {
+    if (!this.#isLoaded && !this.#isStopped) return this.#loaded().then(() => this.admit(work, from));
     const { messageId = '' } = work.delivery.message.properties;
-    if (messageId === '') return;
-    for (const run of work.runs) {
-      const inbox = this.#inboxes.get(run.handler);
-      if (inbox !== undefined) await this.#admit(run, inbox, messageId);
+    if (messageId === '') return undefined;
+    for (let i = from; i < work.runs.length; i++) {
+      const busy = this.#admit(work.runs[i] as Run, messageId);
+      if (busy !== undefined) return this.#claims.change(busy).then(() => this.admit(work, i));
     }
+    return undefined;
   }
 
-  async #admit(run: Run, { routingKey, memory }: HandlerInbox, messageId: string): Promise<void> {
-    const claim = `${routingKey} ${messageId}`;
-    for (;;) {
-      if (memory.has(messageId)) return this.#skip(run, messageId);
-      if (this.#isLoaded && this.#claims.take(claim, run.work)) return;
-      if (this.#isStopped) return void run.settle(REQUEUE);
-      if (this.#isLoaded) await this.#claims.change(claim);
-      else await new Promise<void>((resolve) => this.#onLoaded.push(resolve));
+  #loaded(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onLoaded.push(resolve);
+    });
+  }
+
+  /** Returns what is to be waited for. */
+  #admit(run: Run, messageId: string): string | undefined {
+    const inbox = this.#inboxes.get(run.handler);
+    if (inbox === undefined) return undefined;
+    if (inbox.memory.has(messageId)) {
+      this.#skip(run, messageId);
+      return undefined;
     }
+    const claim = `${inbox.routingKey} ${messageId}`;
+    if (this.#isLoaded && this.#claims.take(claim, run.work)) return undefined;
+    if (!this.#isStopped) return claim;
+    run.settle(REQUEUE);
+    return undefined;
   }
 
   #skip(run: Run, messageId: string): void {
