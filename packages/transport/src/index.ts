@@ -36,6 +36,7 @@ export type {
   ReplySubscription,
   Subscription,
 } from './links/link.js';
+export { QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueClient } from './queue.client.js';
 export { QueueContext } from './queue.context.js';
 export {

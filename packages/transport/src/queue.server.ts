@@ -1,15 +1,19 @@
 import { isNativeError } from 'node:util/types';
-import { Server } from '@nestjs/microservices';
+import { type MessageHandler, Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
+import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import { QUEUE_TRANSPORT } from './queue.constants.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
+import { withProcessingHooks } from './handling/processing.js';
 import { Running } from './handling/running.js';
 import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
+import { routingKeyOf } from './pattern.js';
 import { TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
@@ -43,7 +47,7 @@ type Listeners = { [K in keyof QueueEvents]: Set<QueueEvents[K]> };
  * @publicApi
  */
 export class QueueServer extends Server<QueueEvents, QueueStatus> {
-  override readonly transportId: symbol = Symbol('nestmq');
+  override transportId: symbol = QUEUE_TRANSPORT;
   /** Failures are observed, retried and logged here; Nest need not log them again. */
   override readonly propagatesEventHandlerErrors: boolean = true;
 
@@ -79,18 +83,26 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   // ---------------------------------------------------------------- Nest's contract
 
+  /** Throws QueueOptionsException for a pattern or extras that can't be meant. */
   override addHandler(
     pattern: unknown,
     callback: RegisteredHandler['handle'],
     isEventHandler = false,
     extras: HandlerOptions = {},
   ): void {
-    const route = this.normalizePattern(pattern as string);
+    const route = routingKeyOf(pattern, this.normalizePattern(pattern as string));
     callback.isEventHandler = isEventHandler;
     callback.extras = extras as Record<string, unknown>;
     // Not chained by `next` as the base class does: handlers of one event settle on their own.
     this.messageHandlers.set(route, callback);
     this.#handlers.add(route, callback, isEventHandler, extras);
+  }
+
+  /** The handler of an event or of a request: the exact one, else one whose wildcards match. Null when there is none. */
+  override getHandlerByPattern(pattern: string): MessageHandler | null {
+    return (
+      super.getHandlerByPattern(pattern) ?? this.#handlers.find(this.getRouteFromPattern(pattern)) ?? null
+    );
   }
 
   /** Calls back once: when every queue is consumed, or with the error that prevents it. */
@@ -219,6 +231,10 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #consumerInit(handlers: QueueHandlers): QueueConsumerInit {
+    const runWithProcessingHooks = withProcessingHooks({
+      start: (context, run) => this.onProcessingStartHook(this.transportId, context, run),
+      end: (context) => this.onProcessingEndHook?.(this.transportId, context),
+    });
     return {
       handlers,
       link: () => this.#requireLink(),
@@ -229,8 +245,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       report: (error) => this.#report(error),
       hooks: {
         around: () => this.#hooked,
-        runWithProcessingHooks: (context, run) => this.runWithProcessingHooks(context, run),
-        handleRequest: (context, produce, respond) => this.handleRequest(context, produce, respond),
+        runWithProcessingHooks,
+        handleRequest: (context, produce, respond) =>
+          runWithProcessingHooks(context, async (runEndHook) => {
+            this.send((await produce()).pipe(finalize(runEndHook)), respond);
+          }),
         transformToObservable: (result) => this.transformToObservable(result),
       },
     };

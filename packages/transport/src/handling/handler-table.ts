@@ -128,6 +128,15 @@ export class HandlerTable {
     handlers.add(pattern, handle, isEvent, policy);
   }
 
+  /** A handler of an event or of a request with that routing key. */
+  find(routingKey: string): MessageHandler | undefined {
+    for (const handlers of this.#queues.values()) {
+      const found = handlers.forRequest(routingKey) ?? handlers.forEvent(routingKey)[0];
+      if (found !== undefined) return found.handle;
+    }
+    return undefined;
+  }
+
   #assertRequest(pattern: string, { batch, schedule, deduplication }: HandlerPolicy): void {
     if (this.#requests.has(pattern)) {
       throw new QueueOptionsException(

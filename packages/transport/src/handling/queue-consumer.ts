@@ -1,5 +1,4 @@
 import type { Logger } from '@nestjs/common';
-import type { Server } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import type { Clock } from '@nestmq/broker';
 import type { Observable } from 'rxjs';
@@ -13,6 +12,7 @@ import { deadLetter } from './dead-letter.js';
 import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
 import { DONE, type DeadLetterReason, type Outcome } from './outcome.js';
+import type { RunWithProcessingHooks } from './processing.js';
 import { Replies, type Reply } from './replies.js';
 import type { Running } from './running.js';
 import { Settlement } from './settlement.js';
@@ -25,7 +25,7 @@ const BROKER_FAILURE_PAUSE_MS = 1000;
 export interface NestHooks {
   /** Whether somebody wants to know when handlers start and end. */
   readonly around: () => boolean;
-  readonly runWithProcessingHooks: Server['runWithProcessingHooks'];
+  readonly runWithProcessingHooks: RunWithProcessingHooks;
   readonly handleRequest: (
     context: QueueContext,
     produce: () => Promise<Observable<unknown>>,
