@@ -68,6 +68,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  /** How many handlers there were when their queues were declared. */
+  #declaredHandlers = 0;
   /** Whether somebody wants to know when handlers start and end. */
   #hooked = false;
   #keepAlive: NodeJS.Timeout | undefined;
@@ -162,11 +164,19 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
       await link.declareExchange(REQUESTS_EXCHANGE);
-      for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
+      await this.#declareQueues(link);
     } catch (error) {
       await this.#letGo();
       throw error;
     }
+  }
+
+  /** Those of handlers that were added since are declared when listening: `deferInitialization` adds them that late. */
+  async #declareQueues(link: Link): Promise<void> {
+    const { size } = this.#handlers;
+    if (size === this.#declaredHandlers) return;
+    this.#declaredHandlers = size;
+    for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
@@ -218,6 +228,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An embedded broker has no socket that would keep the process alive while it waits for messages.
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
+      await this.#declareQueues(this.#requireLink());
       for (const handlers of this.#handlers.queues) {
         const consumer = new QueueConsumer(this.#consumerInit(handlers));
         this.#consumers.set(handlers.queue, consumer);
