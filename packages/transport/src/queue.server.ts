@@ -159,6 +159,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #prepare(): Promise<void> {
+    // An application that is closed while it starts goes on starting.
+    if (this.#closing !== undefined) throw new Error('The server is closed.');
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
     try {

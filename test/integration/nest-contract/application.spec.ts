@@ -183,14 +183,15 @@ describe("the contract of Nest's applications", () => {
 
   it('is inspected in preview mode without opening anything', async () => {
     const server = new QueueServer({ url: 'file:/proc/can-not-be-made' });
-    app = await NestFactory.createMicroservice(rootModule(), {
+    const created = await NestFactory.createMicroservice(rootModule(), {
       strategy: server,
       preview: true,
       logger: false,
     });
-    await (app as INestMicroservice).init();
+    app = created;
+    await created.init();
     expect([...server.getHandlers()]).toEqual([]);
-    await expect((app as INestMicroservice).listen()).rejects.toThrow('preview mode');
+    await expect(created.listen()).rejects.toThrow('preview mode');
   });
 
   it.each([true, false])(

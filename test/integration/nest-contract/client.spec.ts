@@ -82,7 +82,8 @@ describe("the contract of Nest's clients", () => {
       started.client.send(pattern, data),
       started.client.emit(pattern, data),
     ];
-    for (const one of both) await expect(firstValueFrom(one)).rejects.toHaveProperty('constructor.name', 'InvalidMessageException');
+    for (const one of both)
+      await expect(firstValueFrom(one)).rejects.toHaveProperty('constructor.name', 'InvalidMessageException');
   });
 
   it('refuses a pattern that is no routing key, whether or not it is connected', async () => {

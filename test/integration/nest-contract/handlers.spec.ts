@@ -261,7 +261,7 @@ describe("the contract of Nest's handlers", () => {
         };
       }
     }
-    ContextIdFactory.apply(new ByTenant() as unknown as ContextIdStrategy);
+    ContextIdFactory.apply(new ByTenant());
     try {
       for (const [n, tenant] of ['a', 'b', 'a', 'b'].entries()) started.client.emit('tenant', { n, tenant });
       const numbers = new Map((await seen.until(4)) as [number, number][]);

@@ -7,10 +7,10 @@ import { QUEUE_TRANSPORT, type QueueEvents, QueueServer, type QueueStatus } from
 import { firstValueFrom } from 'rxjs';
 import { Collector, startApp, temporaryDirectory } from '../app.js';
 
-const handler = (): MessageHandler => (async () => undefined) as unknown as MessageHandler;
+const handler = (): MessageHandler => async () => undefined as never;
 const listening = (server: QueueServer): Promise<void> =>
   new Promise((resolve, reject) => {
-    server.listen((error) => (error === undefined ? resolve() : reject(error as Error)));
+    server.listen((error) => (error === undefined ? resolve() : reject(error)));
   });
 
 describe('the strategy', () => {
