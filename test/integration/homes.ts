@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Message } from '@nestmq/broker';
 import type { Link, QueueServer } from '@nestmq/transport';
+import { TestBroker } from '@nestmq/testing';
 import { temporaryDirectory } from './app.js';
 
 /** Where the messages of a test live. */
@@ -14,6 +15,13 @@ export interface Home {
 /** What a user chooses by URL alone: what is tested for one must hold for all. */
 export const HOMES: readonly (readonly [scheme: string, make: () => Promise<Home>])[] = [
   ['memory:', async () => ({ url: `memory:${randomUUID()}`, remove: async () => undefined })],
+  [
+    'amqp:',
+    async () => {
+      const broker = await TestBroker.start({ listen: true });
+      return { url: broker.amqpUrl, remove: () => broker.stop() };
+    },
+  ],
   [
     'file:',
     async () => {
