@@ -1,10 +1,21 @@
+export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+export {
+  Batch,
+  Concurrency,
+  DeadLetter,
+  Deduplicate,
+  HandlerTimeout,
+  OrderingKey,
+  RateLimit,
+  Retry,
+  Schedule,
+} from './decorators.js';
 export type {
   BatchOptions,
   DeduplicationOptions,
   HandlerOptions,
-  OrderingKey,
+  OrderingKeyFunction,
   RateLimitOptions,
-  RetryOptions,
   ScheduleOptions,
 } from './handler.options.js';
 export type { ErrorClass } from './handling/retry-policy.js';
@@ -39,6 +50,7 @@ export type {
 } from './links/link.js';
 export { QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueClient } from './queue.client.js';
+export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';
 export {
   NoHandlerException,
@@ -50,5 +62,6 @@ export {
 } from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
+export type { RetryOptions } from './retry.options.js';
 export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
