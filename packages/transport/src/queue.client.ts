@@ -6,6 +6,9 @@ import { AsyncSubject, type Observable } from 'rxjs';
 import { eventMessage, EVENTS_EXCHANGE, REPLY, requestMessage, REQUESTS_EXCHANGE } from './envelope.js';
 import type { Link, LinkListener, PublishCallback, ReplySubscription } from './links/link.js';
 import { openLink } from './links/open-link.js';
+import { loadObservers } from './observability/observers.js';
+import { observedPublish, type Publish, publishDirectly } from './observability/publish-observer.js';
+import { routingKeyOf } from './pattern.js';
 import { QueueClosedException } from './queue.exceptions.js';
 import { type Encoded, Wire } from './wire/wire.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
@@ -34,6 +37,7 @@ export class QueueClient extends ClientProxy {
   readonly #unheard = new Set<string>();
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
+  #publish: Publish = publishDirectly;
 
   /** Throws QueueOptionsException for options that can't be meant. */
   constructor(options: QueueOptions) {
@@ -55,6 +59,8 @@ export class QueueClient extends ClientProxy {
   }
 
   async #open(): Promise<Session> {
+    const observers = await loadObservers(this.#options, (error) => this.#logger.error(error));
+    this.#publish = observedPublish(observers);
     const link = await openLink(this.#options, this.#listener());
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
@@ -132,6 +138,18 @@ export class QueueClient extends ClientProxy {
     });
   }
 
+  /** Nest 11 has no dispatch hook, and no method of this name. */
+  protected override createPacket(pattern: unknown, data: unknown): ReadPacket {
+    const packet: ReadPacket = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
+  }
+
+  /** Throws QueueOptionsException for a pattern that can't be a routing key. */
+  protected override normalizePattern(pattern: Parameters<ClientProxy['normalizePattern']>[0]): string {
+    return routingKeyOf(pattern, super.normalizePattern(pattern));
+  }
+
   #dispatch(packet: PacketWithMetadata, done: PublishCallback): void {
     const { clock = systemClock } = this.#options.broker;
     try {
@@ -139,10 +157,14 @@ export class QueueClient extends ClientProxy {
       const pattern = this.normalizePattern(packet.pattern as string);
       const encoded = this.#wire.encode(packet.data);
       const publish = (ready: Encoded): void =>
-        link.publish(eventMessage(pattern, ready, packet.metadata, clock.now()), (error, unroutable) => {
-          if (unroutable === true) this.#warnUnheard(pattern);
-          done(error);
-        });
+        this.#publish(
+          link,
+          eventMessage(pattern, ready, packet.metadata, clock.now()),
+          (error, unroutable) => {
+            if (unroutable === true) this.#warnUnheard(pattern);
+            done(error);
+          },
+        );
       if (encoded instanceof Promise) encoded.then(publish).catch(done);
       else publish(encoded);
     } catch (error) {
@@ -188,7 +210,7 @@ export class QueueClient extends ClientProxy {
       if (error === undefined || !this.routingMap.delete(correlationId)) return;
       callback({ err: error });
     };
-    link.publish(message, onPublished, { mandatory: true });
+    this.#publish(link, message, onPublished, { mandatory: true });
   }
 
   #requireSession(): Session {

@@ -1,16 +1,27 @@
 import { isNativeError } from 'node:util/types';
-import { Server } from '@nestjs/microservices';
+import { type MessageHandler, Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
+import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import type { Service } from './admin/service.js';
+import { QUEUE_TRANSPORT } from './queue.constants.js';
+import type { Background } from './handling/background.js';
+import { Consumers } from './handling/consumers.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
+import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
+import { withProcessingHooks } from './handling/processing.js';
 import { Running } from './handling/running.js';
+import { Schedules } from './handling/schedules.js';
 import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { TopologyDriftException } from './queue.exceptions.js';
+import { handlingObserver } from './observability/handling-observer.js';
+import { loadObservers, type Observers } from './observability/observers.js';
+import { routingKeyOf } from './pattern.js';
+import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
@@ -43,7 +54,7 @@ type Listeners = { [K in keyof QueueEvents]: Set<QueueEvents[K]> };
  * @publicApi
  */
 export class QueueServer extends Server<QueueEvents, QueueStatus> {
-  override readonly transportId: symbol = Symbol('nestmq');
+  override transportId: symbol = QUEUE_TRANSPORT;
   /** Failures are observed, retried and logged here; Nest need not log them again. */
   override readonly propagatesEventHandlerErrors: boolean = true;
 
@@ -58,12 +69,19 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     blocked: new Set(),
     unblocked: new Set(),
   };
-  readonly #consumers = new Map<string, QueueConsumer>();
+  readonly #consumers = new Consumers();
+  #observers: Observers | undefined;
+  #inbox: Inbox | undefined;
+  #background: readonly Background[] = [];
   #link: Link | undefined;
+  /** Why the broker can't be reached now, if so. */
+  #away: Error | undefined;
   #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  /** How many handlers there were when their queues were declared. */
+  #declaredHandlers = 0;
   /** Whether somebody wants to know when handlers start and end. */
   #hooked = false;
   #keepAlive: NodeJS.Timeout | undefined;
@@ -80,18 +98,26 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   // ---------------------------------------------------------------- Nest's contract
 
+  /** Throws QueueOptionsException for a pattern or extras that can't be meant. */
   override addHandler(
     pattern: unknown,
     callback: RegisteredHandler['handle'],
     isEventHandler = false,
     extras: HandlerOptions = {},
   ): void {
-    const route = this.normalizePattern(pattern as string);
+    const route = routingKeyOf(pattern, this.normalizePattern(pattern as string));
     callback.isEventHandler = isEventHandler;
     callback.extras = extras as Record<string, unknown>;
     // Not chained by `next` as the base class does: handlers of one event settle on their own.
     this.messageHandlers.set(route, callback);
     this.#handlers.add(route, callback, isEventHandler, extras);
+  }
+
+  /** The handler of an event or of a request: the exact one, else one whose wildcards match. Null when there is none. */
+  override getHandlerByPattern(pattern: string): MessageHandler | null {
+    return (
+      super.getHandlerByPattern(pattern) ?? this.#handlers.find(this.getRouteFromPattern(pattern)) ?? null
+    );
   }
 
   /** Calls back once: when every queue is consumed, or with the error that prevents it. */
@@ -133,6 +159,24 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     return this.#closing;
   }
 
+  /** What QueueAdmin and QueueHealthIndicator work on. @internal */
+  get service(): Service {
+    return {
+      link: () => this.#requireLink(),
+      away: () => this.#away,
+      isListening: () => this.#listening !== undefined && this.#draining === undefined,
+      handlers: this.#handlers,
+      consumers: this.#consumers,
+      wire: this.#wire,
+      clock: this.#options.clock,
+    };
+  }
+
+  /** How often a handler with `deduplication` did not get a message, since it had had it. */
+  get duplicateCount(): number {
+    return this.#inbox?.duplicateCount ?? 0;
+  }
+
   // ---------------------------------------------------------------- starting and stopping
 
   /**
@@ -146,16 +190,45 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #prepare(): Promise<void> {
+    // An application that is closed while it starts goes on starting.
+    if (this.#closing !== undefined) throw notOpen();
+    this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
       await link.declareExchange(REQUESTS_EXCHANGE);
-      for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
+      await this.#declareQueues(link);
     } catch (error) {
       await this.#letGo();
       throw error;
     }
+  }
+
+  async #startBackground(link: Link): Promise<void> {
+    const init = {
+      queue: this.#options.handlers.queue,
+      queues: [...this.#handlers.queues],
+      link: () => this.#requireLink(),
+      wire: this.#wire,
+      clock: this.#options.clock,
+      logger: this.logger,
+      report: (error: unknown) => this.#report(error),
+      declareQueue: async (name: string, declaration: QueueDeclaration) =>
+        this.#declareQueue(link, name, declaration),
+    };
+    this.#inbox = new Inbox(init);
+    this.#background = [this.#inbox, new Schedules(init)];
+    for (const one of this.#background) await one.declare();
+    for (const one of this.#background) await one.start();
+  }
+
+  /** Those of handlers that were added since are declared when listening: `deferInitialization` adds them that late. */
+  async #declareQueues(link: Link): Promise<void> {
+    const { size } = this.#handlers;
+    if (size === this.#declaredHandlers) return;
+    this.#declaredHandlers = size;
+    for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
@@ -181,11 +254,15 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listener(): LinkListener {
     return {
       onConnected: () => {
+        this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
+        for (const one of this.#background) one.onReconnected();
         this.#emit('connect');
       },
       onDisconnected: (error) => {
+        this.#away = error;
         this._status$.next('disconnected');
+        for (const one of this.#background) one.onDisconnected();
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
         this.#emit('disconnect', error);
       },
@@ -207,10 +284,10 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An embedded broker has no socket that would keep the process alive while it waits for messages.
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
+      await this.#declareQueues(this.#requireLink());
+      await this.#startBackground(this.#requireLink());
       for (const handlers of this.#handlers.queues) {
-        const consumer = new QueueConsumer(this.#consumerInit(handlers));
-        this.#consumers.set(handlers.queue, consumer);
-        await consumer.start();
+        await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
     } catch (error) {
       await this.#letGo();
@@ -220,18 +297,28 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #consumerInit(handlers: QueueHandlers): QueueConsumerInit {
+    const observers = this.#observers as Observers;
+    const runWithProcessingHooks = withProcessingHooks({
+      start: (context, run) => this.onProcessingStartHook(this.transportId, context, run),
+      end: (context) => this.onProcessingEndHook?.(this.transportId, context),
+    });
     return {
       handlers,
+      inbox: this.#inbox?.concerns(handlers) === true ? this.#inbox : undefined,
       link: () => this.#requireLink(),
       wire: this.#wire,
       clock: this.#options.clock,
       running: this.#running,
       logger: this.logger,
       report: (error) => this.#report(error),
+      observer: handlingObserver({ queue: handlers.queue, ...observers }),
       hooks: {
         around: () => this.#hooked,
-        runWithProcessingHooks: (context, run) => this.runWithProcessingHooks(context, run),
-        handleRequest: (context, produce, respond) => this.handleRequest(context, produce, respond),
+        runWithProcessingHooks,
+        handleRequest: (context, produce, respond) =>
+          runWithProcessingHooks(context, async (runEndHook) => {
+            this.send((await produce()).pipe(finalize(runEndHook)), respond);
+          }),
         transformToObservable: (result) => this.transformToObservable(result),
       },
     };
@@ -251,7 +338,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
     this._status$.next('draining');
-    for (const consumer of this.#consumers.values()) consumer.stop();
+    for (const one of this.#background) one.stop();
+    this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();
     await this.#link.flush();
@@ -291,7 +379,9 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #requireLink(): Link {
-    if (this.#link === undefined) throw new Error('The server is closed.');
+    if (this.#link === undefined) {
+      throw notOpen();
+    }
     return this.#link;
   }
 
@@ -300,4 +390,10 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.logger.error(known);
     this.#emit('error', known);
   }
+}
+
+function notOpen(): Error {
+  return new QueueUnavailableException(
+    'The queue server is not open: the application has not been initialised, or is closed.',
+  );
 }

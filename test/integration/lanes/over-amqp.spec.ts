@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import { TestBroker } from '@nestmq/testing';
 import { Batch, Concurrency, OrderingKey, QueueContext, Retry } from '@nestmq/transport';
 import { type RabbitMq, startRabbitMq } from '../../peers/rabbitmq.js';
-import { Collector, startApp } from '../app.js';
+import { Collector, type StartedApp, startApp } from '../app.js';
 import { deferred, emitAll } from './support.js';
 
 interface Home {
@@ -28,9 +28,13 @@ describe.each([
   ['RabbitMQ', rabbitMq],
 ])('policies on %s', (_name, start) => {
   let home: Home | undefined;
+  const apps: StartedApp[] = [];
   beforeAll(async () => {
     home = await start();
   }, 120_000);
+  afterEach(async () => {
+    for (const { app } of apps.splice(0)) await app.close();
+  });
   afterAll(() => home?.stop());
 
   it('keep an order through failures and from one instance to the next', async () => {
@@ -53,7 +57,7 @@ describe.each([
     }
     const options = { url: home.url, queue: `ordered-${randomUUID()}`, prefetchCount: 4 };
     const first = await startApp(options, { controllers: [Accounts] });
-    const second = await startApp(options, { controllers: [Accounts] });
+    apps.push(first, await startApp(options, { controllers: [Accounts] }));
     await emitAll(
       first,
       'step',
@@ -65,7 +69,6 @@ describe.each([
     await closed;
     const rest = Array.from({ length: 7 }, (_, i) => `a${i + 3}.1`);
     expect((await seen.until(11)).slice(4)).toEqual(rest);
-    await second.app.close();
   });
 
   it('collect batches and bound what runs at once', async () => {
@@ -89,10 +92,10 @@ describe.each([
       { url: home.url, queue: `service-${randomUUID()}` },
       { controllers: [Metrics] },
     );
+    apps.push(app);
     await emitAll(app, 'metric', [1, 2, 3, 4, 5, 6]);
     expect((await batches.until(2)).flat().toSorted()).toEqual([1, 2, 3, 4, 5, 6]);
     expect(Math.max(...batches.items.map(({ length }) => length))).toBeLessThanOrEqual(4);
     expect(most).toBe(1);
-    await app.app.close();
   });
 });

@@ -78,16 +78,14 @@ function setOrDelete(headers: Headers, key: string, value: FieldTable[string]): 
   else headers[key] = value;
 }
 
-/** As far as it can be told without the body. */
+/** What a message is, as far as it can be told without its body. */
 export function originOf(message: Message): Origin {
-  return {
-    ...readEnvelope(message),
-    replyFormat: exchangeOf(message) === '' && isForeign(message) ? 'nest-rmq' : 'nestmq',
-  };
+  const isForeign = exchangeOf(message) === '' && hasNoOrigin(message);
+  return { ...readEnvelope(message), replyFormat: isForeign ? 'nest-rmq' : 'nestmq' };
 }
 
 /** It was sent to the queue itself: its pattern is in its body, if anywhere. */
-function isForeign({ properties }: Message): boolean {
+function hasNoOrigin({ properties }: Message): boolean {
   const exchange = properties.headers?.[HEADER.exchange];
   return exchange === undefined || exchange === '';
 }

@@ -84,6 +84,8 @@ function consumerOf(handled: readonly Handled[], wire = new Wire()) {
     running,
     logger: { error: () => {}, warn: () => {} },
     report: (error) => errors.push(error),
+    inbox: undefined,
+    observer: undefined,
     hooks,
   });
   const deliver = (pattern: string, message: Partial<Message> = {}): FakeDelivery => {
