@@ -45,9 +45,11 @@ describe('options that can not be meant', () => {
       }
     }
     await expect(startApp({ url: 'memory:typo' }, { controllers: [Typo] })).rejects.toThrow(
-      "the handler of 'order.placed' has the unknown option 'rety'. Options here are: queue, retry.",
+      "the handler of 'order.placed' has the unknown option 'rety'. Options here are: queue, retry, ",
     );
-    expect(() => QueueModule.forFeature({ queue: 7 } as never)).toThrow("'queue' is 7 (number).");
+    expect(() => QueueModule.forFeature({ queue: 7 } as never)).toThrow(
+      "'queue of forFeature' is 7 (number).",
+    );
   });
 });
 
@@ -121,7 +123,7 @@ describe('a message that can not be handled', () => {
     expect(letter?.message.properties.headers).toMatchObject({
       mine: 1,
       'x-nestmq-reason': 'unreadable',
-      'x-nestmq-error-name': 'SyntaxError',
+      'x-nestmq-error-name': 'UnreadableBodyException',
       'x-nestmq-queue': 'orders',
       'x-nestmq-exchange': 'nestmq.events',
       'x-nestmq-routing-key': 'order.placed',

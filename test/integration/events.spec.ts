@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
+import type { Message } from '@nestmq/broker';
 import { QueueContext } from '@nestmq/transport';
 import { lastValueFrom, of, throwError } from 'rxjs';
 import { Collector, type StartedApp, startApp } from './app.js';
@@ -38,7 +39,7 @@ describe('an event', () => {
 
   it('is redelivered up to its attempts when the handler fails, then dead-lettered with the error', async () => {
     const attempts = new Collector<[number, boolean]>();
-    const dead = new Collector<QueueContext>();
+    const dead = new Collector<Message>();
     @Controller()
     class Orders {
       @EventPattern<string>('order.placed', { retry: { attempts: 3 } })
@@ -53,7 +54,7 @@ describe('an event', () => {
       prefetchCount: 0,
       noAck: true,
       onCancel: () => {},
-      onDelivery: (delivery) => dead.add(new QueueContext([delivery, '', undefined as never, 0])),
+      onDelivery: ({ message }) => dead.add(message),
     });
     started.client.emit('order.placed', { id: 7 });
     const [letter] = await dead.until(1);
@@ -62,7 +63,7 @@ describe('an event', () => {
       [2, true],
       [3, true],
     ]);
-    expect(letter?.getHeaders()).toMatchObject({
+    expect(letter?.properties.headers).toMatchObject({
       'x-nestmq-reason': 'attempts',
       'x-nestmq-error-name': 'RangeError',
       'x-nestmq-error-message': 'no such order',
@@ -70,7 +71,7 @@ describe('an event', () => {
       'x-nestmq-queue': 'orders',
       'x-nestmq-routing-key': 'order.placed',
     });
-    expect(JSON.parse(String(letter?.getMessage().body))).toEqual({ id: 7 });
+    expect(JSON.parse(String(letter?.body))).toEqual({ id: 7 });
   });
 
   it.each([

@@ -117,7 +117,7 @@ describe('a request', () => {
       { exchange: 'nestmq.requests', routingKey: 'sum', properties: { replyTo }, body: Buffer.from('{') },
       () => {},
     );
-    expect(await reply).toMatch(/^error .*The request is not JSON/);
+    expect(await reply).toMatch(/^error .*The request can't be read/);
   });
 
   it('still awaited fails when the client closes', async () => {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Message } from './message/message.js';
+import { assertStorable } from './store/storable.js';
 import type { Turn } from './turns.js';
 
 /** A requester names this as `reply-to`; replies go to a name of its own that starts with it (rabbitmq.com/direct-reply-to). */
@@ -71,11 +72,16 @@ export class ReplyConsumers {
     return this.#byName.has(name);
   }
 
-  /** Hands a message over to those that its keys name. Returns whether one has taken it. */
+  /** Hands a message over to those that its keys name. Returns whether one has taken it. Throws MESSAGE_TOO_LARGE. */
   deliver(keys: readonly string[], message: Message): boolean {
     let isTaken = false;
-    for (const key of new Set(keys))
-      if (key.startsWith(PREFIX) && this.#byName.get(key)?.take(message) === true) isTaken = true;
+    for (const key of new Set(keys)) {
+      const consumer = key.startsWith(PREFIX) ? this.#byName.get(key) : undefined;
+      if (consumer === undefined) continue;
+      // No store sees it, but it is bounded as all others are.
+      assertStorable(message, 1);
+      if (consumer.take(message)) isTaken = true;
+    }
     return isTaken;
   }
 }

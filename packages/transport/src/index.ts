@@ -1,3 +1,14 @@
+export type {
+  BatchOptions,
+  DeduplicationOptions,
+  HandlerOptions,
+  OrderingKey,
+  RateLimitOptions,
+  RetryOptions,
+  ScheduleOptions,
+} from './handler.options.js';
+export type { ErrorClass } from './handling/retry-policy.js';
+export type { Duration } from './option-checks.js';
 export {
   deadLetterQueueOf,
   EVENTS_EXCHANGE,
@@ -36,5 +47,6 @@ export {
   TopologyDriftException,
 } from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
-export type { HandlerOptions, QueueOptions, RetryOptions } from './queue.options.js';
+export type { QueueOptions } from './queue.options.js';
+export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { PATTERN_EXTRAS_METADATA, PATTERN_HANDLER_METADATA } from '@nestjs/microservices/constants.js';
 import { QUEUE_FEATURE } from './queue.constants.js';
-import type { HandlerOptions } from './queue.options.js';
+import type { HandlerOptions } from './handler.options.js';
 
 type Module = ModulesContainer extends Map<string, infer M> ? M : never;
 type Method = (...args: unknown[]) => unknown;

@@ -13,7 +13,9 @@ import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { QueueClient } from './queue.client.js';
 import { QUEUE_FEATURE, QUEUE_OPTIONS } from './queue.constants.js';
 import { QueueExplorer } from './queue.explorer.js';
-import { type HandlerOptions, normaliseHandlerOptions, type QueueOptions } from './queue.options.js';
+import { DEFAULT_RETRY } from './handling/retry-policy.js';
+import { type HandlerOptions, normaliseHandlerOptions } from './handler.options.js';
+import type { QueueOptions } from './queue.options.js';
 import { QueueServer } from './queue.server.js';
 
 /**
@@ -79,7 +81,12 @@ export class QueueModule implements OnModuleInit, OnApplicationShutdown {
    * that they share. Throws QueueOptionsException for options that can't be meant.
    */
   static forFeature(options: HandlerOptions): DynamicModule {
-    normaliseHandlerOptions('forFeature', options, { queue: 'default', attempts: 1 });
+    normaliseHandlerOptions('forFeature', options, {
+      queue: 'default',
+      retry: DEFAULT_RETRY,
+      prefetchCount: 65_535,
+      noAck: false,
+    });
     return { module: QueueFeatureModule, providers: [{ provide: QUEUE_FEATURE, useValue: options }] };
   }
 

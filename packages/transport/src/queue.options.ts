@@ -1,9 +1,13 @@
+import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
+import { DEFAULT_RETRY } from './handling/retry-policy.js';
+import { type HandlerDefaults, retryPolicyOf, type RetryOptions } from './handler.options.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
 import {
   assertKeys,
   describe,
   duration,
   type Duration,
+  flag,
   integer,
   optional,
   queueName,
@@ -17,14 +21,6 @@ import {
   type WireFormat,
   type WireOptions,
 } from './wire/wire-options.js';
-
-export interface RetryOptions {
-  /**
-   * How often an event is handed to its handler in all, until it is dead-lettered. 1 is no second try.
-   * Whole number, 1 to 1000. @default 5
-   */
-  readonly attempts?: number;
-}
 
 /**
  * @publicApi
@@ -46,11 +42,15 @@ export interface QueueOptions extends WireOptions {
   readonly prefetchCount?: number;
   /** What happens when an event's handler fails. */
   readonly retry?: RetryOptions;
+  /** Messages are settled before they are handled: what fails, or is under way in a crash, is lost. @default false */
+  readonly noAck?: boolean;
+  /** `x-` arguments of the service's queues, as a broker takes them. @default none */
+  readonly queueOptions?: { readonly arguments?: FieldTable };
   /**
    * How long shutdown waits for running handlers, then their signal aborts and their messages go back.
-   * Milliseconds, 0 to 3,600,000. @default 10_000
+   * Milliseconds or `'30s'`, up to an hour. @default 10_000
    */
-  readonly gracePeriod?: number;
+  readonly gracePeriod?: Duration;
   /**
    * How long a `send` waits for its first answer, and then for each next one; 0 is for ever. A record's `timeout` goes
    * first. A {@link Duration} up to 24 days. @default '60s'
@@ -67,33 +67,22 @@ export interface QueueOptions extends WireOptions {
 
 export interface NormalisedQueueOptions {
   readonly home: { readonly memory: string } | { readonly directory: string };
-  readonly queue: string;
-  readonly prefetchCount: number;
-  readonly attempts: number;
+  /** For handlers that say nothing else. */
+  readonly handlers: HandlerDefaults;
+  readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
   /** 0 is for ever. */
   readonly requestTimeoutMs: number;
   readonly wireFormat: WireFormat;
   readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
-}
-
-/**
- * What a handler's extras and `QueueModule.forFeature` can say.
- *
- * @publicApi
- */
-export interface HandlerOptions {
-  /** A queue of its own instead of the service's. */
-  readonly queue?: string;
-  /** For this handler. @default the module's */
-  readonly retry?: RetryOptions;
+  /** All waiting is by this clock. */
+  readonly clock: Clock;
 }
 
 const DEFAULTS = {
   queue: 'default',
   prefetchCount: 100,
-  attempts: 5,
   gracePeriod: 10_000,
   requestTimeoutMs: 60_000,
 } as const;
@@ -103,28 +92,46 @@ const KEYS = [
   'queue',
   'prefetchCount',
   'retry',
+  'noAck',
+  'queueOptions',
   'gracePeriod',
   'requestTimeout',
   'wireFormat',
   ...WIRE_KEYS,
   'broker',
 ];
-const HANDLER_KEYS = ['queue', 'retry'];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
   assertKeys('QueueModule', options, KEYS);
+  const broker: EmbeddedBrokerOptions = optional(options.broker, {}, (value) => table('broker', value));
   return {
     home: parseUrl(options.url),
-    queue: optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value)),
-    prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
-    attempts: attemptsOf(options.retry) ?? DEFAULTS.attempts,
-    gracePeriod: integer('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
+    handlers: {
+      queue: optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value)),
+      prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
+      retry: retryPolicyOf('retry', options.retry, DEFAULT_RETRY),
+      noAck: flag('noAck', options.noAck, false),
+    },
+    queueArguments: queueArguments(options.queueOptions),
+    gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
     requestTimeoutMs: requestTimeoutOf('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
     wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
     wire: normaliseWireOptions(options),
-    broker: optional(options.broker, {}, (value) => table('broker', value)),
+    broker,
+    clock: broker.clock ?? systemClock,
   };
+}
+
+function queueArguments(options: unknown): FieldTable {
+  if (options === undefined) return {};
+  const queueOptions = table('queueOptions', options);
+  assertKeys('queueOptions', queueOptions, ['arguments']);
+  return optional(
+    queueOptions['arguments'] as FieldTable,
+    {},
+    (value) => table('queueOptions.arguments', value) as FieldTable,
+  );
 }
 
 /** A timer can't wait for longer. */
@@ -137,20 +144,6 @@ export function requestTimeoutOf(key: string, value: unknown, fallback: number):
 function wireFormat(value: unknown): WireFormat {
   if (value === 'nestmq' || value === 'nest-rmq') return value;
   throw new QueueOptionsException(`'wireFormat' is ${describe(value)}.`, "Give 'nestmq' or 'nest-rmq'.");
-}
-
-/** Checks the extras of the handler of `pattern`. Throws QueueOptionsException. */
-export function normaliseHandlerOptions(
-  pattern: string,
-  extras: HandlerOptions,
-  defaults: Pick<NormalisedQueueOptions, 'queue' | 'attempts'>,
-): { readonly queue: string; readonly attempts: number } {
-  const where = `the handler of '${pattern}'`;
-  assertKeys(where, extras, HANDLER_KEYS);
-  return {
-    queue: optional(extras.queue, defaults.queue, (value) => queueName('queue', value)),
-    attempts: attemptsOf(extras.retry) ?? defaults.attempts,
-  };
 }
 
 export function parseUrl(url: unknown): NormalisedQueueOptions['home'] {
@@ -168,11 +161,4 @@ export function parseUrl(url: unknown): NormalisedQueueOptions['home'] {
 function fileDirectory(url: string): string {
   const path = url.slice('file:'.length);
   return path.startsWith('//') ? decodeURIComponent(new URL(url).pathname) : path;
-}
-
-function attemptsOf(retry: unknown): number | undefined {
-  if (retry === undefined) return undefined;
-  const options = table('retry', retry);
-  assertKeys('retry', options, ['attempts']);
-  return integer('retry.attempts', options['attempts'], DEFAULTS.attempts, 1, 1000);
 }

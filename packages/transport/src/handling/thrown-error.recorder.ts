@@ -1,6 +1,6 @@
 import type { ArgumentsHost } from '@nestjs/common';
 import { BaseRpcExceptionFilter } from '@nestjs/microservices';
-import { QueueContext } from './queue.context.js';
+import { QueueContext } from '../queue.context.js';
 
 const RECORDING = Symbol('nestmq:recording');
 
@@ -22,7 +22,7 @@ export function recordThrownErrors(): void {
     host: ArgumentsHost,
   ) {
     const context: unknown = host.getArgByIndex(1);
-    if (context instanceof QueueContext) context.thrown = { error: exception };
+    if (context instanceof QueueContext) context.recordThrown(exception);
     return original.call(this, exception, host);
   };
 }

@@ -1,0 +1,323 @@
+import {
+  assertKeys,
+  describe,
+  duration,
+  type Duration,
+  flag,
+  integer,
+  optional,
+  queueName,
+  table,
+} from './option-checks.js';
+import { type ErrorClass, RetryPolicy } from './handling/retry-policy.js';
+import { QueueOptionsException } from './queue.exceptions.js';
+
+/**
+ * What happens when an event's handler fails.
+ *
+ * @publicApi
+ */
+export interface RetryOptions {
+  /**
+   * How often an event is handed to its handler in all, until it is dead-lettered. 1 is no second try.
+   * Whole number, 1 to 1000. @default 5
+   */
+  readonly attempts?: number;
+  /**
+   * How long the message waits before the next attempt; others go on meanwhile. A list has the wait after each
+   * attempt, its last for all that follow. Milliseconds or `'5s'`, up to 30 days. @default 250
+   */
+  readonly delay?: Duration | readonly Duration[];
+  /** How a single `delay` grows. @default 'exponential' */
+  readonly backoff?: 'fixed' | 'exponential';
+  /** By what an exponential delay grows with each attempt. 1 to 100. @default 2 */
+  readonly factor?: number;
+  /** What an exponential delay never exceeds. @default '1m' */
+  readonly maxDelay?: Duration;
+  /** Which part of a delay is random, so that what failed together does not come back together. 0 to 1. @default 0.2 */
+  readonly jitter?: number;
+  /** Only errors of these classes are tried again. @default all */
+  readonly on?: readonly ErrorClass[];
+  /** Errors of these classes are not tried again. @default none */
+  readonly except?: readonly ErrorClass[];
+}
+
+/** At most `max` messages in any `per`, in each instance. */
+export interface RateLimitOptions {
+  /** Whole number, 1 to 1,000,000. */
+  readonly max: number;
+  /** @default '1s' */
+  readonly per?: Duration;
+}
+
+export interface BatchOptions {
+  /** Messages that are handed over together at most. Whole number, 1 to 10,000. */
+  readonly size: number;
+  /** How long the first of them waits for others. @default '1s' */
+  readonly timeoutMs?: Duration;
+}
+
+export interface DeduplicationOptions {
+  /** How long a message id is remembered. @default '1d' */
+  readonly window?: Duration;
+  /** How many are remembered at most, the latest. Whole number, 1 to 10,000,000. @default 100_000 */
+  readonly max?: number;
+}
+
+export interface ScheduleOptions {
+  /** When, in cron's five or six fields. */
+  readonly cron: string;
+  /** An IANA time zone, such as 'Europe/Berlin'. @default 'UTC' */
+  readonly timeZone?: string;
+  /** What follows when no instance ran at the time: one firing for all that were missed, or none. @default 'once' */
+  readonly missed?: 'once' | 'skip';
+}
+
+/** Which messages keep their order: those with the same key. Undefined: no order. */
+export type OrderingKey = (data: never, headers: Readonly<Record<string, unknown>>) => string | undefined;
+
+/**
+ * What a handler's extras and `QueueModule.forFeature` can say.
+ *
+ * @publicApi
+ */
+export interface HandlerOptions {
+  /** A queue of its own instead of the service's. */
+  readonly queue?: string;
+  /** @default the module's */
+  readonly retry?: RetryOptions;
+  /** Where messages go that were given up; false: they are logged and gone. @default `QUEUE.dead` */
+  readonly deadLetter?: string | false;
+  /** Messages of this handler that run at once, in each instance. Whole number, 1 to 65535. @default as many as are prefetched */
+  readonly concurrency?: number;
+  /** Deliveries of its queue that are unsettled at once, in each instance; handlers of one queue agree. @default the module's */
+  readonly prefetchCount?: number;
+  /**
+   * Messages with the same key are handled one after the other, retries included; keys run side by side. `true`: the key
+   * that the producer gave; a name: that property of the data; or a function. Its queue has one active instance at a
+   * time. @default no order
+   */
+  readonly orderingKey?: true | string | OrderingKey;
+  /** Messages of a higher priority come first: how many levels the queue has. Whole number, 1 to 255. @default none */
+  readonly priority?: number;
+  /** @default none */
+  readonly rateLimit?: RateLimitOptions;
+  /** The handler gets a list of data and a QueueBatchContext. @default one by one */
+  readonly batch?: BatchOptions;
+  /** A handler that takes longer has failed; its signal aborts. Milliseconds or `'30s'`. @default no limit */
+  readonly timeoutMs?: Duration;
+  /** What was handled once, by its message id, is not handled again, also after a crash. @default false */
+  readonly deduplication?: boolean | DeduplicationOptions;
+  /** The handler's event is emitted at these times, once in the whole fleet. Events only. @default never */
+  readonly schedule?: string | ScheduleOptions;
+  /** Messages are settled before they are handled: what fails, or is under way in a crash, is lost. @default false */
+  readonly noAck?: boolean;
+}
+
+/** {@link HandlerOptions} with the defaults filled in. Milliseconds. */
+export interface HandlerPolicy {
+  readonly queue: string;
+  readonly retry: RetryPolicy;
+  /** Undefined: nowhere. */
+  readonly deadLetterQueue: string | undefined;
+  readonly concurrency: number | undefined;
+  readonly prefetchCount: number;
+  readonly orderingKey: true | string | OrderingKey | undefined;
+  readonly priority: number | undefined;
+  readonly rateLimit: { readonly max: number; readonly perMs: number } | undefined;
+  readonly batch: { readonly size: number; readonly timeoutMs: number } | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly deduplication: { readonly windowMs: number; readonly max: number } | undefined;
+  readonly schedule: Required<ScheduleOptions> | undefined;
+  readonly noAck: boolean;
+}
+
+/** What the module says for all its handlers. */
+export type HandlerDefaults = Pick<HandlerPolicy, 'queue' | 'retry' | 'prefetchCount' | 'noAck'>;
+
+const DAY_MS = 86_400_000;
+const DELAY_MS_MAX = 30 * DAY_MS;
+const HANDLER_KEYS: readonly (keyof HandlerOptions)[] = [
+  'queue',
+  'retry',
+  'deadLetter',
+  'concurrency',
+  'prefetchCount',
+  'orderingKey',
+  'priority',
+  'rateLimit',
+  'batch',
+  'timeoutMs',
+  'deduplication',
+  'schedule',
+  'noAck',
+];
+
+/** Checks the options of what `where` names. Throws QueueOptionsException. */
+export function normaliseHandlerOptions(
+  where: string,
+  options: HandlerOptions,
+  defaults: HandlerDefaults,
+): HandlerPolicy {
+  const at = (key: string): string => `${key} of ${where}`;
+  assertKeys(where, options, HANDLER_KEYS);
+  const queue = optional(options.queue, defaults.queue, (value) => queueName(at('queue'), value));
+  const policy: HandlerPolicy = {
+    queue,
+    retry: retryPolicyOf(at('retry'), options.retry, defaults.retry),
+    deadLetterQueue: deadLetterQueue(at('deadLetter'), options.deadLetter, queue),
+    concurrency: maybe(options.concurrency, (value) => integer(at('concurrency'), value, 1, 1, 65_535)),
+    prefetchCount: integer(at('prefetchCount'), options.prefetchCount, defaults.prefetchCount, 1, 65_535),
+    orderingKey: orderingKey(at('orderingKey'), options.orderingKey),
+    priority: maybe(options.priority, (value) => integer(at('priority'), value, 1, 1, 255)),
+    rateLimit: maybe(options.rateLimit, (value) => rateLimit(at('rateLimit'), value)),
+    batch: maybe(options.batch, (value) => batch(at('batch'), value)),
+    timeoutMs: maybe(options.timeoutMs, (value) => duration(at('timeoutMs'), value, 1, 1, DAY_MS)),
+    deduplication: deduplication(at('deduplication'), options.deduplication),
+    schedule: maybe(options.schedule, (value) => schedule(at('schedule'), value)),
+    noAck: flag(at('noAck'), options.noAck, defaults.noAck),
+  };
+  assertTogether(where, policy);
+  return policy;
+}
+
+function maybe<T, R>(value: T | undefined, check: (value: T) => R): R | undefined {
+  return value === undefined ? undefined : check(value);
+}
+
+/** Options that contradict each other. */
+function assertTogether(where: string, policy: HandlerPolicy): void {
+  const { batch: asked, prefetchCount, noAck, orderingKey: ordered, deduplication: deduplicated } = policy;
+  if (asked !== undefined && asked.size > prefetchCount) {
+    throw new QueueOptionsException(
+      `The batch.size of ${where} is ${asked.size}, but only ${prefetchCount} messages are prefetched.`,
+      'Give it a prefetchCount of at least the size.',
+    );
+  }
+  if (asked !== undefined && ordered !== undefined) {
+    throw new QueueOptionsException(
+      `${where} has both a batch and an orderingKey.`,
+      'A batch is handled as one; give one of the two.',
+    );
+  }
+  if (noAck && (ordered !== undefined || deduplicated !== undefined)) {
+    throw new QueueOptionsException(
+      `${where} has noAck, and an orderingKey or deduplication.`,
+      'Those need messages that are settled after they are handled; give noAck: false.',
+    );
+  }
+}
+
+/** Undefined options are the defaults; single keys that are not given are the built-in ones. */
+export function retryPolicyOf(key: string, options: unknown, fallback: RetryPolicy): RetryPolicy {
+  if (options === undefined) return fallback;
+  const retry = table(key, options) as RetryOptions;
+  assertKeys(key, retry, ['attempts', 'delay', 'backoff', 'factor', 'maxDelay', 'jitter', 'on', 'except']);
+  const { backoff = 'exponential' } = retry;
+  if (backoff !== 'fixed' && backoff !== 'exponential') {
+    throw new QueueOptionsException(
+      `'${key}.backoff' is ${describe(backoff)}.`,
+      "Give 'fixed' or 'exponential'.",
+    );
+  }
+  const { delay } = retry;
+  const each = (value: unknown): number => duration(`${key}.delay`, value, 250, 0, DELAY_MS_MAX);
+  return new RetryPolicy({
+    attempts: integer(`${key}.attempts`, retry.attempts, fallback.attempts, 1, 1000),
+    delaysMs: Array.isArray(delay) ? list(`${key}.delay`, delay).map(each) : each(delay),
+    factor: backoff === 'fixed' ? 1 : real(`${key}.factor`, retry.factor, 2, 1, 100),
+    maxDelayMs: duration(
+      `${key}.maxDelay`,
+      retry.maxDelay,
+      Math.max(60_000, firstDelay(delay, each)),
+      0,
+      DELAY_MS_MAX,
+    ),
+    jitter: real(`${key}.jitter`, retry.jitter, 0.2, 0, 1),
+    on: maybe(retry.on, (value) => errorClasses(`${key}.on`, value)),
+    except: maybe(retry.except, (value) => errorClasses(`${key}.except`, value)) ?? [],
+  });
+}
+
+function firstDelay(delay: unknown, each: (value: unknown) => number): number {
+  return Array.isArray(delay) ? 0 : each(delay);
+}
+
+function list(key: string, value: readonly unknown[]): readonly unknown[] {
+  if (value.length > 0) return value;
+  throw new QueueOptionsException(`'${key}' is an empty list.`, 'Give at least one delay.');
+}
+
+function errorClasses(key: string, value: unknown): readonly ErrorClass[] {
+  if (Array.isArray(value) && value.every((one) => typeof one === 'function')) return value as ErrorClass[];
+  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, 'Give a list of error classes.');
+}
+
+function real(key: string, value: unknown, fallback: number, min: number, max: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value === 'number' && value >= min && value <= max) return value;
+  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, `Give a number from ${min} to ${max}.`);
+}
+
+function deadLetterQueue(key: string, value: unknown, queue: string): string | undefined {
+  if (value === undefined) return `${queue}.dead`;
+  if (value === false) return undefined;
+  return queueName(key, value);
+}
+
+function orderingKey(key: string, value: unknown): HandlerPolicy['orderingKey'] {
+  if (value === undefined || value === true || typeof value === 'function') {
+    return value as HandlerPolicy['orderingKey'];
+  }
+  if (typeof value === 'string' && value !== '') return value;
+  throw new QueueOptionsException(
+    `'${key}' is ${describe(value)}.`,
+    'Give true, the name of a property of the data, or a function.',
+  );
+}
+
+function rateLimit(key: string, value: unknown): HandlerPolicy['rateLimit'] {
+  const options = table(key, value);
+  assertKeys(key, options, ['max', 'per']);
+  return {
+    max: required(`${key}.max`, options['max'], 1_000_000),
+    perMs: duration(`${key}.per`, options['per'], 1000, 1, DAY_MS),
+  };
+}
+
+function batch(key: string, value: unknown): HandlerPolicy['batch'] {
+  const options = table(key, value);
+  assertKeys(key, options, ['size', 'timeoutMs']);
+  return {
+    size: required(`${key}.size`, options['size'], 10_000),
+    timeoutMs: duration(`${key}.timeoutMs`, options['timeoutMs'], 1000, 1, DAY_MS),
+  };
+}
+
+/** A whole number from 1 that has no default. */
+function required(key: string, value: unknown, max: number): number {
+  return integer(key, value ?? null, 1, 1, max);
+}
+
+function deduplication(key: string, value: unknown): HandlerPolicy['deduplication'] {
+  if (value === undefined || value === false) return undefined;
+  const options = value === true ? {} : table(key, value);
+  assertKeys(key, options, ['window', 'max']);
+  return {
+    windowMs: duration(`${key}.window`, options['window'], DAY_MS, 1, DELAY_MS_MAX),
+    max: integer(`${key}.max`, options['max'], 100_000, 1, 10_000_000),
+  };
+}
+
+function schedule(key: string, value: unknown): HandlerPolicy['schedule'] {
+  const options = typeof value === 'string' ? { cron: value } : table(key, value);
+  assertKeys(key, options, ['cron', 'timeZone', 'missed']);
+  const { cron, timeZone = 'UTC', missed = 'once' } = options as unknown as ScheduleOptions;
+  if (typeof cron !== 'string' || typeof timeZone !== 'string' || !['once', 'skip'].includes(missed)) {
+    throw new QueueOptionsException(
+      `'${key}' is ${describe(value)}.`,
+      "Give cron's fields, such as '0 6 * * *', or { cron, timeZone, missed: 'once' | 'skip' }.",
+    );
+  }
+  return { cron, timeZone, missed };
+}

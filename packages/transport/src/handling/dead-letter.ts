@@ -1,0 +1,56 @@
+import type { FieldValue } from '@nestmq/broker';
+import { describeError, nameOfError, stackOfError } from '../describe-error.js';
+import { HEADER } from '../envelope.js';
+import type { ForwardedMessage, LinkDelivery } from '../links/link.js';
+import { type Address, headersFor } from './address.js';
+import type { DeadLetterReason } from './outcome.js';
+
+export interface DeadLetterCause {
+  /** Where it was, and where its dead letters go. */
+  readonly queue: string;
+  readonly deadLetterQueue: string;
+  readonly reason: DeadLetterReason;
+  readonly error: unknown;
+  /** How often it was tried. */
+  readonly attempts: number;
+  readonly nowMs: number;
+}
+
+/** A message on its way to the dead letters: as it was, and why it was given up. */
+export function deadLetter(
+  { message }: LinkDelivery,
+  address: Address | undefined,
+  cause: DeadLetterCause,
+): ForwardedMessage {
+  // A dead letter is kept until somebody looks at it.
+  const { expiration: _, ...properties } = message.properties;
+  const headers: Record<string, FieldValue | undefined> =
+    address === undefined
+      ? { ...message.properties.headers, [HEADER.exchange]: message.exchange }
+      : headersFor(message, { ...address, attempts: 0, dueAt: undefined });
+  delete headers[HEADER.attemptsBefore];
+  return {
+    exchange: '',
+    routingKey: cause.deadLetterQueue,
+    properties: {
+      ...properties,
+      headers: {
+        ...headers,
+        [HEADER.reason]: cause.reason,
+        ...errorHeaders(cause.error),
+        [HEADER.attempts]: cause.attempts,
+        [HEADER.queue]: cause.queue,
+        [HEADER.deadAt]: new Date(cause.nowMs).toISOString(),
+      },
+    },
+  };
+}
+
+function errorHeaders(error: unknown): Record<string, FieldValue> {
+  if (error === undefined) return {};
+  return {
+    [HEADER.errorName]: nameOfError(error),
+    [HEADER.errorMessage]: describeError(error),
+    [HEADER.errorStack]: stackOfError(error),
+  };
+}

@@ -1,0 +1,145 @@
+import type { MessageHandler } from '@nestjs/microservices';
+import { TopicRouter } from '@nestmq/broker';
+import type { HandlerDefaults, HandlerOptions, HandlerPolicy } from '../handler.options.js';
+import { normaliseHandlerOptions } from '../handler.options.js';
+import type { QueueDeclaration } from '../links/link.js';
+import { QueueOptionsException } from '../queue.exceptions.js';
+
+/** One decorated method under one of its patterns. */
+export interface RegisteredHandler {
+  /** The same after a restart of the same code: its pattern, and its place among those of the same queue. */
+  readonly id: string;
+  readonly pattern: string;
+  readonly isEvent: boolean;
+  readonly handle: MessageHandler;
+  readonly policy: HandlerPolicy;
+}
+
+/** What handlers of one queue must agree upon, since it is the queue's. */
+const OF_THE_QUEUE = ['prefetchCount', 'noAck', 'priority'] as const;
+
+/** The handlers that get their messages from one queue. */
+export class QueueHandlers {
+  readonly #events = new TopicRouter<RegisteredHandler>();
+  readonly #requests = new TopicRouter<RegisteredHandler>();
+  readonly #exactRequests = new Map<string, RegisteredHandler>();
+  readonly #all: RegisteredHandler[] = [];
+  readonly eventPatterns: Set<string> = new Set();
+  readonly requestPatterns: Set<string> = new Set();
+  /** The router's answers as lists: it gives the same set for a routing key that it knows. */
+  readonly #lists = new WeakMap<ReadonlySet<RegisteredHandler>, readonly RegisteredHandler[]>();
+
+  constructor(readonly queue: string) {}
+
+  get all(): readonly RegisteredHandler[] {
+    return this.#all;
+  }
+
+  get prefetchCount(): number {
+    return this.#first.prefetchCount;
+  }
+
+  get noAck(): boolean {
+    return this.#first.noAck;
+  }
+
+  /** Where what names no handler goes, and what a broker gives up. */
+  get deadLetterQueue(): string {
+    return (
+      this.#all.find(({ policy }) => policy.deadLetterQueue !== undefined)?.policy.deadLetterQueue ??
+      `${this.queue}.dead`
+    );
+  }
+
+  /** Of all its handlers. */
+  get deadLetterQueues(): ReadonlySet<string> {
+    const queues = this.#all.map(({ policy }) => policy.deadLetterQueue).filter((name) => name !== undefined);
+    return new Set([this.deadLetterQueue, ...queues]);
+  }
+
+  get declaration(): QueueDeclaration {
+    const { priority } = this.#first;
+    return {
+      deadLetterQueue: this.deadLetterQueue,
+      ...(priority === undefined ? {} : { maxPriority: priority }),
+      singleActiveConsumer: this.#all.some(({ policy }) => policy.orderingKey !== undefined),
+    };
+  }
+
+  get #first(): HandlerPolicy {
+    return (this.#all[0] as RegisteredHandler).policy;
+  }
+
+  /** Throws QueueOptionsException when the handler wants the queue to be other than those before. */
+  add(pattern: string, handle: MessageHandler, isEvent: boolean, policy: HandlerPolicy): void {
+    const handler = { id: `${pattern}@${this.#all.length}`, pattern, isEvent, handle, policy };
+    this.#all.push(handler);
+    for (const key of OF_THE_QUEUE) this.#assertAgreed(key, handler);
+    if (isEvent) {
+      this.#events.bind(pattern, handler);
+      this.eventPatterns.add(pattern);
+    } else {
+      this.#requests.bind(pattern, handler);
+      this.#exactRequests.set(pattern, handler);
+      this.requestPatterns.add(pattern);
+    }
+  }
+
+  #assertAgreed(key: (typeof OF_THE_QUEUE)[number], { pattern, policy }: RegisteredHandler): void {
+    const first = this.#all[0] as RegisteredHandler;
+    if (policy[key] === first.policy[key]) return;
+    throw new QueueOptionsException(
+      `The handlers of '${first.pattern}' and '${pattern}' get their messages from the queue '${this.queue}', but want another ${key} (${String(first.policy[key])}, ${String(policy[key])}).`,
+      'Give both the same, or one of them a queue of its own.',
+    );
+  }
+
+  /** All handlers of an event: exact and wildcards, each once. */
+  forEvent(routingKey: string): readonly RegisteredHandler[] {
+    const matching = this.#events.route(routingKey);
+    let list = this.#lists.get(matching);
+    if (list === undefined) this.#lists.set(matching, (list = [...matching]));
+    return list;
+  }
+
+  /** The one handler of a request: the exact one, else the first wildcard. */
+  forRequest(routingKey: string): RegisteredHandler | undefined {
+    return this.#exactRequests.get(routingKey) ?? [...this.#requests.route(routingKey)][0];
+  }
+}
+
+/** Handlers by the queue that they get their messages from. */
+export class HandlerTable {
+  readonly #queues = new Map<string, QueueHandlers>();
+  readonly #requests = new Set<string>();
+
+  constructor(private readonly defaults: HandlerDefaults) {}
+
+  get queues(): Iterable<QueueHandlers> {
+    return this.#queues.values();
+  }
+
+  /** Throws QueueOptionsException for extras that can't be meant. */
+  add(pattern: string, handle: MessageHandler, isEvent: boolean, extras: HandlerOptions): void {
+    const policy = normaliseHandlerOptions(`the handler of '${pattern}'`, extras, this.defaults);
+    if (!isEvent) this.#assertRequest(pattern, policy);
+    let handlers = this.#queues.get(policy.queue);
+    if (handlers === undefined) this.#queues.set(policy.queue, (handlers = new QueueHandlers(policy.queue)));
+    handlers.add(pattern, handle, isEvent, policy);
+  }
+
+  #assertRequest(pattern: string, { batch, schedule, deduplication }: HandlerPolicy): void {
+    if (this.#requests.has(pattern)) {
+      throw new QueueOptionsException(
+        `Two handlers answer '${pattern}'.`,
+        'A request has one answer: give one of them another pattern, or make it an @EventPattern.',
+      );
+    }
+    this.#requests.add(pattern);
+    if (batch === undefined && schedule === undefined && deduplication === undefined) return;
+    throw new QueueOptionsException(
+      `The handler of '${pattern}' answers requests, and has a batch, a schedule or deduplication.`,
+      'Those are for @EventPattern.',
+    );
+  }
+}

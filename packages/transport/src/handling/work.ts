@@ -1,0 +1,117 @@
+import type { LinkDelivery } from '../links/link.js';
+import { QueueContext } from '../queue.context.js';
+import type { RegisteredHandler } from './handler-table.js';
+import type { Outcome } from './outcome.js';
+
+/** What a message is to its handlers. */
+export interface Received {
+  readonly kind: 'event' | 'request';
+  readonly pattern: string;
+  readonly data: unknown;
+}
+
+/** One attempt of one handler at one message. */
+export class Run {
+  readonly context: QueueContext;
+  /** The error of the handler as it was thrown, before filters made another of it. */
+  thrown: { readonly error: unknown } | undefined;
+  #outcome: Outcome | undefined;
+  #controller: AbortController | undefined;
+  #abortedBy: Error | undefined;
+  #timeLimit: TimeLimit | undefined;
+
+  constructor(
+    readonly work: Work,
+    readonly handler: RegisteredHandler,
+    /** 1 is the first. */
+    readonly attempt: number,
+  ) {
+    this.context = new QueueContext([work.delivery, work.received.pattern, this]);
+  }
+
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Aborts when nobody waits for this run any more. A controller is made for those who look: few do. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#abortedBy !== undefined) this.#controller.abort(this.#abortedBy);
+    }
+    return this.#controller.signal;
+  }
+
+  /** The first outcome counts; later ones do nothing and return false. */
+  settle(outcome: Outcome): boolean {
+    if (this.#outcome !== undefined) return false;
+    this.#outcome = outcome;
+    this.work.onOutcome();
+    return true;
+  }
+
+  /** Nobody waits any more: the signal aborts, and what the handler still says does not count. */
+  abort(reason: Error): void {
+    this.#abortedBy ??= reason;
+    this.#controller?.abort(reason);
+  }
+
+  limitBy(limit: TimeLimit): void {
+    this.#timeLimit = limit;
+  }
+
+  /** Gives the handler more time; returns false when it has no limit. Milliseconds from now. */
+  extend(ms: number): boolean {
+    this.#timeLimit?.extend(ms);
+    return this.#timeLimit !== undefined;
+  }
+
+  /** The same handler again, on the same delivery. */
+  next(): Run {
+    return this.work.add(this.handler, this.attempt + 1, this);
+  }
+}
+
+export interface TimeLimit {
+  extend(ms: number): void;
+}
+
+/** One delivery, and what its handlers make of it. */
+export class Work {
+  readonly runs: Run[] = [];
+  /** Called when each run has its outcome. */
+  onSettled: () => void = () => {};
+
+  #received: Received | undefined;
+
+  constructor(readonly delivery: LinkDelivery) {}
+
+  /** Once it has been read. */
+  get received(): Received {
+    if (this.#received === undefined) throw new Error('The message has not been read yet.');
+    return this.#received;
+  }
+
+  receive(received: Received): void {
+    this.#received = received;
+  }
+
+  /** `instead`: of an earlier run. */
+  add(handler: RegisteredHandler, attempt: number, instead?: Run): Run {
+    const run = new Run(this, handler, attempt);
+    if (instead === undefined) this.runs.push(run);
+    else this.runs[this.runs.indexOf(instead)] = run;
+    return run;
+  }
+
+  onOutcome(): void {
+    for (const { outcome } of this.runs) if (outcome === undefined) return;
+    this.onSettled();
+  }
+
+  /** Gives the message back, and tells its handlers. */
+  abandon(reason: Error): void {
+    this.delivery.requeue({ failed: false });
+    for (const run of this.runs) run.abort(reason);
+  }
+}
