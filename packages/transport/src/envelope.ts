@@ -40,6 +40,8 @@ export const HEADER = {
   dueAt: 'x-nestmq-due-at',
   /** Attempts made before this message was put at the end of its queue for some of its handlers. */
   attemptsBefore: 'x-nestmq-attempts-before',
+  /** Messages with the same one are handled one after the other, by handlers with `orderingKey`. */
+  orderingKey: 'x-nestmq-ordering-key',
   /** `nest-rmq` on a message that was put back: its body is a packet of Nest's own RMQ transport. */
   format: 'x-nestmq-format',
   /** The handlers that are still to run, when others of the same message have succeeded. */

@@ -36,17 +36,24 @@ export type {
   ReplySubscription,
   Subscription,
 } from './links/link.js';
-export { QueueClient } from './queue.client.js';
+export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
 export { QueueContext } from './queue.context.js';
 export {
   NoHandlerException,
   QueueClosedException,
   QueueOptionsException,
+  QueueTimeoutException,
   QueueUnavailableException,
+  RemoteException,
   type TopologyDrift,
   TopologyDriftException,
+  UnreadableBodyException,
 } from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
+export { QueueRecord, QueueRecordBuilder, type QueueRecordOptions } from './queue.record.js';
 export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
+export type { QueueCodec } from './wire/codec.js';
+export type { CompressionEncoding } from './wire/compression.js';
+export type { QueueCompression, QueueEncryption, WireFormat, WireOptions } from './wire/wire-options.js';
