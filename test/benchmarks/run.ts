@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
+import { amqpClients } from './amqp-clients.js';
 import { amqpIdle } from './amqp-idle.js';
 import { amqpThroughput } from './amqp-throughput.js';
 import { backlog } from './backlog.js';
@@ -24,6 +25,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   'nest-emit': nestEmit,
   'amqp-throughput': amqpThroughput,
   'amqp-idle': amqpIdle,
+  'amqp-clients': amqpClients,
 };
 
 const { names, smoke, options } = readCommandLine();

@@ -42,8 +42,6 @@ export const HEADER = {
   attemptsBefore: 'x-nestmq-attempts-before',
   /** Messages with the same one are handled one after the other, by handlers with `orderingKey`. */
   orderingKey: 'x-nestmq-ordering-key',
-  /** `nest-rmq` on a message that was put back: its body is a packet of Nest's own RMQ transport. */
-  format: 'x-nestmq-format',
   /** The handlers that are still to run, when others of the same message have succeeded. */
   handlers: 'x-nestmq-handlers',
   /** On a dead letter: how often it was tried. */

@@ -16,6 +16,7 @@ export {
   REPLY as QUEUE_REPLIES,
   REQUESTS_EXCHANGE,
 } from './envelope.js';
+export type { AmqpOptions, ReconnectOptions } from './links/amqp-options.js';
 export {
   type BrokerLease,
   type EmbeddedBrokerOptions,

@@ -1,6 +1,8 @@
 import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
 import { DEFAULT_RETRY } from './handling/retry-policy.js';
 import { type HandlerDefaults, retryPolicyOf, type RetryOptions } from './handler.options.js';
+import { type AmqpOptions, normaliseAmqpOptions, type NormalisedAmqpOptions } from './links/amqp-options.js';
+import { isAmqpUrl } from './links/amqp-url.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
 import {
   assertKeys,
@@ -27,9 +29,11 @@ import {
 export interface QueueOptions extends WireOptions {
   /**
    * Where messages live: `file:DIR` on the disk, owned by this process; `memory:` or `memory:NAME` in this process
-   * and gone with it.
+   * and gone with it; `amqp://USER:PASSWORD@HOST,HOST…/VHOST` or `amqps:` in RabbitMQ, or in a broker of another process.
    */
-  readonly url: string;
+  readonly url?: string;
+  /** Instead of `url`: the AMQP URLs of the nodes of one cluster. */
+  readonly urls?: readonly string[];
   /**
    * The service's queue. Instances of a service share it; handlers that name no other get their messages from it.
    * @default 'default'
@@ -57,10 +61,16 @@ export interface QueueOptions extends WireOptions {
   readonly requestTimeout?: Duration;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
+  /** For AMQP URLs. */
+  readonly amqp?: AmqpOptions;
 }
 
+/** Where messages live. */
+export type Home =
+  { readonly memory: string } | { readonly directory: string } | { readonly amqp: NormalisedAmqpOptions };
+
 export interface NormalisedQueueOptions {
-  readonly home: { readonly memory: string } | { readonly directory: string };
+  readonly home: Home;
   /** For handlers that say nothing else. */
   readonly handlers: HandlerDefaults;
   readonly queueArguments: FieldTable;
@@ -82,6 +92,7 @@ const DEFAULTS = {
 
 const KEYS = [
   'url',
+  'urls',
   'queue',
   'prefetchCount',
   'retry',
@@ -91,16 +102,18 @@ const KEYS = [
   'requestTimeout',
   ...WIRE_KEYS,
   'broker',
+  'amqp',
 ];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
   assertKeys('QueueModule', options, KEYS);
   const broker: EmbeddedBrokerOptions = optional(options.broker, {}, (value) => table('broker', value));
+  const queue = optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value));
   return {
-    home: parseUrl(options.url),
+    home: homeOf(options, queue),
     handlers: {
-      queue: optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value)),
+      queue,
       prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
       retry: retryPolicyOf('retry', options.retry, DEFAULT_RETRY),
       noAck: flag('noAck', options.noAck, false),
@@ -114,6 +127,13 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
   };
 }
 
+/** A timer can't wait for longer. */
+const TIMEOUT_MS_MAX = 24 * 86_400_000;
+
+export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
+}
+
 function queueArguments(options: unknown): FieldTable {
   if (options === undefined) return {};
   const queueOptions = table('queueOptions', options);
@@ -125,21 +145,28 @@ function queueArguments(options: unknown): FieldTable {
   );
 }
 
-/** A timer can't wait for longer. */
-const TIMEOUT_MS_MAX = 24 * 86_400_000;
-
-export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
-  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
+function homeOf({ url, urls, amqp }: QueueOptions, queue: string): Home {
+  if (urls !== undefined) {
+    if (url === undefined && Array.isArray(urls) && urls.length > 0)
+      return { amqp: normaliseAmqpOptions(urls, amqp, queue) };
+    throw new QueueOptionsException("'urls' is no list, or there is 'url' as well.", 'Give one of the two.');
+  }
+  if (isAmqpUrl(url)) return { amqp: normaliseAmqpOptions([url], amqp, queue) };
+  if (amqp === undefined) return parseUrl(url);
+  throw new QueueOptionsException(
+    "There is 'amqp', but no AMQP URL.",
+    "Give 'url' as 'amqp://HOST', or leave it out.",
+  );
 }
 
-export function parseUrl(url: unknown): NormalisedQueueOptions['home'] {
+function parseUrl(url: unknown): Home {
   if (typeof url === 'string') {
     if (url.startsWith('file:') && url.length > 'file:'.length) return { directory: fileDirectory(url) };
     if (url.startsWith('memory:')) return { memory: url.slice('memory:'.length) };
   }
   throw new QueueOptionsException(
     `'url' is ${describe(url)}.`,
-    "Give 'file:DIR' (as in 'file:./data/mq') to keep messages on the disk, or 'memory:' to keep them in this process.",
+    "Give 'file:DIR' (as in 'file:./data/mq') to keep messages on the disk, 'memory:' to keep them in this process, or 'amqp://HOST' for RabbitMQ.",
   );
 }
 

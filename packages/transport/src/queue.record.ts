@@ -1,6 +1,6 @@
 import { isDate, isUint8Array } from 'node:util/types';
 import { RmqRecord, type RmqRecordOptions } from '@nestjs/microservices';
-import type { FieldTable } from '@nestmq/broker';
+import type { FieldTable, FieldValue } from '@nestmq/broker';
 import {
   assertKeys,
   describe,
@@ -95,7 +95,7 @@ export class QueueRecordBuilder<TData = unknown> {
   }
 
   /** Beside those that are there. */
-  setHeader(name: string, value: NonNullable<FieldTable[string]>): this {
+  setHeader(name: string, value: FieldValue): this {
     return this.#set({ headers: { ...this.#options.headers, [name]: value } });
   }
 

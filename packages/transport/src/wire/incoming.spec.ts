@@ -2,8 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Deserializer } from '@nestjs/microservices';
 import type { Message, MessageProperties } from '@nestmq/broker';
 import { delayedExchangeOf, EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from '../envelope.js';
-import { addressOf, headersFor } from '../handling/address.js';
-import { type Incoming, readIncoming } from './incoming.js';
+import { originHeaders, readEnvelope, readIncoming } from './incoming.js';
 import { normaliseWireOptions } from './wire-options.js';
 import { Wire } from './wire.js';
 
@@ -18,14 +17,10 @@ function message(
   return { exchange, routingKey, properties, body: Buffer.from(JSON.stringify(data)) };
 }
 
-const read = async (one: Message, by = wire): Promise<Incoming | undefined> =>
-  readIncoming(one, addressOf(one), by);
-
 /** As the server puts a message at the end of its queue. */
 async function putBack(original: Message): Promise<Message> {
-  const { kind, pattern, replyFormat } = (await read(original)) as Incoming;
-  const headers = headersFor(original, { kind, pattern, attempts: 1, handlers: undefined, dueAt: undefined });
-  if (replyFormat === 'nest-rmq') headers['x-nestmq-format'] = replyFormat;
+  const incoming = await readIncoming(original, wire);
+  const headers = { ...original.properties.headers, ...originHeaders(original, incoming) };
   return { ...original, exchange: '', routingKey: 'orders', properties: { ...original.properties, headers } };
 }
 
@@ -34,9 +29,9 @@ describe('an incoming message', () => {
     const data = { id: 7 };
     const expected = { pattern: 'order.placed', data, replyFormat: 'nestmq' };
     const event = message(EVENTS_EXCHANGE, 'order.placed', data);
-    expect(await read(event)).toEqual({ kind: 'event', ...expected });
+    expect(await readIncoming(event, wire)).toEqual({ kind: 'event', ...expected });
     const request = message(REQUESTS_EXCHANGE, 'order.placed', data);
-    expect(await read(request)).toEqual({ kind: 'request', ...expected });
+    expect(await readIncoming(request, wire)).toEqual({ kind: 'request', ...expected });
   });
 
   it.each([EVENTS_EXCHANGE, REQUESTS_EXCHANGE, delayedExchangeOf(EVENTS_EXCHANGE)])(
@@ -45,8 +40,8 @@ describe('an incoming message', () => {
       const data = { pattern: 'order.placed', data: 1, id: 'x' };
       const original = message(exchange, 'order.placed', data);
       const expected = { pattern: 'order.placed', data, replyFormat: 'nestmq' };
-      expect(await read(original)).toMatchObject(expected);
-      expect(await read(await putBack(original))).toEqual(await read(original));
+      expect(await readIncoming(original, wire)).toMatchObject(expected);
+      expect(await readIncoming(await putBack(original), wire)).toEqual(await readIncoming(original, wire));
     },
   );
 
@@ -59,18 +54,18 @@ describe('an incoming message', () => {
   ])('that Nest sent to the queue is read with its pattern, %s', async (_what, pattern, route) => {
     const event = message('', 'orders', { pattern, data: [1] });
     const expected = { pattern: route, data: [1], replyFormat: 'nest-rmq' };
-    expect(await read(event)).toEqual({ kind: 'event', ...expected });
+    expect(await readIncoming(event, wire)).toEqual({ kind: 'event', ...expected });
     const request = message('', 'orders', { pattern, data: [1], id: 'abc', metadata: { trace: 't' } });
-    expect(await read(request)).toEqual({ kind: 'request', ...expected });
-    expect(await read(await putBack(request))).toEqual({ kind: 'request', ...expected });
+    expect(await readIncoming(request, wire)).toEqual({ kind: 'request', ...expected });
+    expect(await readIncoming(await putBack(request), wire)).toEqual({ kind: 'request', ...expected });
   });
 
   it('that Nest published with wildcards is known by its routing key', async () => {
     const pattern = { cmd: 'sum' };
     const request = message('nest', '{"cmd":"sum"}', { pattern, data: 1, id: 'x' });
-    expect(await read(request)).toMatchObject({ kind: 'request', replyFormat: 'nest-rmq' });
+    expect(await readIncoming(request, wire)).toMatchObject({ kind: 'request', replyFormat: 'nest-rmq' });
     const data = { pattern: 'other', data: 1 };
-    expect(await read(message('amq.topic', 'order.placed', data))).toEqual({
+    expect(await readIncoming(message('amq.topic', 'order.placed', data), wire)).toEqual({
       kind: 'event',
       pattern: 'order.placed',
       data,
@@ -86,35 +81,40 @@ describe('an incoming message', () => {
     ['an object with keys that no packet has', { pattern: 'a', data: 1, name: 'x' }],
     ['an object whose pattern is none', { pattern: null, data: 1 }],
     ['an object whose pattern is a list', { pattern: ['a'], data: 1 }],
-  ])('sent to the queue itself that is no packet is for nobody: %s', async (_what, data) => {
-    expect(await read(message('', 'orders', data))).toBeUndefined();
-  });
+  ])(
+    'sent to the queue itself that is no packet is an event of the queue’s name: %s',
+    async (_what, data) => {
+      const expected = { kind: 'event', pattern: 'orders', data, replyFormat: 'nestmq' };
+      expect(await readIncoming(message('', 'orders', data), wire)).toEqual(expected);
+    },
+  );
 
   it('may have a pattern that is nested without end', async () => {
     const deep = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
     const body = Buffer.from(`{"pattern":${deep},"data":1}`);
-    const toQueue = await read({ ...message('', 'orders', 0), body });
-    expect(toQueue?.pattern).toContain('[MAX_DEPTH_REACHED]');
-    const toExchange = await read({ ...message('amq.topic', 'orders', 0), body });
-    expect(toExchange?.pattern).toBe('orders');
+    const toQueue = await readIncoming({ ...message('', 'orders', 0), body }, wire);
+    expect(toQueue.pattern).toContain('[MAX_DEPTH_REACHED]');
+    const toExchange = await readIncoming({ ...message('amq.topic', 'orders', 0), body }, wire);
+    expect(toExchange.pattern).toBe('orders');
   });
 
-  it('is put back as what it was', async () => {
-    const headers = { 'x-nestmq-format': 'nest-rmq', mine: 1 };
+  it('is put back as what it was, and headers that others gave it mean nothing before that', async () => {
+    const headers = { 'x-nestmq-routing-key': 'other', 'x-nestmq-exchange': REQUESTS_EXCHANGE, mine: 1 };
     for (const exchange of [EVENTS_EXCHANGE, REQUESTS_EXCHANGE, 'amq.topic']) {
       const original = message(exchange, 'order.placed', 1, { headers });
-      const once = await read(original);
-      expect(once).toMatchObject({ pattern: 'order.placed', replyFormat: 'nestmq' });
+      const read = await readIncoming(original, wire);
+      expect(read.pattern).toBe('order.placed');
       const again = await putBack(original);
-      expect(again.properties.headers).toMatchObject({ mine: 1 });
-      expect(await read(again)).toEqual(once);
-      expect(await read(await putBack(again))).toEqual(once);
+      expect(again.properties.headers).toMatchObject({ mine: 1, 'x-nestmq-exchange': exchange });
+      expect(await readIncoming(again, wire)).toEqual(read);
+      expect(await readIncoming(await putBack(again), wire)).toEqual(read);
     }
   });
 
-  it('whose body can not be read is refused', async () => {
+  it('whose body can not be read still tells its kind and pattern', () => {
     const broken = { ...message(REQUESTS_EXCHANGE, 'sum', 0), body: Buffer.from('{') };
-    await expect(read(broken)).rejects.toMatchObject({ name: 'UnreadableBodyException' });
+    expect(() => readIncoming(broken, wire)).toThrow('JSON');
+    expect(readEnvelope(broken)).toEqual({ kind: 'request', pattern: 'sum' });
   });
 });
 
@@ -129,13 +129,13 @@ describe('a deserializer of requests and events', () => {
 
   it('gets a packet of each message, and what it returns is handled', async () => {
     const event = message(EVENTS_EXCHANGE, 'order.placed', 'a', { messageId: 'm' });
-    expect(await read(event, upper)).toMatchObject({
+    expect(await readIncoming(event, upper)).toMatchObject({
       kind: 'event',
       pattern: 'order.placed',
       data: 'A',
     });
     const request = message(REQUESTS_EXCHANGE, 'sum', 'a', { correlationId: '7' });
-    expect(await read(request, upper)).toMatchObject({ kind: 'request', pattern: 'sum', data: 'A' });
+    expect(await readIncoming(request, upper)).toMatchObject({ kind: 'request', pattern: 'sum', data: 'A' });
     expect(given).toEqual([
       [{ pattern: 'order.placed', data: 'a' }, 'order.placed', 'm'],
       [{ pattern: 'sum', data: 'a', id: '7' }, 'sum', undefined],
@@ -146,20 +146,16 @@ describe('a deserializer of requests and events', () => {
     const foreign = wireWith((value) => ({ pattern: 'mapped', data: value as unknown, id: 'x' }));
     const expected = { kind: 'request', pattern: 'mapped', data: { order: 1 }, replyFormat: 'nest-rmq' };
     const original = message('', 'orders', { order: 1 });
-    expect(await read(original, foreign)).toEqual(expected);
-    const headers = {
-      'x-nestmq-routing-key': 'mapped',
-      'x-nestmq-exchange': REQUESTS_EXCHANGE,
-      'x-nestmq-format': 'nest-rmq',
-    };
-    const again = { ...original, properties: { headers } };
-    expect(await read(again, foreign)).toEqual(expected);
+    const incoming = await readIncoming(original, foreign);
+    expect(incoming).toEqual(expected);
+    const again = { ...original, properties: { headers: originHeaders(original, incoming) } };
+    expect(await readIncoming(again, foreign)).toEqual(expected);
   });
 
   it('that returns no packet, or fails, leaves the message unreadable', async () => {
     const event = message(EVENTS_EXCHANGE, 'order.placed', 'a');
     await expect(
-      read(
+      readIncoming(
         event,
         wireWith(() => undefined),
       ),
@@ -167,6 +163,6 @@ describe('a deserializer of requests and events', () => {
     const failing = wireWith(async () => {
       throw new TypeError('no');
     });
-    await expect(read(event, failing)).rejects.toMatchObject({ name: 'UnreadableBodyException' });
+    await expect(readIncoming(event, failing)).rejects.toMatchObject({ name: 'UnreadableBodyException' });
   });
 });

@@ -1,13 +1,13 @@
 import type { Deserializer } from '@nestjs/microservices';
-import type { Message } from '@nestmq/broker';
-import { EVENTS_EXCHANGE, exchangeOf, HEADER, REQUESTS_EXCHANGE } from '../envelope.js';
+import type { FieldTable, Message } from '@nestmq/broker';
+import { exchangeOf, EVENTS_EXCHANGE, HEADER, REQUESTS_EXCHANGE } from '../envelope.js';
 import { UnreadableBodyException } from '../queue.exceptions.js';
 import { isSentUnder, type NestPacket, nestPacketIn, routeOf } from './nest-packets.js';
 import { deserialized } from './serialized.js';
 import type { WireFormat } from './wire-options.js';
 import type { Wire } from './wire.js';
 
-/** What a message says without its body. */
+/** What a message says without its body: enough to refuse it when the body can't be read. */
 export interface Envelope {
   readonly kind: 'event' | 'request';
   readonly pattern: string;
@@ -16,95 +16,118 @@ export interface Envelope {
 /** A message as handlers see it. */
 export interface Incoming extends Envelope {
   readonly data: unknown;
-  /**
-   * How its sender writes, and wants to be answered. When such a message goes back to its queue, its header
-   * `x-nestmq-format` must say so ({@link HEADER}), or it is read as `nestmq` there.
-   */
+  /** How its sender writes, and wants to be answered. */
   readonly replyFormat: WireFormat;
 }
 
 /**
- * Reads a message in whatever format it is. `envelope` is undefined for what came straight to a queue: what is no packet of
- * Nest is undefined then. Throws UnreadableBodyException, or rejects with it if it is a promise.
+ * Of a message that came through the default exchange, where it came from is in the headers that {@link originHeaders}
+ * gave it; in what comes through other exchanges such headers mean nothing.
  */
-export function readIncoming(
+export function readEnvelope(message: Pick<Message, 'exchange' | 'routingKey' | 'properties'>): Envelope {
+  const exchange = exchangeOf(message);
+  const { routingKey } = message;
+  if (exchange !== '') return { kind: kindBy(exchange), pattern: routingKey };
+  const origin = originIn(message.properties.headers);
+  return { kind: kindBy(origin?.exchange), pattern: origin?.pattern ?? routingKey };
+}
+
+function kindBy(exchange: unknown): Envelope['kind'] {
+  return exchange === REQUESTS_EXCHANGE ? 'request' : 'event';
+}
+
+/** What was sent to a queue itself, as Nest's packets are, has no origin. */
+function originIn(
+  headers: FieldTable = {},
+): { readonly exchange: unknown; readonly pattern: string } | undefined {
+  const pattern = headers[HEADER.routingKey];
+  const exchange = headers[HEADER.exchange];
+  return typeof pattern === 'string' && exchange !== '' ? { exchange, pattern } : undefined;
+}
+
+/**
+ * Headers that a message needs when it is put into a queue through the default exchange (a retry, a dead letter), so
+ * that it is read there as it was the first time.
+ */
+export function originHeaders(
   message: Message,
-  envelope: Envelope | undefined,
-  wire: Wire,
-): Incoming | undefined | Promise<Incoming | undefined> {
-  const { deserializer } = wire;
-  const read = (data: unknown): Incoming | undefined | Promise<Incoming> =>
-    deserializer === undefined
-      ? incomingOf(message, envelope, data)
-      : deserializedIncoming(message, envelope, data, deserializer);
+  { pattern, kind, replyFormat }: Omit<Incoming, 'data'>,
+): FieldTable {
+  const { exchange } = message;
+  if (replyFormat === 'nest-rmq') return { [HEADER.routingKey]: message.routingKey, [HEADER.exchange]: '' };
+  const isOurs = exchangeOf(message) === '';
+  const origin = kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE;
+  return { [HEADER.routingKey]: pattern, [HEADER.exchange]: isOurs ? origin : exchange };
+}
+
+/**
+ * Reads a message in whatever format it is. Throws UnreadableBodyException, or rejects with it if it is a promise; what
+ * {@link readEnvelope} tells is still true then.
+ */
+export function readIncoming(message: Message, wire: Wire): Incoming | Promise<Incoming> {
+  if (wire.deserializer !== undefined) return readByDeserializer(message, wire, wire.deserializer);
   const data = wire.decode(message);
-  return data instanceof Promise ? data.then(read) : read(data);
+  return data instanceof Promise
+    ? data.then((decoded: unknown) => incomingOf(message, decoded))
+    : incomingOf(message, data);
 }
 
-function incomingOf(message: Message, envelope: Envelope | undefined, data: unknown): Incoming | undefined {
-  const packet = mayBePacket(message, envelope) ? nestPacketIn(data) : undefined;
-  if (packet !== undefined && isPacket(message, packet))
-    return { ...fromPacket(packet), ...backIn(message, envelope) };
-  return envelope === undefined
-    ? undefined
-    : { kind: envelope.kind, pattern: envelope.pattern, data, replyFormat: 'nestmq' };
-}
-
-function fromPacket({ id, pattern, data }: NestPacket): Incoming {
+function incomingOf(message: Message, data: unknown): Incoming {
+  const packet = nestPacketOf(message, data);
+  if (packet === undefined) return { ...readEnvelope(message), data, replyFormat: 'nestmq' };
   return {
-    kind: id === undefined ? 'event' : 'request',
-    pattern: routeOf(pattern),
-    data,
+    kind: kindOf(packet),
+    pattern: routeOf(packet.pattern),
+    data: packet.data,
     replyFormat: 'nest-rmq',
   };
 }
 
-/** What was put back tells its envelope: another version of its handlers may have read its body in another way. */
-function backIn(message: Message, envelope: Envelope | undefined): Partial<Envelope> {
-  if (envelope === undefined || exchangeOf(message) !== '') return {};
-  return { kind: envelope.kind, pattern: envelope.pattern };
-}
-
 /**
- * Nest sends packets to the queue itself, or with `wildcards` to an exchange of its own. What came through our exchanges
- * is data, even if it looks like a packet; so is what comes back of it, unless it says that it was none.
+ * Nest sends packets to the queue itself, or with `wildcards` to an exchange of its own, under their pattern. Data that
+ * looks like a packet is data when it came through our exchanges.
  */
-function mayBePacket(message: Message, envelope: Envelope | undefined): boolean {
+function nestPacketOf(message: Message, data: unknown): NestPacket | undefined {
   const exchange = exchangeOf(message);
-  if (exchange !== '') return exchange !== EVENTS_EXCHANGE && exchange !== REQUESTS_EXCHANGE;
-  return envelope === undefined || message.properties.headers?.[HEADER.format] === 'nest-rmq';
+  if (exchange === EVENTS_EXCHANGE || exchange === REQUESTS_EXCHANGE) return undefined;
+  const packet = nestPacketIn(data);
+  if (packet === undefined) return undefined;
+  if (exchange !== '') return isSentUnder(message.routingKey, packet.pattern) ? packet : undefined;
+  return isSentToQueue(message) ? packet : undefined;
 }
 
-/** In another exchange its routing key is its pattern. */
-function isPacket(message: Message, { pattern }: NestPacket): boolean {
-  return exchangeOf(message) === '' || isSentUnder(message.routingKey, pattern);
+/** Through the default exchange, and not put there by us. */
+function isSentToQueue(message: Message): boolean {
+  return exchangeOf(message) === '' && originIn(message.properties.headers) === undefined;
 }
 
 /**
- * A deserializer gets what Nest's own transports would give it: the body of what may be a packet of Nest, else a packet
- * made of the message.
+ * A deserializer gets what Nest's own transports would give it: the body of what was sent to a queue itself, else a
+ * packet made of the message.
  */
-async function deserializedIncoming(
+async function readByDeserializer(
   message: Message,
-  envelope: Envelope | undefined,
-  body: unknown,
+  wire: Wire,
   deserializer: Deserializer,
 ): Promise<Incoming> {
-  const options = { ...message.properties, channel: envelope?.pattern ?? message.routingKey };
-  if (envelope === undefined || isForeign(message, envelope, body)) {
-    const packet = assertPacket(await deserialized(deserializer, body, options));
-    return { ...fromPacket(packet), ...backIn(message, envelope) };
-  }
-  const { kind, pattern } = envelope;
+  const body: unknown = await wire.decode(message);
+  const incoming = incomingOf(message, body);
+  const { kind, pattern, data, replyFormat } = incoming;
+  const isRaw = replyFormat === 'nest-rmq' || isSentToQueue(message);
   const id = kind === 'request' ? { id: message.properties.correlationId } : {};
-  const packet = assertPacket(await deserialized(deserializer, { pattern, data: body, ...id }, options));
-  return { kind, pattern: routeOf(packet.pattern), data: packet.data, replyFormat: 'nestmq' };
+  const value = isRaw ? body : { pattern, data, ...id };
+  const options = { ...message.properties, channel: pattern };
+  const packet = assertPacket(await deserialized(deserializer, value, options));
+  return {
+    kind: isRaw ? kindOf(packet) : kind,
+    pattern: routeOf(packet.pattern),
+    data: packet.data,
+    replyFormat: isRaw ? 'nest-rmq' : 'nestmq',
+  };
 }
 
-/** What came straight to a queue, or from Nest: its body is not ours. */
-function isForeign(message: Message, envelope: Envelope, body: unknown): boolean {
-  if (exchangeOf(message) === '') return mayBePacket(message, envelope);
-  return incomingOf(message, envelope, body)?.replyFormat === 'nest-rmq';
+function kindOf({ id }: NestPacket): Envelope['kind'] {
+  return id === undefined ? 'event' : 'request';
 }
 
 function assertPacket(packet: unknown): NestPacket {
