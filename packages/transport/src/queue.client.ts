@@ -55,7 +55,7 @@ type Callback = (packet: WritePacket) => void;
  *
  * @publicApi
  */
-export class QueueClient extends ClientProxy<QueueClientEvents, QueueClientStatus> {
+export class QueueClient extends ClientProxy<QueueClientEvents> {
   readonly #options: NormalisedQueueOptions;
   readonly #logger = new Logger(QueueClient.name);
   readonly #wire: Wire;
@@ -84,6 +84,11 @@ export class QueueClient extends ClientProxy<QueueClientEvents, QueueClientStatu
 
   protected override initializeDeserializer(options: { readonly deserializer?: ProducerDeserializer }): void {
     if (options.deserializer !== undefined) this.deserializer = options.deserializer;
+  }
+
+  /** The last one, and each that follows. */
+  override get status(): Observable<QueueClientStatus> {
+    return super.status as Observable<QueueClientStatus>;
   }
 
   // ---------------------------------------------------------------- the link
@@ -135,17 +140,17 @@ export class QueueClient extends ClientProxy<QueueClientEvents, QueueClientStatu
     // A connection that failed has told its caller.
     const opened = await session.catch(() => undefined);
     await opened?.link.close();
-    if (opened !== undefined) this._status$.next('disconnected');
+    if (opened !== undefined) this.#show('disconnected');
   }
 
   #listener(): LinkListener {
     return {
       onConnected: () => {
-        this._status$.next('connected');
+        this.#show('connected');
         this.#tell('connect');
       },
       onDisconnected: (error) => {
-        this._status$.next('disconnected');
+        this.#show('disconnected');
         this.#logger.error(error);
         this.#tell('disconnect', error);
       },
@@ -157,8 +162,12 @@ export class QueueClient extends ClientProxy<QueueClientEvents, QueueClientStatu
     };
   }
 
+  #show(status: QueueClientStatus): void {
+    this._status$.next(status);
+  }
+
   #onBlocked(reason: string | undefined): void {
-    this._status$.next(reason === undefined ? 'unblocked' : 'blocked');
+    this.#show(reason === undefined ? 'unblocked' : 'blocked');
     if (reason === undefined) return this.#tell('unblocked');
     this.#logger.warn(`The broker takes no messages now, so they wait: ${reason}`);
     return this.#tell('blocked', reason);
