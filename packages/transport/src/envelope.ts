@@ -40,10 +40,10 @@ export const HEADER = {
   dueAt: 'x-nestmq-due-at',
   /** Attempts made before this message was put at the end of its queue for some of its handlers. */
   attemptsBefore: 'x-nestmq-attempts-before',
-  /** Messages with the same one are handled one after the other, by handlers with `orderingKey`. */
-  orderingKey: 'x-nestmq-ordering-key',
   /** The handlers that are still to run, when others of the same message have succeeded. */
   handlers: 'x-nestmq-handlers',
+  /** Messages of the same key are handled in their order, by handlers with `orderingKey: true`. */
+  orderingKey: 'x-nestmq-ordering-key',
   /** On a dead letter: how often it was tried. */
   attempts: 'x-nestmq-attempts',
   /** On a dead letter: why it was given up. */

@@ -1,10 +1,21 @@
+export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+export {
+  Batch,
+  Concurrency,
+  DeadLetter,
+  Deduplicate,
+  HandlerTimeout,
+  OrderingKey,
+  RateLimit,
+  Retry,
+  Schedule,
+} from './decorators.js';
 export type {
   BatchOptions,
   DeduplicationOptions,
   HandlerOptions,
-  OrderingKey,
+  OrderingKeyFunction,
   RateLimitOptions,
-  RetryOptions,
   ScheduleOptions,
 } from './handler.options.js';
 export type { ErrorClass } from './handling/retry-policy.js';
@@ -38,6 +49,7 @@ export type {
   Subscription,
 } from './links/link.js';
 export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
+export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';
 export {
   NoHandlerException,
@@ -53,6 +65,7 @@ export {
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
 export { QueueRecord, QueueRecordBuilder, type QueueRecordOptions } from './queue.record.js';
+export type { RetryOptions } from './retry.options.js';
 export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
 export type { QueueCodec } from './wire/codec.js';

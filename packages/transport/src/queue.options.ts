@@ -1,6 +1,6 @@
 import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
 import { DEFAULT_RETRY } from './handling/retry-policy.js';
-import { type HandlerDefaults, retryPolicyOf, type RetryOptions } from './handler.options.js';
+import type { HandlerDefaults } from './handler.options.js';
 import { type AmqpOptions, normaliseAmqpOptions, type NormalisedAmqpOptions } from './links/amqp-options.js';
 import { isAmqpUrl } from './links/amqp-url.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
@@ -22,6 +22,7 @@ import {
   WIRE_KEYS,
   type WireOptions,
 } from './wire/wire-options.js';
+import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
  * @publicApi

@@ -1,19 +1,22 @@
 import type { Logger } from '@nestjs/common';
-import type { Server } from '@nestjs/microservices';
+import type { BaseRpcContext, Server } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import type { Clock, Message } from '@nestmq/broker';
 import type { Observable } from 'rxjs';
 import { describeError } from '../describe-error.js';
-import { RetryLaterException } from '../retry.exceptions.js';
+import { HandlerTimeoutException, RetryLaterException } from '../retry.exceptions.js';
 import { exchangeOf, HEADER } from '../envelope.js';
-import type { QueueContext } from '../queue.context.js';
 import type { Link, LinkDelivery, Subscription } from '../links/link.js';
 import type { Wire } from '../wire/wire.js';
+import { errorToSend } from '../wire/errors.js';
 import { type Incoming, readEnvelope, readIncoming } from '../wire/incoming.js';
 import { type Origin, type Progress, progressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
+import { executingBatch } from './execute-batch.js';
 import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
+import { InTurn } from './in-turn.js';
+import { Lanes } from './lanes/lanes.js';
 import { DONE, type DeadLetterReason, type Outcome } from './outcome.js';
 import { Replies, type Reply } from './replies.js';
 import type { Running } from './running.js';
@@ -29,7 +32,7 @@ export interface NestHooks {
   readonly around: () => boolean;
   readonly runWithProcessingHooks: Server['runWithProcessingHooks'];
   readonly handleRequest: (
-    context: QueueContext,
+    context: BaseRpcContext,
     produce: () => Promise<Observable<unknown>>,
     respond: (reply: Reply) => Promise<void> | void,
   ) => unknown;
@@ -51,33 +54,94 @@ export interface QueueConsumerInit {
 export class QueueConsumer {
   readonly #init: QueueConsumerInit;
   readonly #settlement: Settlement;
-  readonly #execute: Execute;
+  readonly #lanes: Lanes;
+  readonly #reading: InTurn | undefined;
+  #state: 'open' | 'stopping' | 'stopped' = 'stopped';
   #subscription: Subscription | undefined;
+  /** Resolves when the queue has been let go. */
+  #stopping: Promise<void> | undefined;
+  /** What came after the stop, while the queue could not be let go yet. */
+  readonly #late: LinkDelivery[] = [];
+
+  readonly #executeEvent: Execute = executing((run) =>
+    withinTime(this.#init.clock, [run], () => {
+      const { handler, work, context } = run;
+      return this.#hooked(context, () => callEventHandler(handler.handle, work.received.data, context));
+    }),
+  );
+
+  readonly #executeBatch = executingBatch((runs, data, context) =>
+    withinTime(this.#init.clock, runs, () => {
+      const [{ handler }] = runs as [Run];
+      return this.#hooked(context, () => callEventHandler(handler.handle, data, context));
+    }),
+  );
+
+  readonly #executeRequest: Execute = (run) =>
+    this.#answer(run, new Replies(this.#init, run.work.delivery, run.work.received.replyFormat));
 
   constructor(init: QueueConsumerInit) {
     this.#init = init;
     this.#settlement = new Settlement(init);
-    const call = withinTime(init.clock, (run) => this.#hooked(run, callEventHandler));
-    this.#execute = executing(call);
+    const { handlers, clock } = init;
+    this.#lanes = new Lanes(
+      {
+        clock,
+        executeOf: ({ isEvent }) => (isEvent ? this.#executeEvent : this.#executeRequest),
+        executeBatch: this.#executeBatch,
+        onRetry: (run, outcome) => this.#tell(run, outcome),
+      },
+      handlers.all,
+    );
+    this.#reading = handlers.isOrdered ? new InTurn() : undefined;
   }
 
   /** Resolves when messages come. Idempotent. */
   async start(): Promise<void> {
-    if (this.#subscription !== undefined) return;
+    await this.#stopping;
+    if (this.#state === 'open') return;
+    this.#state = 'open';
+    this.#lanes.start();
+    try {
+      await this.#consume();
+    } catch (error) {
+      this.#state = 'stopped';
+      throw error;
+    }
+  }
+
+  async #consume(): Promise<void> {
     const { handlers } = this.#init;
-    this.#subscription = await this.#init.link().consume(handlers.queue, {
+    const subscription = await this.#init.link().consume(handlers.queue, {
       prefetchCount: handlers.prefetchCount,
       noAck: handlers.noAck,
       onDelivery: (delivery) => void this.#onDelivery(delivery),
       onCancel: () => this.#onCancel(),
       onLost: (delivery) => this.#onLost(delivery),
     });
+    if (this.#state === 'open') this.#subscription = subscription;
+    else subscription.cancel();
   }
 
-  /** No message comes any more; what runs goes on. Idempotent. */
+  /**
+   * No message begins any more; what runs goes on, and what has not begun goes back. A queue with an order is let go
+   * when what runs in its order has ended. Idempotent.
+   */
   stop(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'stopping';
+    const idle = this.#lanes.stop();
+    if (idle === undefined) this.#letGo();
+    else this.#stopping = idle.then(() => this.#letGo());
+  }
+
+  #letGo(): void {
+    this.#state = 'stopped';
     this.#subscription?.cancel();
     this.#subscription = undefined;
+    this.#stopping = undefined;
+    for (const delivery of this.#late.splice(0)) delivery.requeue({ failed: false });
+    this.#lanes.release();
   }
 
   #onCancel(): void {
@@ -95,6 +159,7 @@ export class QueueConsumer {
   }
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
+    if (this.#state !== 'open' && !delivery.settled) return this.#onLateDelivery(delivery);
     const { running } = this.#init;
     const work = new Work(delivery);
     running.add(work);
@@ -108,6 +173,12 @@ export class QueueConsumer {
     } finally {
       running.remove(work);
     }
+  }
+
+  #onLateDelivery(delivery: LinkDelivery): void {
+    // It would come at once again, as long as the queue is consumed.
+    if (this.#state === 'stopping') this.#late.push(delivery);
+    else delivery.requeue({ failed: false });
   }
 
   /** So that what can't be settled does not come again and again without end. */
@@ -125,7 +196,8 @@ export class QueueConsumer {
     if (early > 0) return this.#waitFor(delivery, progress, early);
     let incoming: Incoming;
     try {
-      const read = readIncoming(message, this.#init.wire);
+      let read = readIncoming(message, this.#init.wire);
+      if (this.#reading !== undefined) read = this.#reading.next(read);
       incoming = read instanceof Promise ? await read : read;
     } catch (error) {
       const origin = originOf(message);
@@ -159,11 +231,11 @@ export class QueueConsumer {
   // ---------------------------------------------------------------- events
 
   async #handleEvent(work: Work, progress: Progress, due: readonly RegisteredHandler[]): Promise<void> {
-    const attempt = progress.attempts + work.delivery.deliveryCount + 1;
+    const attempt = progress.attempts + 1;
     for (const handler of due) work.add(handler, attempt);
     const settled = this.#settledBy(work, progress);
-    if (work.runs.length === 1) await this.#runEvent(work.runs[0] as Run);
-    else await Promise.all(work.runs.map(async (run) => this.#runEvent(run)));
+    if (work.runs.length === 1) await this.#run(work.runs[0] as Run);
+    else await Promise.all(work.runs.map(async (run) => this.#run(run)));
     return settled();
   }
 
@@ -179,22 +251,22 @@ export class QueueConsumer {
   }
 
   #settleOnce(work: Work, progress: Progress): Promise<void> | void {
-    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#tell(run);
+    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#tell(run, run.outcome);
     return this.#settlement.settle(work, progress);
   }
 
-  async #runEvent(run: Run): Promise<void> {
-    const outcome = await this.#execute(run);
+  async #run(run: Run): Promise<void> {
+    const outcome = await this.#lanes.execute(run);
     // An ordered run may have gone on as another one.
     const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
-    if (last.settle(outcome) || outcome.kind === 'done') return;
+    if (last.settle(outcome) || last.outcome === outcome) return;
     if (!('error' in outcome) || last.signal.aborted) return;
     this.#init.logger.warn(
       `The handler of '${run.work.received.pattern}' settled the message by hand, and failed afterwards: ${describeError(outcome.error)}`,
     );
   }
 
-  #tell({ outcome, attempt, handler, work }: Run): void {
+  #tell({ attempt, handler, work }: Run, outcome: Outcome | undefined): void {
     const { handlers, logger } = this.#init;
     if (outcome === undefined || !('error' in outcome)) return;
     const { pattern } = work.received;
@@ -212,14 +284,14 @@ export class QueueConsumer {
   }
 
   /** Nest's hooks around one handler, once each. */
-  async #hooked(run: Run, call: (run: Run) => Promise<void>): Promise<void> {
+  async #hooked(context: BaseRpcContext, call: () => Promise<void>): Promise<void> {
     const { hooks } = this.#init;
-    if (!hooks.around()) return call(run);
+    if (!hooks.around()) return call();
     // Not by the promise that the hook returns: a start hook may let the handler begin later.
     return new Promise((resolve, reject) => {
-      const ran = hooks.runWithProcessingHooks(run.context, async (runEndHook) => {
+      const ran = hooks.runWithProcessingHooks(context, async (runEndHook) => {
         try {
-          await call(run);
+          await call();
           resolve();
         } catch (error) {
           reject(error);
@@ -243,7 +315,7 @@ export class QueueConsumer {
     const why = error === undefined ? reason : `${reason}: ${describeError(error)}`;
     logger.error(`'${origin.pattern}' is dead-lettered to '${deadLetterQueue}' (${why}).`);
     if (delivery.settled) return;
-    const attempts = progress.attempts + delivery.deliveryCount + 1;
+    const attempts = progress.attempts + 1;
     const cause = { queue, deadLetterQueue, reason, error, attempts, nowMs: clock.now() };
     await this.#init.link().forward(delivery, [deadLetter(delivery, origin, progress.handlers, cause)]);
   }
@@ -271,25 +343,38 @@ export class QueueConsumer {
 
   /** The answer is the end of it, unless the handler asks for another try. */
   async #handleRequest(work: Work, progress: Progress, handler: RegisteredHandler): Promise<void> {
-    const run = work.add(handler, progress.attempts + work.delivery.deliveryCount + 1);
+    const run = work.add(handler, progress.attempts + 1);
     const settled = this.#settledBy(work, progress);
-    const replies = new Replies(this.#init, work.delivery, work.received.replyFormat);
-    const outcome = await this.#answer(run, replies);
-    run.settle(outcome);
+    await this.#run(run);
     return settled();
   }
 
-  /** Resolves when the last reply is on its way. */
+  /** A caller whose handler takes too long is told so, and gets nothing after that. */
   async #answer(run: Run, replies: Replies): Promise<Outcome> {
+    let isOver = false;
+    const send = (reply: Reply): Promise<void> | void => (isOver ? undefined : replies.send(reply));
+    try {
+      return await withinTime(this.#init.clock, [run], () => this.#ask(run, send));
+    } catch (error) {
+      if (!(error instanceof HandlerTimeoutException)) throw error;
+      isOver = true;
+      await replies.send({ err: error });
+      return DONE;
+    }
+  }
+
+  /** Resolves when the last reply is on its way. */
+  #ask(run: Run, send: (reply: Reply) => Promise<void> | void): Promise<Outcome> {
     const { hooks } = this.#init;
     return new Promise<Outcome>((resolve, reject) => {
       const respond = (reply: Reply): Promise<void> | void => {
         const again = reply.err === undefined ? undefined : this.#anotherTry(run, reply.err);
         if (again !== undefined) return resolve(again);
-        const sent = replies.send(reply);
+        const sent = send(withError(reply, run));
         if (reply.err === undefined && reply.isDisposed !== true) return sent;
-        if (sent === undefined) resolve(DONE);
-        else void sent.then(() => resolve(DONE));
+        const outcome = run.asked ?? DONE;
+        if (sent === undefined) resolve(outcome);
+        else void sent.then(() => resolve(outcome));
         return sent;
       };
       const produce = async (): Promise<Observable<unknown>> =>
@@ -300,12 +385,18 @@ export class QueueConsumer {
 
   /** A request's error is its answer, unless the handler asked to be tried again. */
   #anotherTry(run: Run, error: unknown): Outcome | undefined {
-    if (run.outcome?.kind === 'retry') return run.outcome;
+    const byHand = run.outcome ?? run.asked;
+    if (byHand?.kind === 'retry') return byHand;
     const thrown = run.thrown === undefined ? error : run.thrown.error;
     if (!(thrown instanceof RetryLaterException)) return undefined;
     const outcome = failed(run, error);
     return outcome.kind === 'retry' ? outcome : undefined;
   }
+}
+
+/** What its caller may know of an error. */
+function withError(reply: Reply, { thrown }: Run): Reply {
+  return reply.err === undefined ? reply : { ...reply, err: errorToSend(reply.err, thrown?.error) };
 }
 
 /** As far as it can be told without the body. */

@@ -1,6 +1,6 @@
 import type { Clock } from '@nestmq/broker';
 import type { ForwardedMessage, Link, LinkDelivery } from '../links/link.js';
-import { headersFor, type Origin, type Progress } from './address.js';
+import { headersFor, type Origin, type Progress, propertiesFor } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import type { QueueHandlers } from './handler-table.js';
 import type { Outcome } from './outcome.js';
@@ -24,8 +24,7 @@ export class Settlement {
   settle(work: Work, progress: Progress): Promise<void> | void {
     const { delivery, runs } = work;
     if (delivery.settled) return undefined;
-    const [only] = runs;
-    if (runs.length === 1 && only?.outcome?.kind === 'requeue') {
+    if (goesBackWhole(runs)) {
       delivery.requeue({ failed: false });
       return undefined;
     }
@@ -73,9 +72,20 @@ export class Settlement {
   again({ message }: LinkDelivery, origin: Origin, progress: Progress, delayMs: number): ForwardedMessage {
     const dueAt = delayMs > 0 ? this.#init.clock.now() + delayMs : undefined;
     const headers = headersFor(message, origin, { ...progress, dueAt });
-    const properties = { ...message.properties, headers };
+    const properties = propertiesFor(message, headers);
     return { exchange: '', routingKey: this.#init.handlers.queue, properties, delayMs };
   }
+}
+
+/**
+ * To its place: when no handler has had it, and when one does so that keeps an order, though others may see it twice.
+ */
+function goesBackWhole(runs: readonly Run[]): boolean {
+  const back = runs.filter(({ outcome }) => outcome?.kind === 'requeue');
+  return (
+    back.length > 0 &&
+    (back.length === runs.length || back.some(({ handler }) => handler.policy.orderingKey !== undefined))
+  );
 }
 
 /** Runs that go the same way at the same time go in one message. */

@@ -12,6 +12,7 @@ export interface QueueCodec {
   /** What its bodies are called on the wire, such as `'application/msgpack'`. Lower case, without parameters. */
   readonly contentType: string;
   encode(data: unknown): Uint8Array;
+  /** The body is a copy: what is decoded may refer to it. */
   decode(body: Buffer): unknown;
 }
 
@@ -56,7 +57,9 @@ export class Codecs {
     const codec = this.#readers.get(type);
     if (codec === undefined && type.startsWith('text/')) return decodeBy(type, () => textOf(body));
     if (codec === undefined) throw this.#unknown(type);
-    return body.length === 0 ? undefined : decodeBy(type, () => codec.decode(body));
+    if (body.length === 0) return undefined;
+    // JSON is copied by being parsed.
+    return decodeBy(type, () => codec.decode(codec === jsonCodec ? body : Buffer.from(body)));
   }
 
   #unknown(type: string): Error {
