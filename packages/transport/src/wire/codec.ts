@@ -89,10 +89,11 @@ function decodeBy(type: string, decode: () => unknown): unknown {
   }
 }
 
-/** Not by replacing what is no UTF-8 with question marks, as `toString` does. */
+/** `toString` puts U+FFFD in the place of what is no UTF-8; a text may have had one itself. */
 function textOf(body: Buffer): string {
-  if (!isUtf8(body)) throw new TypeError('it is not UTF-8');
-  return body.toString('utf8');
+  const text = body.toString('utf8');
+  if (text.includes('\uFFFD') && !isUtf8(body)) throw new TypeError('it is not UTF-8');
+  return text;
 }
 
 export function bufferOf(bytes: Uint8Array): Buffer {
