@@ -14,6 +14,8 @@ import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import type { Link, LinkListener, PublishCallback, ReplySubscription } from './links/link.js';
 import { openLink } from './links/open-link.js';
+import { loadObservers } from './observability/observers.js';
+import { observedPublish, type Publish, publishDirectly } from './observability/publish-observer.js';
 import { millisecondsOf } from './option-checks.js';
 import { PendingRequests } from './pending-requests.js';
 import { NoHandlerException, QueueClosedException, QueueUnavailableException } from './queue.exceptions.js';
@@ -65,6 +67,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   readonly #listeners = new Map<keyof QueueClientEvents, Set<(argument: never) => void>>();
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
+  #publish: Publish = publishDirectly;
 
   /** Throws QueueOptionsException for options that can't be meant. */
   constructor(options: QueueOptions) {
@@ -113,6 +116,8 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   }
 
   async #open(): Promise<Session> {
+    const observers = await loadObservers(this.#options, (error) => this.#logger.error(error));
+    this.#publish = observedPublish(observers);
     const link = await openLink(this.#options, this.#listener());
     try {
       if (this.#wire.format === 'nestmq') {
@@ -240,7 +245,8 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this.#whenConnected(
       () => outgoingEvent(packetOf(), this.#context()),
       ({ message, options }) =>
-        this.#requireSession().link.publish(
+        this.#publish(
+          this.#requireSession().link,
           message,
           (error, unroutable) => {
             if (unroutable === true) this.#warnUnheard(message.routingKey);
@@ -321,7 +327,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
         const onPublished = (error?: Error): void => {
           if (error !== undefined) this.#pending.fail(correlationId, namingPattern(error, pattern));
         };
-        this.#requireSession().link.publish(message, onPublished, options);
+        this.#publish(this.#requireSession().link, message, onPublished, options);
       },
       (error) => this.#pending.fail(correlationId, error),
     );

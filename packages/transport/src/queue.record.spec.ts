@@ -62,7 +62,7 @@ describe('a record', () => {
     ["'expiration' is -1", { expiration: -1 }],
     ["'delay' is '4000d'.", { delay: '4000d' }],
     ["'scheduleAt' is 'tomorrow'.", { scheduleAt: 'tomorrow' }],
-    ["'scheduleAt' is Invalid Date", { scheduleAt: new Date('x') }],
+    ["'scheduleAt' is an object. Give a valid Date", { scheduleAt: new Date('x') }],
     ["'deduplicationId' is ''. Give a string of 1 to 255 bytes.", { deduplicationId: '' }],
     ["'orderingKey' is 5", { orderingKey: 5 }],
     ["'messageId' is 'üüü", { messageId: 'ü'.repeat(128) }],

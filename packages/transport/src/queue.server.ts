@@ -3,14 +3,18 @@ import { Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import type { Service } from './admin/service.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
+import { Consumers } from './handling/consumers.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
 import { Running } from './handling/running.js';
 import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { TopologyDriftException } from './queue.exceptions.js';
+import { handlingObserver } from './observability/handling-observer.js';
+import { loadObservers, type Observers } from './observability/observers.js';
+import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
@@ -58,8 +62,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     blocked: new Set(),
     unblocked: new Set(),
   };
-  readonly #consumers = new Map<string, QueueConsumer>();
+  readonly #consumers = new Consumers();
+  #observers: Observers | undefined;
   #link: Link | undefined;
+  /** Why the broker can't be reached now, if so. */
+  #away: Error | undefined;
   #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
@@ -133,6 +140,19 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     return this.#closing;
   }
 
+  /** What QueueAdmin and QueueHealthIndicator work on. @internal */
+  get service(): Service {
+    return {
+      link: () => this.#requireLink(),
+      away: () => this.#away,
+      isListening: () => this.#listening !== undefined && this.#draining === undefined,
+      handlers: this.#handlers,
+      consumers: this.#consumers,
+      wire: this.#wire,
+      clock: this.#options.clock,
+    };
+  }
+
   // ---------------------------------------------------------------- starting and stopping
 
   /**
@@ -146,6 +166,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #prepare(): Promise<void> {
+    this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
     try {
@@ -181,10 +202,12 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listener(): LinkListener {
     return {
       onConnected: () => {
+        this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
         this.#emit('connect');
       },
       onDisconnected: (error) => {
+        this.#away = error;
         this._status$.next('disconnected');
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
         this.#emit('disconnect', error);
@@ -208,9 +231,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
       for (const handlers of this.#handlers.queues) {
-        const consumer = new QueueConsumer(this.#consumerInit(handlers));
-        this.#consumers.set(handlers.queue, consumer);
-        await consumer.start();
+        await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
     } catch (error) {
       await this.#letGo();
@@ -220,6 +241,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #consumerInit(handlers: QueueHandlers): QueueConsumerInit {
+    const observers = this.#observers as Observers;
     return {
       handlers,
       link: () => this.#requireLink(),
@@ -228,6 +250,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       running: this.#running,
       logger: this.logger,
       report: (error) => this.#report(error),
+      observer: handlingObserver({ queue: handlers.queue, ...observers }),
       hooks: {
         around: () => this.#hooked,
         runWithProcessingHooks: (context, run) => this.runWithProcessingHooks(context, run),
@@ -251,7 +274,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
     this._status$.next('draining');
-    for (const consumer of this.#consumers.values()) consumer.stop();
+    this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();
     await this.#link.flush();
@@ -291,7 +314,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #requireLink(): Link {
-    if (this.#link === undefined) throw new Error('The server is closed.');
+    if (this.#link === undefined) {
+      throw new QueueUnavailableException(
+        'The queue server is not open: the application has not been initialised, or is closed.',
+      );
+    }
     return this.#link;
   }
 

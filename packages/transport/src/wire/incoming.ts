@@ -54,7 +54,8 @@ export function originHeaders(
   { pattern, kind, replyFormat }: Omit<Incoming, 'data'>,
 ): FieldTable {
   const { exchange } = message;
-  if (replyFormat === 'nest-rmq') return { [HEADER.routingKey]: message.routingKey, [HEADER.exchange]: '' };
+  if (replyFormat === 'nest-rmq' || isSentToQueue(message))
+    return { [HEADER.routingKey]: message.routingKey, [HEADER.exchange]: '' };
   const isOurs = exchangeOf(message) === '';
   const origin = kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE;
   return { [HEADER.routingKey]: pattern, [HEADER.exchange]: isOurs ? origin : exchange };
