@@ -80,12 +80,19 @@ const ANSWERS = {
   break: { error: { status: 'error', message: 'Internal server error' } },
 };
 
-describe('a service that moves from Nest’s RMQ transport', () => {
+/** Where our side is: in the process of the broker, or at the other end of a connection. */
+const LINKS: [string, (broker: TestBroker) => string][] = [
+  ['memory:', ({ url }) => url],
+  ['amqp:', ({ amqpUrl }) => amqpUrl],
+];
+
+describe.each(LINKS)('a service that moves from Nest’s RMQ transport, over %s', (_scheme, urlOf) => {
   let broker: TestBroker;
   let options: NonNullable<RmqOptions['options']>;
   beforeEach(async () => {
     broker = await TestBroker.start({ listen: true });
-    options = { urls: [broker.amqpUrl], queue: 'orders', queueOptions: { durable: true } };
+    // Whoever comes first declares the queue, and over amqp: that is as a quorum queue.
+    options = { urls: [broker.amqpUrl], queue: 'orders', queueOptions: { durable: true }, noAssert: true };
     events.items.length = 0;
   });
   afterEach(async () => broker.stop());
@@ -94,7 +101,7 @@ describe('a service that moves from Nest’s RMQ transport', () => {
     let started: StartedApp;
     let client: ClientRMQ;
     beforeEach(async () => {
-      started = await startApp({ url: broker.url, queue: 'orders' }, { controllers: [Orders] });
+      started = await startApp({ url: urlOf(broker), queue: 'orders' }, { controllers: [Orders] });
       client = new ClientRMQ(options);
     });
     afterEach(async () => {
@@ -129,7 +136,7 @@ describe('a service that moves from Nest’s RMQ transport', () => {
         throw new Error('no');
       }
     }
-    const { app } = await startApp({ url: broker.url, queue: 'orders' }, { controllers: [Failing] });
+    const { app } = await startApp({ url: urlOf(broker), queue: 'orders' }, { controllers: [Failing] });
     const client = new ClientRMQ(options);
     await lastValueFrom(client.emit('order.placed', { id: 1 }), { defaultValue: 0 });
     const [letter] = await broker.take('orders.dead', 1);
@@ -148,10 +155,10 @@ describe('a service that moves from Nest’s RMQ transport', () => {
         .setLogger(false as never)
         .compile();
       app = testing.createNestApplication({ logger: false });
-      server = new ServerRMQ(options);
+      server = new ServerRMQ({ ...options, noAssert: false });
       app.connectMicroservice({ strategy: server });
       await app.startAllMicroservices();
-      client = new QueueClient({ url: broker.url, queue: 'orders', wireFormat: 'nest-rmq' });
+      client = new QueueClient({ url: urlOf(broker), queue: 'orders', wireFormat: 'nest-rmq' });
     });
     afterEach(async () => {
       await client.close();
@@ -172,7 +179,7 @@ describe('a service that moves from Nest’s RMQ transport', () => {
       await expect(firstValueFrom(client.send('nobody', 1))).rejects.toBe(
         'There is no matching message handler defined in the remote service.',
       );
-      const other = new QueueClient({ url: broker.url, queue: 'other', wireFormat: 'nest-rmq' });
+      const other = new QueueClient({ url: urlOf(broker), queue: 'other', wireFormat: 'nest-rmq' });
       await expect(firstValueFrom(other.send('sum', [1]))).rejects.toEqual(new NoHandlerException('sum'));
       await expect(firstValueFrom(other.emit('order.placed', 1))).rejects.toThrow(NoHandlerException);
       await other.close();
@@ -203,7 +210,7 @@ describe('a service that moves from Nest’s RMQ transport', () => {
       { noAck: true },
     );
     const nests = new ClientRMQ(options);
-    const ours = new QueueClient({ url: broker.url, queue: 'orders', wireFormat: 'nest-rmq' });
+    const ours = new QueueClient({ url: urlOf(broker), queue: 'orders', wireFormat: 'nest-rmq' });
     for (const client of [nests, ours]) {
       client.setOnDispatchHook((packet) => {
         packet.metadata = { trace: 't' };

@@ -1,12 +1,13 @@
 import type { WritePacket } from '@nestjs/microservices';
 import type { Clock, Timer } from '@nestmq/broker';
-import { QueueOptionsException, QueueTimeoutException } from './queue.exceptions.js';
+import { QueueOptionsException } from './queue.exceptions.js';
 import { InOrder } from './wire/in-order.js';
 
 export interface PendingRequestInit {
-  readonly pattern: string;
   /** How long it waits for its first answer, and then for each next one; 0 is for ever. */
   readonly timeoutMs: number;
+  /** The error for who has waited so long. */
+  readonly timedOut: () => Error;
   readonly callback: (packet: WritePacket) => void;
 }
 
@@ -81,11 +82,9 @@ export class PendingRequests {
   }
 
   #startTimer(id: string, request: PendingRequest): void {
-    const { timeoutMs, pattern } = request;
+    const { timeoutMs, timedOut } = request;
     if (timeoutMs === 0) return;
     request.timer?.cancel();
-    request.timer = this.#clock.setTimer(timeoutMs, () =>
-      this.fail(id, new QueueTimeoutException(pattern, timeoutMs)),
-    );
+    request.timer = this.#clock.setTimer(timeoutMs, () => this.fail(id, timedOut()));
   }
 }

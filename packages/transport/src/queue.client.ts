@@ -12,13 +12,19 @@ import type { Message } from '@nestmq/broker';
 import { AsyncSubject, Observable } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import { EventListeners } from './event-listeners.js';
 import type { Link, LinkListener, PublishCallback, ReplySubscription } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { loadObservers } from './observability/observers.js';
 import { observedPublish, type Publish, publishDirectly } from './observability/publish-observer.js';
 import { millisecondsOf } from './option-checks.js';
 import { PendingRequests } from './pending-requests.js';
-import { NoHandlerException, QueueClosedException, QueueUnavailableException } from './queue.exceptions.js';
+import {
+  NoHandlerException,
+  QueueClosedException,
+  QueueTimeoutException,
+  QueueUnavailableException,
+} from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { recordIn } from './queue.record.js';
 import { InOrder } from './wire/in-order.js';
@@ -64,7 +70,10 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   readonly #outgoing = new InOrder();
   readonly #pending: PendingRequests;
   readonly #unheard = new Set<string>();
-  readonly #listeners = new Map<keyof QueueClientEvents, Set<(argument: never) => void>>();
+  readonly #listeners = new EventListeners<QueueClientEvents>(this.#logger);
+  /** Requests that wait for the broker to come back: where answers come in is another address then. */
+  readonly #held: (() => void)[] = [];
+  #isAway = false;
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
   #publish: Publish = publishDirectly;
@@ -141,6 +150,8 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this.#session = undefined;
     this.#connected = undefined;
     this.#pending.failAll(new QueueClosedException());
+    this.#held.length = 0;
+    this.#isAway = false;
     if (session === undefined) return;
     // A connection that failed has told its caller.
     const opened = await session.catch(() => undefined);
@@ -150,19 +161,17 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
 
   #listener(): LinkListener {
     return {
-      onConnected: () => {
-        this.#show('connected');
-        this.#tell('connect');
-      },
+      onConnected: () => this.#onConnected(),
       onDisconnected: (error) => {
+        this.#isAway = true;
         this.#show('disconnected');
         this.#logger.error(error);
-        this.#tell('disconnect', error);
+        this.#listeners.tell('disconnect', error);
       },
       onBlocked: (reason) => this.#onBlocked(reason),
       onError: (error) => {
         this.#logger.error(error);
-        this.#tell('error', error);
+        this.#listeners.tell('error', error);
       },
     };
   }
@@ -171,28 +180,23 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this._status$.next(status);
   }
 
+  #onConnected(): void {
+    this.#isAway = false;
+    this.#show('connected');
+    this.#listeners.tell('connect');
+    for (const send of this.#held.splice(0)) send();
+  }
+
   #onBlocked(reason: string | undefined): void {
     this.#show(reason === undefined ? 'unblocked' : 'blocked');
-    if (reason === undefined) return this.#tell('unblocked');
+    if (reason === undefined) return this.#listeners.tell('unblocked');
     this.#logger.warn(`The broker takes no messages now, so they wait: ${reason}`);
-    return this.#tell('blocked', reason);
+    return this.#listeners.tell('blocked', reason);
   }
 
   /** May be called before {@link connect}. What a listener throws is logged. */
   override on<K extends keyof QueueClientEvents>(event: K, callback: QueueClientEvents[K]): void {
-    const listeners = this.#listeners.get(event);
-    if (listeners === undefined) this.#listeners.set(event, new Set([callback]));
-    else listeners.add(callback);
-  }
-
-  #tell(event: keyof QueueClientEvents, argument?: Error | string): void {
-    for (const listener of this.#listeners.get(event) ?? []) {
-      try {
-        listener(argument as never);
-      } catch (error) {
-        this.#logger.error(error);
-      }
-    }
+    this.#listeners.add(event, callback);
   }
 
   /** The link to the broker. Throws before {@link connect}. */
@@ -316,7 +320,18 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     const { timeout, correlationId = randomUUID() } = recordIn(packet.data)?.options ?? {};
     const pattern = this.normalizePattern(packet.pattern as MsPattern);
     const timeoutMs = millisecondsOf(timeout) ?? this.#options.requestTimeoutMs;
-    this.#pending.add(correlationId, { pattern, timeoutMs, callback });
+    if (this.#held.length >= WAITING_MAX) throw tooManyWait();
+    const timedOut = (): Error =>
+      this.#isAway ? stillAway(timeoutMs) : new QueueTimeoutException(pattern, timeoutMs);
+    this.#pending.add(correlationId, { timeoutMs, timedOut, callback });
+    const send = (): void => this.#sendRequest(packet, correlationId, pattern);
+    if (this.#isAway) this.#held.push(send);
+    else send();
+    return () => this.#pending.remove(correlationId);
+  }
+
+  #sendRequest(packet: ReadPacket, correlationId: string, pattern: string): void {
+    if (!this.#pending.has(correlationId)) return;
     this.#whenConnected(
       () => {
         const replyTo = this.#requireSession().replies.address;
@@ -331,7 +346,6 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
       },
       (error) => this.#pending.fail(correlationId, error),
     );
-    return () => this.#pending.remove(correlationId);
   }
 
   #requireSession(): Session {
@@ -351,6 +365,12 @@ const WAITING_MAX = 10_000;
 function tooManyWait(): Error {
   return new QueueUnavailableException(
     `${WAITING_MAX} messages wait already, for the connection or to be encoded. Send it again when it is there: 'status' tells.`,
+  );
+}
+
+function stillAway(timeoutMs: number): Error {
+  return new QueueUnavailableException(
+    `The broker was away for ${timeoutMs} ms, and the request was not sent. Send it again when it is back: 'status' tells.`,
   );
 }
 
