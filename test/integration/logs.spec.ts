@@ -144,7 +144,7 @@ describe('the log of what fails', () => {
       message: expect.stringMatching(
         /^'order\.unreadable' is dead-lettered to 'orders\.dead' \(unreadable: /,
       ),
-      params: { reason: 'unreadable', error: { name: 'SyntaxError' } },
+      params: { reason: 'unreadable', error: { name: 'UnreadableBodyException' } },
     });
   });
 });

@@ -23,13 +23,18 @@ const OF_THE_DEATH = [
   'x-last-death-reason',
 ];
 
+const OF_THE_PLACE = [HEADER.exchange, HEADER.routingKey];
+
 /** A dead letter on its way back to its queue: as it came there first, for those of its handlers that failed. */
 export function redriven(message: Message, queue: string, delayMs: number, nowMs: number): ForwardedMessage {
   const { headers: before = {} } = message.properties;
   const dueAt = delayMs > 0 ? nowMs + delayMs : undefined;
   const { handlers } = progressOf(message);
-  const headers: Headers = headersFor(message, placeOf(message), { attempts: 0, handlers, dueAt });
+  const place = placeOf(message);
+  const headers: Headers = headersFor(message, place, { attempts: 0, handlers, dueAt });
   for (const key of OF_THE_DEATH) delete headers[key];
+  // It came straight to its queue, and goes there again.
+  if (place.replyFormat === 'nest-rmq') for (const key of OF_THE_PLACE) delete headers[key];
   headers[HEADER.redriven] = countOf(before[HEADER.redriven]) + 1;
   const properties = { ...message.properties, headers };
   return { exchange: '', routingKey: queue, properties, delayMs };

@@ -11,6 +11,7 @@ import { deadLetter } from './dead-letter.js';
 import { HandlerCalls } from './handler-calls.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
 import { InTurn } from './in-turn.js';
+import type { Inbox } from './inbox.js';
 import { Lanes } from './lanes/lanes.js';
 import { HandlingLog } from './log.js';
 import type { NestHooks } from './nest-hooks.js';
@@ -33,6 +34,8 @@ export interface QueueConsumerInit {
   readonly logger: Pick<Logger, 'error' | 'warn'>;
   readonly report: (error: unknown) => void;
   readonly hooks: NestHooks;
+  /** Undefined: none of the handlers has one. */
+  readonly inbox: Inbox | undefined;
   /** Undefined: nobody looks on. */
   readonly observer: HandlingObserver | undefined;
 }
@@ -111,7 +114,7 @@ export class QueueConsumer {
   }
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
-    const { running, observer } = this.#init;
+    const { running, inbox, observer } = this.#init;
     const work = new Work(delivery);
     running.add(work);
     observer?.delivered(work);
@@ -124,6 +127,7 @@ export class QueueConsumer {
       await this.#pause();
       delivery.requeue({ failed: false });
     } finally {
+      inbox?.release(work);
       observer?.settled(work);
       running.remove(work);
     }
@@ -197,6 +201,11 @@ export class QueueConsumer {
       // Awaited below; until then a rejection is not unhandled.
       settling?.catch(() => undefined);
     };
+    const { inbox } = this.#init;
+    if (inbox !== undefined) {
+      const admitted = inbox.admit(work);
+      if (admitted !== undefined) await admitted;
+    }
     const [first] = work.runs as [Run];
     if (work.runs.length === 1) await this.#run(first);
     else await Promise.all(work.runs.map(async (run) => this.#run(run)));
@@ -209,6 +218,11 @@ export class QueueConsumer {
   }
 
   async #run(run: Run): Promise<void> {
+    // Not to be run: a duplicate.
+    if (run.outcome !== undefined) {
+      if (run.outcome.kind === 'done') this.#init.observer?.duplicate(run);
+      return;
+    }
     const outcome = await this.#lanes.execute(run);
     // An ordered run may have gone on as another one.
     const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
