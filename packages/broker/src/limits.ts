@@ -64,6 +64,13 @@ export interface Limits {
   readonly unsettledMax: number;
   /** The bodies and properties of those: they are kept until they are settled. Bytes. */
   readonly unsettledBytesMax: number;
+  /**
+   * A dead letter that no queue takes is sent again after this (`at-least-once`), and soon after a change of the topology.
+   * Milliseconds.
+   */
+  readonly letterRetryMsMin: number;
+  /** Each time it takes twice as long, and no longer than this: RabbitMQ's, always. Milliseconds. */
+  readonly letterRetryMsMax: number;
   /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
   readonly expirationMsMax: number;
   /** Longer regular expressions are no names' patterns. Characters. */
@@ -112,6 +119,8 @@ export const LIMITS: Limits = {
   undurableBytesMax: 8 * 1024 * 1024,
   unsettledMax: 1_000_000,
   unsettledBytesMax: 256 * 1024 * 1024,
+  letterRetryMsMin: 1000,
+  letterRetryMsMax: 180_000,
   expirationMsMax: 315_360_000_000,
   patternCharactersMax: 1024,
   patternStatesMax: 2048,

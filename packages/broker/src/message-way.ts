@@ -9,7 +9,7 @@ import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
 import type { Target } from './queue/delay-queue.js';
 import type { Delivery } from './queue/delivery.js';
 import type { ReplyConsumers } from './reply-consumers.js';
-import { acceptAll, byDurability, publicationsOf, type Routed } from './routed.js';
+import { acceptAll, byDurability, type Onwards, publicationsOf, type Routed } from './routed.js';
 import type { Appended, MessageStore } from './store/message-store.js';
 
 /**
@@ -140,19 +140,19 @@ export class MessageWay {
   }
 
   /**
-   * The queues of a message that the broker itself sends, such as a dead letter: also through an internal exchange;
-   * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
-   * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
+   * The queues of a message that the broker itself sends, such as a dead letter: also through an internal exchange; none
+   * when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through counts as
+   * seen, unless who sends it forgets it; and not while the store has failed: the message stays where it is, and is sent again.
    */
-  queuesFor(
+  onwards(
     envelope: Omit<Message, 'body'>,
     copyKeys?: readonly string[],
     exchange: string = envelope.exchange,
-  ): ReadonlySet<Target> | undefined {
-    const queues = this.#init.exchanges.routeFrom(exchange, envelope, copyKeys);
+  ): Onwards {
+    const queues = this.#init.exchanges.routeFrom(exchange, envelope, copyKeys) ?? [];
     const admissions = this.#init.exchanges.takeAdmissions();
     if (this.#init.store.failure !== undefined) forget(admissions);
-    return queues;
+    return { queues, admissions };
   }
 
   /**

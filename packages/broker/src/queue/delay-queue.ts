@@ -133,8 +133,7 @@ export class DelayQueue implements Target {
 
   *#takeAll(): Generator<Position> {
     yield* this.#departures.takeAll();
-    for (let entry = this.#held.shift(); entry !== undefined; entry = this.#held.shift())
-      yield entry.position;
+    yield* this.#held.takeAll();
   }
 
   /** Nothing goes on any more. Idempotent. */
