@@ -17,11 +17,7 @@ export interface Sending {
    * Where an exchange, by default the message's own, routes it, by these keys beside its own; nowhere, where there is no
    * such exchange.
    */
-  readonly route: (
-    message: Message,
-    copyKeys: readonly string[] | undefined,
-    exchange?: string,
-  ) => Onwards;
+  readonly route: (message: Message, copyKeys: readonly string[] | undefined, exchange?: string) => Onwards;
 }
 
 /** A message in the queue that it is to leave. */

@@ -23,12 +23,7 @@ beforeEach(() => {
   for (const queue of ['q', 'r']) vhost.declareQueue(queue, {}, {});
 });
 
-function names(
-  exchange: string,
-  key: string,
-  copyKeys?: readonly string[],
-  id?: string,
-): string[] {
+function names(exchange: string, key: string, copyKeys?: readonly string[], id?: string): string[] {
   const headers = { CC: ['r'], ...(id === undefined ? {} : { 'x-deduplication-header': id }) };
   const envelope: Omit<Message, 'body'> = { exchange, routingKey: key, properties: { headers } };
   return [...vhost.onwards(envelope, copyKeys).queues].map(({ name }) => name);

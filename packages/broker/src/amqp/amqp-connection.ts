@@ -177,10 +177,11 @@ export class AmqpConnection implements ChannelHost {
     const channel = this.#channels.get(number);
     if (this.#state === 'running' && channel?.busy !== undefined) return false;
     let method: Method | undefined;
-    // What a content frame goes wrong with is the method that it belongs to.
-    const publish = type === FRAME.METHOD ? undefined : channel?.publishUnderWay;
+    // What goes wrong before a content is whole goes wrong with the method that it belongs to.
+    const publish = channel?.publishUnderWay;
     try {
       if (type === FRAME.METHOD) {
+        if (publish !== undefined) throw (channel as Channel).outOfOrder();
         if (this.#state === 'running' && channel?.isClosing === false && channel.frequent(this.#parser))
           return true;
         method = readMethod(this.#reader());
@@ -265,13 +266,10 @@ export class AmqpConnection implements ChannelHost {
     const { type } = this.#parser;
     if (this.#session === undefined || type === FRAME.HEARTBEAT) throw this.#unexpectedFrame();
     if (channel === undefined) return this.#onUnopened(number, method);
+    if (channel.isClosing) return this.#onClosing(number, method);
     if (method?.name === 'channel.close') {
       this.#drop(number, channel);
       return this.outbox.method(number, { name: 'channel.close-ok' });
-    }
-    if (channel.isClosing) {
-      if (method?.name === 'channel.close-ok') this.#channels.delete(number);
-      return undefined;
     }
     if (method !== undefined) return this.#waitFor(channel, number, channel.method(method), method);
     const publish = channel.publishUnderWay;
@@ -279,9 +277,22 @@ export class AmqpConnection implements ChannelHost {
     return this.#waitFor(channel, number, step, publish);
   }
 
+  /** Until its close is answered nothing else counts. A close of the client's own may have crossed it. */
+  #onClosing(number: number, method: Method | undefined): void {
+    switch (method?.name) {
+      case 'channel.close-ok':
+        return void this.#channels.delete(number);
+      case 'channel.close':
+        return this.outbox.method(number, { name: 'channel.close-ok' });
+      case 'channel.open':
+        throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
+      default:
+        return undefined;
+    }
+  }
+
   #onUnopened(number: number, method: Method | undefined): void {
     if (method === undefined) throw new ContentAssembler(this.unfinished).outOfOrder();
-    if (method.name === 'channel.close-ok') return;
     if (method.name !== 'channel.open') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
     const { size } = this.#channels;
     const max = this.#session?.channelsMax ?? 0;

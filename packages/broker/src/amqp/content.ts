@@ -82,6 +82,8 @@ export class ContentAssembler {
       const octets = octetsOf(parser.type, buffer.subarray(start, end));
       throw new AmqpError('FRAME_ERROR', `${octets}: unknown_frame`);
     }
+    // A header with a weight is none, as in RabbitMQ.
+    if (buffer.readUInt16BE(start + 2) !== 0) throw this.outOfOrder();
     const classId = buffer.readUInt16BE(start);
     if (classId !== CLASS_ID.basic) {
       throw unexpected(`content header for class ${CLASS_ID.basic}, got one for class ${classId} instead`);

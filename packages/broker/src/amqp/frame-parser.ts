@@ -101,7 +101,9 @@ export class FrameParser {
     this.start = at + FRAME_HEADER_BYTES;
     this.end = at + total - 1;
     const marker = buffer[this.end] as number;
-    if (marker === FRAME.END && isFrameType(this.type)) return;
+    // As in RabbitMQ, a heartbeat that says something is none.
+    const isKnown = isFrameType(this.type) && (this.type !== FRAME.HEARTBEAT || this.start === this.end);
+    if (marker === FRAME.END && isKnown) return;
     const what = marker === FRAME.END ? 'unknown_frame' : `{invalid_frame_end_marker,${marker}}`;
     throw frameError(this.type, buffer.subarray(this.start, this.end), what);
   }

@@ -79,8 +79,7 @@ export class DeadLetters {
     return (this.#stuck ??= new StuckLetters({
       clock,
       awaitRoutes,
-      resend: ({ entry, reason, takenBy }) =>
-        this.#leaving.add(entry, { reason, takenBy }, undefined, false),
+      resend: ({ entry, reason, takenBy }) => this.#leaving.add(entry, { reason, takenBy }, undefined, false),
     }));
   }
 

@@ -54,7 +54,9 @@ describe('the memory of the index', () => {
 });
 
 function takeAll(index: DelayedIndex, model: Map<number, Row>): void {
-  expect([...index.sequences()].toSorted((a, b) => a - b)).toEqual([...model.keys()].toSorted((a, b) => a - b));
+  expect([...index.sequences()].toSorted((a, b) => a - b)).toEqual(
+    [...model.keys()].toSorted((a, b) => a - b),
+  );
   const positions = [...model.values()].map(({ position }) => position);
   const taken = index.takeAll();
   expect(index.length).toBe(0);

@@ -1,4 +1,9 @@
-import { DEAD_LETTER_STRATEGIES, DELAYED_RETRY_TYPES, OVERFLOWS, type QueueSettings } from './queue-settings.js';
+import {
+  DEAD_LETTER_STRATEGIES,
+  DELAYED_RETRY_TYPES,
+  OVERFLOWS,
+  type QueueSettings,
+} from './queue-settings.js';
 
 /** A policy's definition, as `rabbitmqctl set_policy` takes it: `{"message-ttl": 1000}`. */
 export type PolicyDefinition = Readonly<Record<string, unknown>>;
