@@ -48,6 +48,8 @@ export interface Limits {
   readonly handshakeTimeoutMs: number;
   /** A client that does not answer a close is cut off after this. Milliseconds. */
   readonly closeTimeoutMs: number;
+  /** When the server ends, a client that does not answer its close keeps it no longer; RabbitMQ waits for none. Milliseconds. */
+  readonly shutdownTimeoutMs: number;
   /** What clients are offered: dead peers are noticed within two of these. Seconds. */
   readonly heartbeatSeconds: number;
   /** Contents under way on all channels of a connection, begun and not complete: properties and bodies. Bytes. */
@@ -111,6 +113,7 @@ export const LIMITS: Limits = {
   reservedFiles: 128,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
+  shutdownTimeoutMs: 2000,
   heartbeatSeconds: 60,
   unfinishedBytesMax: 192 * 1024 * 1024,
   unsentDeliveriesBytesMax: 1024 * 1024,
