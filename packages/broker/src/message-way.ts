@@ -23,11 +23,15 @@ export interface MessageWayInit {
   readonly clock: Clock;
   readonly exchanges: Exchanges;
   readonly replies: ReplyConsumers;
+  /** What a queue is now that a message was routed to before: the one of its name, if there is one. */
+  readonly current: (target: Target) => Target | undefined;
 }
 
 /** The way of a message in one virtual host: publish, route, store, enqueue. */
 export class MessageWay {
   readonly #init: MessageWayInit;
+  /** Where messages go that were routed, and are not published yet. */
+  readonly #prepared = new WeakMap<Message, readonly Target[]>();
 
   constructor(init: MessageWayInit) {
     this.#init = init;
@@ -97,6 +101,19 @@ export class MessageWay {
   }
 
   /**
+   * Routes a message that {@link transact} publishes later: to the queues that are bound now, as far as they are there then; as
+   * RabbitMQ. Those of the default exchange, and what deduplication lets through, are routed when they are published.
+   * Returns how many queues that are. Throws as {@link publish}, but for a bad expiration.
+   */
+  prepare(message: Message): number {
+    const { queues, admissions } = this.#routed(message);
+    forget(admissions);
+    if (message.exchange !== DEFAULT_EXCHANGE && admissions === undefined)
+      this.#prepared.set(message, [...queues]);
+    return queues.size;
+  }
+
+  /**
    * Publishes messages and acks deliveries, all or none of it, also after a crash (J2). Deliveries that were settled
    * before are passed over. Throws, with nothing done, what {@link publish} throws, TRANSACTION_TOO_LARGE, and
    * PRECONDITION_FAILED when a queue is full.
@@ -132,6 +149,11 @@ export class MessageWay {
   }
 
   #routed(message: Message): Routed {
+    const prepared = this.#prepared.get(message);
+    if (prepared !== undefined) {
+      const queues = new Set(prepared.flatMap((target) => this.#init.current(target) ?? []));
+      return { message: withoutBcc(message), queues, copyKeys: copyKeysOf(message), admissions: undefined };
+    }
     const exchange = this.#init.exchanges.forPublishing(message.exchange);
     const copyKeys = copyKeysOf(message);
     const queues = this.#init.exchanges.route(exchange, message, copyKeys);

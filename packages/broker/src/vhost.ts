@@ -103,7 +103,13 @@ export class Vhost {
     this.#exchanges = new Exchanges(name, { ...environment, delayQueues: this.#delayQueues });
     this.replies = new ReplyConsumers(environment.schedule);
     const { store, clock } = environment;
-    this.#way = new MessageWay({ store, clock, exchanges: this.#exchanges, replies: this.replies });
+    this.#way = new MessageWay({
+      store,
+      clock,
+      exchanges: this.#exchanges,
+      replies: this.replies,
+      current: (target) => (this.#delayQueues.has(target) ? target : this.#queues.get(target.name)),
+    });
   }
 
   /** Rebuilds what the store had, of definitions of all vhosts. Throws JOURNAL_DAMAGED when some are missing. */
@@ -281,6 +287,11 @@ export class Vhost {
   /** See {@link MessageWay.publish}. */
   publish(message: Message): PublishOutcome {
     return this.#way.publish(message);
+  }
+
+  /** See {@link MessageWay.prepare}. */
+  prepare(message: Message): number {
+    return this.#way.prepare(message);
   }
 
   /** See {@link MessageWay.transact}. */

@@ -2,13 +2,13 @@ import type { Socket } from 'node:net';
 import type { Timer } from '../clock.js';
 import type { Connection } from '../connection.js';
 import { LIMITS } from '../limits.js';
-import { ByteReader } from '../message/table-codec.js';
 import { type Access, enter, type Entered } from './access.js';
 import { AmqpError, octetsOf, toAmqpError } from './amqp-error.js';
 import { Channel, type Step } from './channel.js';
 import type { ChannelHost } from './channel-host.js';
 import type { AmqpConnectionInit } from './connection-init.js';
 import { ContentAssembler, type Unfinished } from './content.js';
+import { DurableMarks } from './durable-marks.js';
 import { FrameParser } from './frame-parser.js';
 import { Handshake, LoginRefused, type Session } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
@@ -18,9 +18,6 @@ import { FRAME, type Method } from './protocol.js';
 
 /** AMQP, zero, 0-9-1. */
 const PROTOCOL_HEADER: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
-/** A mark in the journal's stream is asked for so often. */
-const MARKS_MAX = 8;
-const MARK_BYTES: number = LIMITS.undurableBytesMax / MARKS_MAX;
 
 /**
  * One client's socket. Frames are handled in the order they come; where one has to wait, for the disk or because
@@ -45,8 +42,10 @@ export class AmqpConnection implements ChannelHost {
   #holdsFrame = false;
   /** Steps of channel 0 under way, or of all channels: nothing is read. */
   #stops = 0;
-  #sinceMarkBytes = 0;
-  #marks = 0;
+  readonly #marks = new DurableMarks(
+    () => this.engine.durable(),
+    () => this.#process(),
+  );
 
   constructor(init: AmqpConnectionInit) {
     this.#init = init;
@@ -84,16 +83,7 @@ export class AmqpConnection implements ChannelHost {
   }
 
   published(bytes: number): void {
-    this.#sinceMarkBytes += bytes;
-    if (this.#sinceMarkBytes < MARK_BYTES) return;
-    this.#sinceMarkBytes = 0;
-    this.#marks++;
-    const passed = (): void => {
-      this.#marks--;
-      this.#process();
-    };
-    // A store that failed is told to publishers by their confirms.
-    this.engine.durable().then(passed, passed);
+    this.#marks.published(bytes);
   }
 
   async unblocked(): Promise<void> {
@@ -146,7 +136,7 @@ export class AmqpConnection implements ChannelHost {
   get #isStopped(): boolean {
     if (this.#state !== 'running') return false;
     const isFull = this.outbox.unsentBytes >= LIMITS.unsentBytesMax;
-    return isFull || this.#stops > 0 || this.#marks >= MARKS_MAX;
+    return isFull || this.#stops > 0 || this.#marks.isFull;
   }
 
   /** Handles what has come, as far as it can be now, and reads on when all of it was. */
@@ -184,7 +174,7 @@ export class AmqpConnection implements ChannelHost {
         if (publish !== undefined) throw (channel as Channel).outOfOrder();
         if (this.#state === 'running' && channel?.isClosing === false && channel.frequent(this.#parser))
           return true;
-        method = readMethod(this.#reader());
+        method = readMethod(this.#parser.reader());
       }
       if (this.#state === 'closing') this.#whileClosing(method, number);
       else if (number === 0) this.#onChannelZero(method);
@@ -193,11 +183,6 @@ export class AmqpConnection implements ChannelHost {
       this.#fail(error, number, method ?? publish);
     }
     return true;
-  }
-
-  #reader(): ByteReader {
-    const { buffer, start, end } = this.#parser;
-    return new ByteReader(buffer, start, end);
   }
 
   // ---------------------------------------------------------------- channel 0

@@ -1,6 +1,5 @@
 import { checkProperties, type PropertyPlaces } from '../message/encoded-properties.js';
 import { LIMITS } from '../limits.js';
-import { ByteReader } from '../message/table-codec.js';
 import { AmqpError, octetsOf } from './amqp-error.js';
 import type { FrameParser } from './frame-parser.js';
 import { readMethod } from './method-codec.js';
@@ -68,7 +67,7 @@ export class ContentAssembler {
   begin(parser: FrameParser): void {
     if (this.#lastMethod === undefined || !parser.equals(this.#lastMethodBytes)) {
       const { buffer, start, end } = parser;
-      this.#lastMethod = readMethod(new ByteReader(buffer, start, end)) as BasicPublish;
+      this.#lastMethod = readMethod(parser.reader()) as BasicPublish;
       this.#lastMethodBytes = Buffer.from(buffer.subarray(start, end));
     }
     this.#method = this.#lastMethod;
