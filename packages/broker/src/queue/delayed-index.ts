@@ -210,8 +210,11 @@ export class DelayedIndex {
   }
 }
 
+/** By row, which is mostly the order of their coming: so neighbours in the store come one after the other. */
 function* positionsOf(rows: Uint32Array, positions: Float64Array): Generator<Position> {
-  for (const row of rows) yield positions[row] as number;
+  const isTaken = new Uint8Array(positions.length);
+  for (const row of rows) isTaken[row] = 1;
+  for (let row = 0; row < isTaken.length; row++) if (isTaken[row] === 1) yield positions[row] as number;
 }
 
 function newColumns(rows: number): Columns {

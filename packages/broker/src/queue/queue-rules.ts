@@ -315,10 +315,10 @@ export class QueueRules {
   }
 
   /** Removes what waits; what is on its way to the dead-letter exchange goes on, and what is stuck stays, as in RabbitMQ. */
-  *takeAll(): Generator<Position> {
+  takeAll(): Iterable<Position> {
     this.#bytes.clear();
     this.#due.clear();
-    if (this.#delayed !== undefined) yield* this.#delayed.takeAll();
+    return this.#delayed?.takeAll() ?? [];
   }
 
   /** The queue was deleted: see {@link DeadLetters.abandon}. */

@@ -4,6 +4,7 @@ import type { Message } from '../message/message.js';
 import type { Appended, MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 import type { Ahead } from './acceptance.js';
+import { chained } from './chained.js';
 import { Consumer, type ConsumerInit } from './consumer.js';
 import { Consumers } from './consumers.js';
 import { Delivery } from './delivery.js';
@@ -312,9 +313,9 @@ export class Queue implements ReadyMessagesOwner {
     else for (const position of positions) store.settle(this.id, 0, position);
   }
 
+  /** Takes them all when the first is asked for, and not before: the store may refuse. */
   *#takeAll(): Generator<Position> {
-    yield* this.#ready.takeAll();
-    if (this.#rules !== undefined) yield* this.#rules.takeAll();
+    yield* chained([this.#ready.takeAll(), this.#rules?.takeAll() ?? []]);
   }
 
   #release({ sequence, position }: ReadyEntry): void {
