@@ -221,6 +221,14 @@ describe('the queue of a dead letter that nobody takes', () => {
     expect(connection.publish(to('q', 'd'))).toBe('routed');
   });
 
+  it('counts its bytes for its limit', async () => {
+    await declare('bytes', { ...TO_DEAD, 'x-max-length-bytes': 10 });
+    connection.publish(to('bytes', '12345678'));
+    await rejectAll('bytes');
+    expect(connection.publish(to('bytes', '123'))).toBe('rejected');
+    expect(connection.publish(to('bytes', '12'))).toBe('routed');
+  });
+
   it('keeps it when it is purged', async () => {
     expect(await connection.purgeQueue('q')).toBe(1);
     await connection.declareQueue('dead');

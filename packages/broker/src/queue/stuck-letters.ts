@@ -89,11 +89,11 @@ export class StuckLetters {
 
   /** Sends them again now: what becomes of them has changed. */
   hurry(): void {
-    if (this.count > 0) this.#begin();
+    if (this.#isUnderWay) this.#mayProgress = true;
+    else if (this.count > 0) this.#begin();
   }
 
   #begin(): void {
-    if (this.#isUnderWay) return;
     this.#alarm.clear();
     this.#isUnderWay = true;
     this.#mayProgress = false;
