@@ -264,16 +264,10 @@ export class AmqpConnection implements ChannelHost {
 
   /** Until its close is answered nothing else counts. A close of the client's own may have crossed it. */
   #onClosing(number: number, method: Method | undefined): void {
-    switch (method?.name) {
-      case 'channel.close-ok':
-        return void this.#channels.delete(number);
-      case 'channel.close':
-        return this.outbox.method(number, { name: 'channel.close-ok' });
-      case 'channel.open':
-        throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
-      default:
-        return undefined;
-    }
+    const name = method?.name;
+    if (name === 'channel.open') throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
+    if (name === 'channel.close-ok') this.#channels.delete(number);
+    if (name === 'channel.close') this.outbox.method(number, { name: 'channel.close-ok' });
   }
 
   #onUnopened(number: number, method: Method | undefined): void {
