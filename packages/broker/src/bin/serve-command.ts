@@ -1,3 +1,6 @@
+import { systemClock } from '../clock.js';
+import { HeapHeadroom, v8Heap } from '../heap-headroom.js';
+import { systemMemory } from '../memory-watch.js';
 import { createServer, type Server } from '../server.js';
 import type { ServerOptions, TlsOptions } from '../server-options.js';
 import type { Command, CommandArguments } from './command.js';
@@ -29,9 +32,15 @@ export const serveCommand: Command = {
     // Asked for first: who ends it while it opens has it closed in order as well.
     const ended = terminal.ended();
     const server = await createServer(options);
+    const headroom = new HeapHeadroom({
+      heap: v8Heap,
+      clock: systemClock,
+      memoryBytes: systemMemory.limitBytes(),
+    });
     terminal.out(`nestmq ready ${urlsOf(server, options.host ?? '127.0.0.1').join(' ')}`);
     await ended;
     await server.close();
+    headroom.close();
     return 0;
   },
 };

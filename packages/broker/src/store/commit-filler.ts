@@ -25,8 +25,8 @@ const WORTH_WRITING_BYTES = 64 * 1024;
 /** A commit that has grown to this is closed: the disk gains nothing from larger ones. Bytes. */
 const COMMIT_BYTES_MAX = 1024 * 1024;
 /**
- * A full commit, and the record that fills it, mostly fit: a buffer that grows is copied at each step, and what it was is
- * garbage. The system gives memory for what is written to, and only then. Bytes.
+ * Of a commit that is one of many: when it is full it mostly fits. A buffer that grows is copied at each step, and what it
+ * was is garbage. Bytes.
  */
 const BUFFER_BYTES = COMMIT_BYTES_MAX + WORTH_WRITING_BYTES;
 /** Of all that is under way so much goes into one commit: two are on their way to the disk while the third fills. */
@@ -108,14 +108,15 @@ export class CommitFiller {
   }
 
   #newCommit(segment: number, start: number): Commit {
-    const { table } = this.#init;
+    const { table, writer } = this.#init;
     if (!table.has(segment)) {
       table.add({ number: segment, messages: 0, bytes: start, lastDefinitionSequence: 0 });
     }
     if (!this.#indexes.has(segment)) this.#indexes.set(segment, new SegmentIndex());
     this.#index = this.#indexes.get(segment) as SegmentIndex;
     this.#segment = table.get(segment);
-    return new Commit(segment, start, this.#spareBuffers.pop() ?? new ByteWriter(BUFFER_BYTES));
+    const bytes = writer.pendingBytes === 0 ? WORTH_WRITING_BYTES : BUFFER_BYTES;
+    return new Commit(segment, start, this.#spareBuffers.pop() ?? new ByteWriter(bytes));
   }
 
   /** The buffer of a commit that is done with is used again. */
