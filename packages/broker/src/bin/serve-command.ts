@@ -1,4 +1,7 @@
+import { systemClock } from '../clock.js';
 import { messageOf } from '../errors.js';
+import { HeapHeadroom, v8Heap } from '../heap-headroom.js';
+import { systemMemory } from '../memory-watch.js';
 import { createServer, type Server } from '../server.js';
 import type { ServerOptions, TlsOptions } from '../server-options.js';
 import type { Command, CommandArguments, Terminal } from './command.js';
@@ -32,9 +35,15 @@ export const serveCommand: Command = {
     const starting = createServer(options);
     if (options.tls !== undefined) terminal.onReload(() => void reload(starting, terminal));
     const server = await starting;
+    const headroom = new HeapHeadroom({
+      heap: v8Heap,
+      clock: systemClock,
+      memoryBytes: systemMemory.limitBytes(),
+    });
     terminal.out(`nestmq ready ${urlsOf(server, options.host ?? '127.0.0.1').join(' ')}`);
     await ended;
     await server.close();
+    headroom.close();
     return 0;
   },
 };
