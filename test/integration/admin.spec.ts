@@ -361,11 +361,11 @@ describe('dead letters that the broker gave up', () => {
     @Controller()
     class Two {
       @EventPattern('a', { queue: 'a', deadLetter: 'all.dead' })
-      a(): void {
+      a(_data: unknown): void {
         throw new Error('a fails');
       }
       @EventPattern('b', { queue: 'b', deadLetter: 'all.dead' })
-      b(): void {
+      b(_data: unknown): void {
         throw new Error('b fails');
       }
     }

@@ -13,11 +13,11 @@ class Orders {
     if (secret !== '') throw new TypeError('the card was declined');
   }
   @EventPattern('lossy', { queue: 'lossy', noAck: true })
-  lossy(): void {
+  lossy(_data: unknown): void {
     throw new Error('gone');
   }
   @EventPattern('nowhere', { queue: 'nowhere', deadLetter: false, retry: { attempts: 1 } })
-  nowhere(): void {
+  nowhere(_data: unknown): void {
     throw new Error('gone');
   }
 }

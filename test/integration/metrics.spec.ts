@@ -30,7 +30,7 @@ class Work {
     handled.add(what);
   }
   @EventPattern('lossy', { queue: 'lossy', deadLetter: false, retry: { attempts: 1 } })
-  lossy(): void {
+  lossy(_data: unknown): void {
     throw new Error('lost');
   }
   @MessagePattern('ask')
