@@ -1,5 +1,8 @@
 import { AmqplibClient } from './amqplib-client.js';
+import { CloudAmqpClient } from './cloudamqp-client.js';
+import { ConnectionManagerClient } from './connection-manager-client.js';
 import { secondsOf } from './figure.js';
+import { RabbitMqClient } from './rabbitmq-client-client.js';
 import { RawConnection } from './raw-amqp.js';
 
 export interface LoadClient {
@@ -15,10 +18,19 @@ export interface LoadClient {
   close(): Promise<void>;
 }
 
+/** By the names of their packages, but for the one that sends prepared frames. */
+const CLIENTS = {
+  raw: RawConnection,
+  amqplib: AmqplibClient,
+  'amqp-connection-manager': ConnectionManagerClient,
+  'rabbitmq-client': RabbitMqClient,
+  '@cloudamqp/amqp-client': CloudAmqpClient,
+} satisfies Record<string, { open(port: number): Promise<LoadClient> }>;
+
 export type LoadKind = 'publish' | 'consume' | 'both';
 
 export interface Load {
-  readonly client: 'raw' | 'amqplib';
+  readonly client: keyof typeof CLIENTS;
   readonly port: number;
   /** The queues' `x-queue-type`, if not the server's own. */
   readonly queueType?: string | undefined;
@@ -34,9 +46,6 @@ const IN_FLIGHT = 1000;
 const IN_FLIGHT_MIN = 20;
 const CONNECTIONS_PER_QUEUE = 10;
 
-const open = (client: Load['client'], port: number): Promise<LoadClient> =>
-  client === 'raw' ? RawConnection.open(port) : AmqplibClient.open(port);
-
 /** Puts the load on a server; resolves with the seconds that took, connecting and declaring not counted. */
 export async function putLoad(load: Load): Promise<number> {
   const { client, port, connections, kind } = load;
@@ -45,7 +54,7 @@ export async function putLoad(load: Load): Promise<number> {
     (_, i) => `load.${i}`,
   );
   const opened = Array.from({ length: kind === 'both' ? connections * 2 : connections }, () =>
-    open(client, port),
+    CLIENTS[client].open(port),
   );
   const clients = await Promise.all(opened);
   const first = clients[0] as LoadClient;

@@ -1,5 +1,6 @@
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import type { LoadClient } from './amqp-load.js';
+import { paced } from './paced.js';
 
 /** What an application would do with amqplib: a buffer and an options object a message, one ack a delivery. */
 export class AmqplibClient implements LoadClient {
@@ -23,21 +24,9 @@ export class AmqplibClient implements LoadClient {
   }
 
   publish(queue: string, bodyBytes: number, count: number, inFlight: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let sent = 0;
-      let confirmed = 0;
-      const fill = (): void => {
-        for (; sent < count && sent - confirmed < inFlight; sent++) {
-          const body = Buffer.alloc(bodyBytes, 'x');
-          this.channel.publish('', queue, body, { persistent: true }, onConfirm);
-        }
-      };
-      const onConfirm = (error: unknown): void => {
-        if (error instanceof Error) return reject(error);
-        confirmed++;
-        return confirmed === count ? resolve() : fill();
-      };
-      fill();
+    return paced(count, inFlight, (onConfirmed) => {
+      const body = Buffer.alloc(bodyBytes, 'x');
+      this.channel.publish('', queue, body, { persistent: true }, onConfirmed);
     });
   }
 

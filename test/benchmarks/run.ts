@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { cpus } from 'node:os';
+import { amqpClients } from './amqp-clients.js';
 import { amqpIdle } from './amqp-idle.js';
 import { amqpThroughput } from './amqp-throughput.js';
 import { backlog } from './backlog.js';
@@ -10,6 +11,7 @@ import { fanOut } from './fan-out.js';
 import type { BenchmarkRun } from './figure.js';
 import { journal } from './journal.js';
 import { nestEmit } from './nest-emit.js';
+import { nestRequest } from './nest-request.js';
 import { queues } from './queues.js';
 import { stuck } from './stuck.js';
 
@@ -22,8 +24,10 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   stuck,
   backlog,
   'nest-emit': nestEmit,
+  'nest-request': nestRequest,
   'amqp-throughput': amqpThroughput,
   'amqp-idle': amqpIdle,
+  'amqp-clients': amqpClients,
 };
 
 const { names, smoke, options } = readCommandLine();

@@ -125,7 +125,7 @@ describe('the log of what fails', () => {
     };
     const lines = await logged(new ConsoleLogger({ json: true }), 2, async (link) => {
       await link.bindQueue('orders', 'nestmq.events', '#');
-      link.publish({ ...message, routingKey: 'x\nERROR forged' }, () => {});
+      link.publish({ ...message, routingKey: 'x\nERROR forged', body: Buffer.from('"p4ssw0rd"') }, () => {});
       link.publish({ ...message, routingKey: 'order.unreadable' }, () => {});
     });
     const [unheard, unreadable] = lines.map((line) => JSON.parse(line) as object);
@@ -144,7 +144,7 @@ describe('the log of what fails', () => {
       message: expect.stringMatching(
         /^'order\.unreadable' is dead-lettered to 'orders\.dead' \(unreadable: /,
       ),
-      params: { reason: 'unreadable', error: { name: 'SyntaxError' } },
+      params: { reason: 'unreadable', error: { name: 'UnreadableBodyException' } },
     });
   });
 });

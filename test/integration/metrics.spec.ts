@@ -126,11 +126,16 @@ describe('promMetrics', () => {
       exchange: '',
       routingKey: 'work',
       properties: { type: 'evil' },
-      body: Buffer.from('{'),
+      body: Buffer.from('1'),
     };
     started.client.unwrap<Link>().publish(message, () => {});
     await until('nestmq_dead_lettered_total', 'work  no-handler', 1);
-    const unreadable = { ...message, exchange: 'nestmq.events', routingKey: 'work.unreadable' };
+    const unreadable = {
+      ...message,
+      exchange: 'nestmq.events',
+      routingKey: 'work.unreadable',
+      body: Buffer.from('{'),
+    };
     started.client.unwrap<Link>().publish(unreadable, () => {});
     await until('nestmq_dead_lettered_total', 'work  unreadable', 1);
     expect(await registry.metrics()).not.toMatch(/evil|work\.a|work\.unreadable/);

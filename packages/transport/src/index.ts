@@ -11,14 +11,25 @@ export {
   type QueueHealthOptions,
   type QueueHealthResult,
 } from './admin/queue.health.js';
-export type { DeadLetter, QueuedMessage } from './admin/queued-message.js';
+export type { DeadLetterMessage, QueuedMessage } from './admin/queued-message.js';
+export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+export {
+  Batch,
+  Concurrency,
+  DeadLetter,
+  Deduplicate,
+  HandlerTimeout,
+  OrderingKey,
+  RateLimit,
+  Retry,
+  Schedule,
+} from './decorators.js';
 export type {
   BatchOptions,
   DeduplicationOptions,
   HandlerOptions,
-  OrderingKey,
+  OrderingKeyFunction,
   RateLimitOptions,
-  RetryOptions,
   ScheduleOptions,
 } from './handler.options.js';
 export type { ErrorClass } from './handling/retry-policy.js';
@@ -30,6 +41,7 @@ export {
   REPLY as QUEUE_REPLIES,
   REQUESTS_EXCHANGE,
 } from './envelope.js';
+export type { AmqpOptions, ReconnectOptions } from './links/amqp-options.js';
 export {
   type BrokerLease,
   type EmbeddedBrokerOptions,
@@ -54,6 +66,7 @@ export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from '.
 export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
 export type { TelemetryOptions } from './observability/telemetry.options.js';
 export { QueueClient } from './queue.client.js';
+export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';
 export {
   NoHandlerException,
@@ -66,5 +79,6 @@ export {
 } from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
+export type { RetryOptions } from './retry.options.js';
 export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';

@@ -1,6 +1,8 @@
 import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
 import { DEFAULT_RETRY } from './handling/retry-policy.js';
-import { type HandlerDefaults, retryPolicyOf, type RetryOptions } from './handler.options.js';
+import type { HandlerDefaults } from './handler.options.js';
+import { type AmqpOptions, normaliseAmqpOptions, type NormalisedAmqpOptions } from './links/amqp-options.js';
+import { isAmqpUrl } from './links/amqp-url.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
 import {
   assertKeys,
@@ -20,16 +22,26 @@ import {
   type TelemetryOptions,
 } from './observability/telemetry.options.js';
 import { QueueOptionsException } from './queue.exceptions.js';
+import {
+  type NormalisedWireOptions,
+  normaliseWireOptions,
+  WIRE_KEYS,
+  type WireFormat,
+  type WireOptions,
+} from './wire/wire-options.js';
+import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
  * @publicApi
  */
-export interface QueueOptions {
+export interface QueueOptions extends WireOptions {
   /**
    * Where messages live: `file:DIR` on the disk, owned by this process; `memory:` or `memory:NAME` in this process
-   * and gone with it.
+   * and gone with it; `amqp://USER:PASSWORD@HOST,HOST…/VHOST` or `amqps:` in RabbitMQ, or in a broker of another process.
    */
-  readonly url: string;
+  readonly url?: string;
+  /** Instead of `url`: the AMQP URLs of the nodes of one cluster. */
+  readonly urls?: readonly string[];
   /**
    * The service's queue. Instances of a service share it; handlers that name no other get their messages from it.
    * @default 'default'
@@ -50,6 +62,16 @@ export interface QueueOptions {
    * Milliseconds or `'30s'`, up to an hour. @default 10_000
    */
   readonly gracePeriod?: Duration;
+  /**
+   * How long a `send` waits for its first answer, and then for each next one; 0 is for ever. A record's `timeout` goes
+   * first. A {@link Duration} up to 24 days. @default '60s'
+   */
+  readonly requestTimeout?: Duration;
+  /**
+   * What a client sends: `'nest-rmq'` is packets for a service on Nest's own RMQ transport, to its queue `queue`.
+   * Handlers understand both, and answer in kind. @default 'nestmq'
+   */
+  readonly wireFormat?: WireFormat;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
   /** Counts and measures messages: `promMetrics()`, or one of your own. @default none, at no cost */
@@ -59,14 +81,24 @@ export interface QueueOptions {
    * @opentelemetry/api. @default on when the package is installed
    */
   readonly telemetry?: boolean | TelemetryOptions;
+  /** For AMQP URLs. */
+  readonly amqp?: AmqpOptions;
 }
 
+/** Where messages live. */
+export type Home =
+  { readonly memory: string } | { readonly directory: string } | { readonly amqp: NormalisedAmqpOptions };
+
 export interface NormalisedQueueOptions {
-  readonly home: { readonly memory: string } | { readonly directory: string };
+  readonly home: Home;
   /** For handlers that say nothing else. */
   readonly handlers: HandlerDefaults;
   readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
+  /** 0 is for ever. */
+  readonly requestTimeoutMs: number;
+  readonly wireFormat: WireFormat;
+  readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
   readonly metrics: QueueMetrics | undefined;
   readonly telemetry: NormalisedTelemetryOptions;
@@ -74,17 +106,27 @@ export interface NormalisedQueueOptions {
   readonly clock: Clock;
 }
 
-const DEFAULTS = { queue: 'default', prefetchCount: 100, gracePeriod: 10_000 } as const;
+const DEFAULTS = {
+  queue: 'default',
+  prefetchCount: 100,
+  gracePeriod: 10_000,
+  requestTimeoutMs: 60_000,
+} as const;
 
 const KEYS = [
   'url',
+  'urls',
   'queue',
   'prefetchCount',
   'retry',
   'noAck',
   'queueOptions',
   'gracePeriod',
+  'requestTimeout',
+  'wireFormat',
+  ...WIRE_KEYS,
   'broker',
+  'amqp',
   'metrics',
   'telemetry',
 ];
@@ -93,21 +135,37 @@ const KEYS = [
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
   assertKeys('QueueModule', options, KEYS);
   const broker: EmbeddedBrokerOptions = optional(options.broker, {}, (value) => table('broker', value));
+  const queue = optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value));
   return {
-    home: parseUrl(options.url),
+    home: homeOf(options, queue),
     handlers: {
-      queue: optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value)),
+      queue,
       prefetchCount: integer('prefetchCount', options.prefetchCount, DEFAULTS.prefetchCount, 1, 65_535),
       retry: retryPolicyOf('retry', options.retry, DEFAULT_RETRY),
       noAck: flag('noAck', options.noAck, false),
     },
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
+    requestTimeoutMs: requestTimeoutOf('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
+    wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
+    wire: normaliseWireOptions(options),
     broker,
     metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
     telemetry: telemetryOf('telemetry', options.telemetry),
     clock: broker.clock ?? systemClock,
   };
+}
+
+/** A timer can't wait for longer. */
+const TIMEOUT_MS_MAX = 24 * 86_400_000;
+
+export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
+}
+
+function wireFormat(value: unknown): WireFormat {
+  if (value === 'nestmq' || value === 'nest-rmq') return value;
+  throw new QueueOptionsException(`'wireFormat' is ${describe(value)}.`, "Give 'nestmq' or 'nest-rmq'.");
 }
 
 function queueArguments(options: unknown): FieldTable {
@@ -121,14 +179,28 @@ function queueArguments(options: unknown): FieldTable {
   );
 }
 
-export function parseUrl(url: unknown): NormalisedQueueOptions['home'] {
+function homeOf({ url, urls, amqp }: QueueOptions, queue: string): Home {
+  if (urls !== undefined) {
+    if (url === undefined && Array.isArray(urls) && urls.length > 0)
+      return { amqp: normaliseAmqpOptions(urls, amqp, queue) };
+    throw new QueueOptionsException("'urls' is no list, or there is 'url' as well.", 'Give one of the two.');
+  }
+  if (isAmqpUrl(url)) return { amqp: normaliseAmqpOptions([url], amqp, queue) };
+  if (amqp === undefined) return parseUrl(url);
+  throw new QueueOptionsException(
+    "There is 'amqp', but no AMQP URL.",
+    "Give 'url' as 'amqp://HOST', or leave it out.",
+  );
+}
+
+function parseUrl(url: unknown): Home {
   if (typeof url === 'string') {
     if (url.startsWith('file:') && url.length > 'file:'.length) return { directory: fileDirectory(url) };
     if (url.startsWith('memory:')) return { memory: url.slice('memory:'.length) };
   }
   throw new QueueOptionsException(
     `'url' is ${describe(url)}.`,
-    "Give 'file:DIR' (as in 'file:./data/mq') to keep messages on the disk, or 'memory:' to keep them in this process.",
+    "Give 'file:DIR' (as in 'file:./data/mq') to keep messages on the disk, 'memory:' to keep them in this process, or 'amqp://HOST' for RabbitMQ.",
   );
 }
 

@@ -1,6 +1,6 @@
 import { duration, type Duration, integer } from '../option-checks.js';
 import type { LinkDelivery } from '../links/link.js';
-import { type DeadLetter, deadLetterOf, queueOf } from './queued-message.js';
+import { type DeadLetterMessage, deadLetterOf, queueOf } from './queued-message.js';
 import { Moving } from './moving.js';
 import { redriven } from './redrive.js';
 import { scan, type Verdict } from './scan.js';
@@ -10,7 +10,7 @@ export interface DeadLetterSelection {
   /** How many at most. Whole number, 1 to 1,000,000; 1 to 10,000 for a list. @default 100 for a list, else all */
   readonly limit?: number;
   /** Which ones. @default all */
-  readonly filter?: (letter: DeadLetter) => boolean | Promise<boolean>;
+  readonly filter?: (letter: DeadLetterMessage) => boolean | Promise<boolean>;
 }
 
 export interface RedriveOptions extends DeadLetterSelection {
@@ -51,9 +51,9 @@ export class DeadLetters {
   }
 
   /** They stay where they are. Throws what the filter throws. */
-  async list({ limit, filter }: DeadLetterSelection = {}): Promise<readonly DeadLetter[]> {
+  async list({ limit, filter }: DeadLetterSelection = {}): Promise<readonly DeadLetterMessage[]> {
     const most = integer('limit', limit, 100, 1, LIST_MAX);
-    const letters: DeadLetter[] = [];
+    const letters: DeadLetterMessage[] = [];
     await this.#each(most, filter, async (_, letter) => {
       letters.push(letter);
       return 'keep';
@@ -95,7 +95,7 @@ export class DeadLetters {
   async #each(
     limit: number,
     filter: NonNullable<DeadLetterSelection['filter']> = () => true,
-    act: (delivery: LinkDelivery, letter: DeadLetter) => Promise<Verdict>,
+    act: (delivery: LinkDelivery, letter: DeadLetterMessage) => Promise<Verdict>,
   ): Promise<DeadLetterResult> {
     let count = 0;
     const judge = async (delivery: LinkDelivery): Promise<Verdict> => {

@@ -1,7 +1,8 @@
 import type { FieldTable, FieldValue, Message } from '@nestmq/broker';
 import { describeError } from '../describe-error.js';
-import { EVENTS_EXCHANGE, exchangeOf, HEADER, REQUESTS_EXCHANGE } from '../envelope.js';
-import { type Address, addressOf } from '../handling/address.js';
+import { exchangeOf, HEADER } from '../envelope.js';
+import { progressOf } from '../handling/address.js';
+import { readEnvelope, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
 
 /**
@@ -29,7 +30,7 @@ export interface QueuedMessage {
  *
  * @publicApi
  */
-export interface DeadLetter extends QueuedMessage {
+export interface DeadLetterMessage extends QueuedMessage {
   /** The queue that it was in. */
   readonly queue: string;
   /**
@@ -47,19 +48,17 @@ export interface DeadLetter extends QueuedMessage {
 
 /** Never rejects. */
 export async function queuedMessageOf(message: Message, wire: Wire): Promise<QueuedMessage> {
-  const address = originOf(message);
   return {
-    pattern: address?.pattern ?? message.routingKey,
-    ...(await dataOf(message, wire)),
+    ...(await contentOf(asBeforeDeath(message), wire)),
     headers: message.properties.headers ?? {},
     messageId: message.properties.messageId ?? '',
-    attempt: (address?.attempts ?? 0) + 1,
+    attempt: progressOf(message).attempts + 1,
     message,
   };
 }
 
 /** `queue`: for what does not say which queue it was in. Never rejects. */
-export async function deadLetterOf(message: Message, wire: Wire, queue: string): Promise<DeadLetter> {
+export async function deadLetterOf(message: Message, wire: Wire, queue: string): Promise<DeadLetterMessage> {
   const { headers = {} } = message.properties;
   return {
     ...(await queuedMessageOf(message, wire)),
@@ -77,17 +76,15 @@ export function queueOf({ properties: { headers = {} } }: Message): string | und
   return textOf(headers[HEADER.queue]) ?? textOf(headers['x-first-death-queue']);
 }
 
-/** Whom a message is for, also when it was the broker who has moved it elsewhere. */
-export function originOf(message: Message): Address | undefined {
-  const address = addressOf(message);
+/** What the broker itself has moved elsewhere, as it came to its queue; else the message itself. */
+export function asBeforeDeath(message: Message): Message {
   const death = firstDeathOf(message);
-  if (exchangeOf(message) !== '' || address !== undefined || death === undefined) return address;
+  const isMarked = message.properties.headers?.[HEADER.exchange] !== undefined;
+  if (death === undefined || isMarked || exchangeOf(message) !== '') return message;
   const { exchange, 'routing-keys': keys } = death;
-  const origin = exchangeOf({ exchange: textOf(exchange) ?? '' });
-  const pattern = Array.isArray(keys) ? textOf(keys[0]) : undefined;
-  if (pattern === undefined || (origin !== EVENTS_EXCHANGE && origin !== REQUESTS_EXCHANGE)) return undefined;
-  const kind = origin === REQUESTS_EXCHANGE ? 'request' : 'event';
-  return { kind, pattern, attempts: 0, handlers: undefined, dueAt: undefined };
+  const routingKey = Array.isArray(keys) ? textOf(keys[0]) : undefined;
+  if (typeof exchange !== 'string' || routingKey === undefined) return message;
+  return { ...message, exchange: exchangeOf({ exchange }), routingKey };
 }
 
 /** The last of `x-death`: the latest comes first (rabbitmq.com/docs/dlx, "Dead-Lettered Message Headers"). */
@@ -97,15 +94,19 @@ function firstDeathOf({ properties: { headers = {} } }: Message): FieldTable | u
   return typeof first === 'object' && first !== null ? (first as FieldTable) : undefined;
 }
 
-async function dataOf(message: Message, wire: Wire): Promise<Pick<QueuedMessage, 'data' | 'unreadable'>> {
+async function contentOf(
+  message: Message,
+  wire: Wire,
+): Promise<Pick<QueuedMessage, 'pattern' | 'data' | 'unreadable'>> {
   try {
-    return { data: await wire.decode(message) };
+    const { pattern, data } = await readIncoming(message, wire);
+    return { pattern, data };
   } catch (error) {
-    return { data: message.body, unreadable: describeError(error) };
+    return { pattern: readEnvelope(message).pattern, data: message.body, unreadable: describeError(error) };
   }
 }
 
-function errorOf(headers: FieldTable): DeadLetter['error'] {
+function errorOf(headers: FieldTable): DeadLetterMessage['error'] {
   const name = textOf(headers[HEADER.errorName]);
   if (name === undefined) return undefined;
   const message = textOf(headers[HEADER.errorMessage]) ?? '';

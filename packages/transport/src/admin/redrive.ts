@@ -1,10 +1,10 @@
-import type { FieldTable, FieldValue, Message } from '@nestmq/broker';
-import { HEADER } from '../envelope.js';
-import { headersFor } from '../handling/address.js';
+import type { Message } from '@nestmq/broker';
+import { exchangeOf, HEADER } from '../envelope.js';
+import { type Headers, OF_THE_WAY, propertiesFor } from '../handling/address.js';
 import type { ForwardedMessage } from '../links/link.js';
-import { countOf, originOf } from './queued-message.js';
+import { asBeforeDeath, countOf } from './queued-message.js';
 
-/** What tells why a message was given up: on its way back it is not true any more. */
+/** What tells why a message was given up, and what brokers note of its way: on its way back it is not true any more. */
 const OF_THE_DEATH = [
   HEADER.attemptsBefore,
   HEADER.attempts,
@@ -14,32 +14,25 @@ const OF_THE_DEATH = [
   HEADER.errorStack,
   HEADER.queue,
   HEADER.deadAt,
-  'x-death',
-  'x-first-death-exchange',
-  'x-first-death-queue',
-  'x-first-death-reason',
+  HEADER.dueAt,
   'x-last-death-exchange',
   'x-last-death-queue',
   'x-last-death-reason',
+  ...OF_THE_WAY,
 ];
 
 /** A dead letter on its way back to its queue: as it came there first, for those of its handlers that failed. */
 export function redriven(message: Message, queue: string, delayMs: number, nowMs: number): ForwardedMessage {
   const { headers: before = {} } = message.properties;
-  const headers: Record<string, FieldValue | undefined> = addressed(message, delayMs, nowMs);
+  const headers: Headers = { ...before };
   for (const key of OF_THE_DEATH) delete headers[key];
-  headers[HEADER.redriven] = countOf(before[HEADER.redriven]) + 1;
-  const properties = { ...message.properties, headers: headers as FieldTable };
-  return { exchange: '', routingKey: queue, properties, delayMs };
-}
-
-function addressed(message: Message, delayMs: number, nowMs: number): Record<string, FieldValue | undefined> {
-  const origin = originOf(message);
-  if (origin !== undefined) {
-    const dueAt = delayMs > 0 ? nowMs + delayMs : undefined;
-    return headersFor(message, { ...origin, attempts: 0, dueAt });
+  const origin = asBeforeDeath(message);
+  if (origin !== message) {
+    // So that it is read as what it was, though it comes through the default exchange.
+    headers[HEADER.exchange] = exchangeOf(origin);
+    headers[HEADER.routingKey] = origin.routingKey;
   }
-  // It came straight to its queue, and goes there again.
-  const { [HEADER.exchange]: _, ...headers } = message.properties.headers ?? {};
-  return headers;
+  headers[HEADER.redriven] = countOf(before[HEADER.redriven]) + 1;
+  if (delayMs > 0) headers[HEADER.dueAt] = nowMs + delayMs;
+  return { exchange: '', routingKey: queue, properties: propertiesFor(message, headers), delayMs };
 }

@@ -1,8 +1,8 @@
 import type { Logger } from '@nestjs/common';
 import { describeError, nameOfError } from '../describe-error.js';
 import type { LinkDelivery } from '../links/link.js';
-import type { Address } from './address.js';
-import type { DeadLetterReason } from './outcome.js';
+import type { Origin } from './address.js';
+import type { DeadLetterReason, Outcome } from './outcome.js';
 import type { Run } from './work.js';
 
 /**
@@ -31,8 +31,8 @@ export class HandlingLog {
   }
 
   /** An attempt that ended other than well. */
-  failed(run: Run): void {
-    const { outcome, attempt, handler } = run;
+  failed(run: Run, outcome: Outcome | undefined): void {
+    const { attempt, handler } = run;
     if (outcome === undefined || !('error' in outcome)) return;
     const { noAck, deadLetterQueue, retry } = handler.policy;
     const name = quoted(run.work.received.pattern);
@@ -63,7 +63,7 @@ export class HandlingLog {
   /** What no handler had. */
   givenUp(
     { message }: LinkDelivery,
-    address: Address | undefined,
+    { pattern }: Pick<Origin, 'pattern'>,
     cause: {
       readonly deadLetterQueue: string;
       readonly reason: DeadLetterReason;
@@ -72,7 +72,6 @@ export class HandlingLog {
     },
   ): void {
     const { deadLetterQueue, reason, error, attempts } = cause;
-    const pattern = address?.pattern ?? message.routingKey;
     const why = error === undefined ? reason : `${reason}: ${describeError(error)}`;
     this.#logger.error(`${quoted(pattern)} is dead-lettered to '${deadLetterQueue}' (${why}).`, {
       queue: this.#queue,

@@ -1,18 +1,21 @@
 import type { Logger } from '@nestjs/common';
-import type { Server } from '@nestjs/microservices';
+import type { BaseRpcContext, Server } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import type { Clock } from '@nestmq/broker';
 import type { Observable } from 'rxjs';
 import { describeError } from '../describe-error.js';
-import { RetryLaterException } from '../retry.exceptions.js';
-import type { QueueContext } from '../queue.context.js';
+import { HandlerTimeoutException, RetryLaterException } from '../retry.exceptions.js';
 import type { Link, LinkDelivery, Subscription } from '../links/link.js';
-import { type HandlingObserver, observed } from '../observability/handling-observer.js';
+import { type HandlingObserver, observed, observedBatch } from '../observability/handling-observer.js';
 import type { Wire } from '../wire/wire.js';
-import { type Address, addressOf } from './address.js';
+import { type Incoming, readIncoming } from '../wire/incoming.js';
+import { type Origin, originOf, type Progress, progressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
+import { executingBatch } from './execute-batch.js';
 import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
+import { InTurn } from './in-turn.js';
+import { Lanes } from './lanes/lanes.js';
 import { HandlingLog } from './log.js';
 import { DONE, type DeadLetterReason, type Outcome } from './outcome.js';
 import { Replies, type Reply } from './replies.js';
@@ -29,7 +32,7 @@ export interface NestHooks {
   readonly around: () => boolean;
   readonly runWithProcessingHooks: Server['runWithProcessingHooks'];
   readonly handleRequest: (
-    context: QueueContext,
+    context: BaseRpcContext,
     produce: () => Promise<Observable<unknown>>,
     respond: (reply: Reply) => Promise<void> | void,
   ) => unknown;
@@ -49,69 +52,118 @@ export interface QueueConsumerInit {
   readonly observer: HandlingObserver | undefined;
 }
 
-/** What comes since the consumer was started. */
-interface Intake {
-  subscription?: Subscription;
-  /** The queue is gone. */
-  deleted?: true;
-}
-
 /** Takes the messages of one queue to its handlers, and settles them by what comes of it. */
 export class QueueConsumer {
   readonly #init: QueueConsumerInit;
   readonly #settlement: Settlement;
-  readonly #execute: Execute;
+  readonly #lanes: Lanes;
   readonly #log: HandlingLog;
-  /** Since it was started last; undefined when it was stopped. */
-  #intake: Intake | undefined;
+  readonly #reading: InTurn | undefined;
+  #state: 'open' | 'stopping' | 'stopped' = 'stopped';
+  #subscription: Subscription | undefined;
+  /** How often it was started: only the last subscription counts. */
+  #starts = 0;
+  #isDeleted = false;
+  /** Resolves when the queue has been let go. */
+  #stopping: Promise<void> | undefined;
+  /** What came after the stop, while the queue could not be let go yet. */
+  readonly #late: LinkDelivery[] = [];
+
+  readonly #executeEvent: Execute = executing((run) =>
+    withinTime(this.#init.clock, [run], () => {
+      const { handler, work, context } = run;
+      return this.#hooked(context, () => callEventHandler(handler.handle, work.received.data, context));
+    }),
+  );
+
+  readonly #executeBatch = executingBatch((runs, data, context) =>
+    withinTime(this.#init.clock, runs, () => {
+      const [{ handler }] = runs as [Run];
+      return this.#hooked(context, () => callEventHandler(handler.handle, data, context));
+    }),
+  );
+
+  readonly #executeRequest: Execute = (run) =>
+    this.#answer(run, new Replies(this.#init, run.work.delivery, run.work.received.replyFormat));
 
   constructor(init: QueueConsumerInit) {
     this.#init = init;
     this.#settlement = new Settlement(init);
-    const call = withinTime(init.clock, (run) => this.#hooked(run, callEventHandler));
-    this.#execute = observed(executing(call), init.observer);
-    this.#log = new HandlingLog(init.logger, init.handlers.queue);
+    const { handlers, clock, observer } = init;
+    this.#log = new HandlingLog(init.logger, handlers.queue);
+    this.#lanes = new Lanes(
+      {
+        clock,
+        executeOf: ({ isEvent }) => observed(isEvent ? this.#executeEvent : this.#executeRequest, observer),
+        executeBatch: observedBatch(this.#executeBatch, observer),
+        onRetry: (run, outcome) => this.#log.failed(run, outcome),
+      },
+      handlers.all,
+    );
+    this.#reading = handlers.isOrdered ? new InTurn() : undefined;
   }
 
   get isRunning(): boolean {
-    return this.#intake?.subscription !== undefined && this.#intake.deleted !== true;
+    return this.#state === 'open' && this.#subscription !== undefined && !this.#isDeleted;
   }
 
   /** Its queue is gone. */
   get isDeleted(): boolean {
-    return this.#intake?.deleted === true;
+    return this.#isDeleted;
   }
 
   /** Resolves when messages come. Idempotent. */
   async start(): Promise<void> {
-    if (this.#intake !== undefined && !this.isDeleted) return;
-    const { handlers } = this.#init;
-    const intake: Intake = {};
-    this.#intake = intake;
+    await this.#stopping;
+    if (this.#state === 'open') return;
+    this.#state = 'open';
+    this.#lanes.start();
     try {
-      intake.subscription = await this.#init.link().consume(handlers.queue, {
-        prefetchCount: handlers.prefetchCount,
-        noAck: handlers.noAck,
-        onDelivery: (delivery) => void this.#onDelivery(delivery),
-        onCancel: () => this.#onCancel(intake),
-        onLost: (delivery) => this.#onLost(delivery),
-      });
+      await this.#consume();
     } catch (error) {
-      if (this.#intake === intake) this.#intake = undefined;
+      this.#state = 'stopped';
       throw error;
     }
-    // It was stopped meanwhile.
-    if (this.#intake !== intake) intake.subscription.cancel();
   }
 
-  /** No message comes any more; what runs goes on. Idempotent. */
+  async #consume(): Promise<void> {
+    const { handlers } = this.#init;
+    const start = ++this.#starts;
+    this.#isDeleted = false;
+    const subscription = await this.#init.link().consume(handlers.queue, {
+      prefetchCount: handlers.prefetchCount,
+      noAck: handlers.noAck,
+      onDelivery: (delivery) => void this.#onDelivery(delivery),
+      onCancel: () => this.#onCancel(start),
+      onLost: (delivery) => this.#onLost(delivery),
+    });
+    if (this.#state === 'open' && start === this.#starts) this.#subscription = subscription;
+    else subscription.cancel();
+  }
+
+  /**
+   * No message begins any more; what runs goes on, and what has not begun goes back. A queue with an order is let go
+   * when what runs in its order has ended. Idempotent.
+   */
   stop(): void {
-    this.#intake?.subscription?.cancel();
-    this.#intake = undefined;
+    if (this.#state !== 'open') return;
+    this.#state = 'stopping';
+    const idle = this.#lanes.stop();
+    if (idle === undefined) this.#letGo();
+    else this.#stopping = idle.then(() => this.#letGo());
   }
 
-  #onCancel(intake: Intake): void {
-    intake.deleted = true;
+  #letGo(): void {
+    this.#state = 'stopped';
+    this.#subscription?.cancel();
+    this.#subscription = undefined;
+    this.#stopping = undefined;
+    for (const delivery of this.#late.splice(0)) delivery.requeue({ failed: false });
+    this.#lanes.release();
+  }
+
+  #onCancel(start: number): void {
+    if (start === this.#starts) this.#isDeleted = true;
     const { queue } = this.#init.handlers;
     this.#init.report(
       new Error(`The queue '${queue}' was deleted. Restart the service: it declares its queues anew.`),
@@ -126,10 +178,11 @@ export class QueueConsumer {
   }
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
+    if (this.#state !== 'open' && !delivery.settled) return this.#onLateDelivery(delivery);
     const { running, observer } = this.#init;
     const work = new Work(delivery);
     running.add(work);
-    observer?.delivered(work);
+    observer?.delivered(delivery);
     try {
       await this.#handle(work);
     } catch (error) {
@@ -143,6 +196,12 @@ export class QueueConsumer {
     }
   }
 
+  #onLateDelivery(delivery: LinkDelivery): void {
+    // It would come at once again, as long as the queue is consumed.
+    if (this.#state === 'stopping') this.#late.push(delivery);
+    else delivery.requeue({ failed: false });
+  }
+
   /** So that what can't be settled does not come again and again without end. */
   #pause(): Promise<void> {
     return new Promise((resolve) => {
@@ -152,32 +211,35 @@ export class QueueConsumer {
 
   async #handle(work: Work): Promise<void> {
     const { delivery } = work;
-    const address = addressOf(delivery.message);
-    if (address === undefined) return this.#giveUp(work, undefined, 'no-handler', undefined);
-    const early = address.dueAt === undefined ? 0 : address.dueAt - this.#init.clock.now();
-    if (early > 0) return this.#waitFor(delivery, address, early);
-    const due = this.#dueHandlers(address);
-    if (due.length === 0) return this.#refuse(work, address, 'no-handler', NO_MESSAGE_HANDLER);
-    let data: unknown;
+    const { message } = delivery;
+    const progress = progressOf(message);
+    const early = progress.dueAt === undefined ? 0 : progress.dueAt - this.#init.clock.now();
+    if (early > 0) return this.#waitFor(delivery, progress, early);
+    let incoming: Incoming;
     try {
-      data = this.#init.wire.decode(delivery.message);
-      if (data instanceof Promise) data = await data;
+      let read = readIncoming(message, this.#init.wire);
+      if (this.#reading !== undefined) read = this.#reading.next(read);
+      incoming = read instanceof Promise ? await read : read;
     } catch (error) {
-      const why = `The ${address.kind} can't be read: ${describeError(error)}`;
-      return this.#refuse(work, address, 'unreadable', why, error);
+      const origin = originOf(message);
+      const why = `The ${origin.kind} can't be read: ${describeError(error)}`;
+      return this.#refuse(delivery, origin, progress, 'unreadable', why, error);
     }
-    work.receive({ kind: address.kind, pattern: address.pattern, data });
-    return address.kind === 'request'
-      ? this.#handleRequest(work, address, due[0] as RegisteredHandler)
-      : this.#handleEvent(work, address, due);
+    const due = this.#dueHandlers(incoming, progress);
+    if (due.length === 0) return this.#refuse(delivery, incoming, progress, 'no-handler', NO_MESSAGE_HANDLER);
+    work.receive(incoming);
+    return incoming.kind === 'request'
+      ? this.#handleRequest(work, progress, due[0] as RegisteredHandler)
+      : this.#handleEvent(work, progress, due);
   }
 
   /** A delayed message came earlier than it is due: a link may wait in steps. */
-  #waitFor(delivery: LinkDelivery, address: Address, ms: number): Promise<void> {
-    return this.#init.link().forward(delivery, [this.#settlement.again(delivery, address, ms)]);
+  #waitFor(delivery: LinkDelivery, progress: Progress, ms: number): Promise<void> {
+    const message = this.#settlement.again(delivery, originOf(delivery.message), progress, ms);
+    return this.#init.link().forward(delivery, [message]);
   }
 
-  #dueHandlers({ kind, pattern, handlers: only }: Address): readonly RegisteredHandler[] {
+  #dueHandlers({ kind, pattern }: Origin, { handlers: only }: Progress): readonly RegisteredHandler[] {
     const { handlers } = this.#init;
     if (kind === 'request') {
       const handler = handlers.forRequest(pattern);
@@ -189,50 +251,49 @@ export class QueueConsumer {
 
   // ---------------------------------------------------------------- events
 
-  async #handleEvent(work: Work, address: Address, due: readonly RegisteredHandler[]): Promise<void> {
-    const { delivery } = work;
-    const attempt = address.attempts + delivery.deliveryCount + 1;
+  async #handleEvent(work: Work, progress: Progress, due: readonly RegisteredHandler[]): Promise<void> {
+    const attempt = progress.attempts + 1;
     for (const handler of due) work.add(handler, attempt);
-    const settled = this.#settledBy(work, address);
-    if (work.runs.length === 1) await this.#runEvent(work.runs[0] as Run);
-    else await Promise.all(work.runs.map(async (run) => this.#runEvent(run)));
+    const settled = this.#settledBy(work, progress);
+    if (work.runs.length === 1) await this.#run(work.runs[0] as Run);
+    else await Promise.all(work.runs.map(async (run) => this.#run(run)));
     return settled();
   }
 
   /** Settles the delivery as soon as each of its runs has an outcome; returns what waits for it. */
-  #settledBy(work: Work, address: Address): () => Promise<void> | void {
+  #settledBy(work: Work, progress: Progress): () => Promise<void> | void {
     let settling: Promise<void> | void;
     work.onSettled = () => {
-      settling = this.#settleOnce(work, address);
+      settling = this.#settleOnce(work, progress);
       // Awaited by the caller below; until then a rejection is not unhandled.
       settling?.catch(() => undefined);
     };
     return () => settling;
   }
 
-  #settleOnce(work: Work, address: Address): Promise<void> | void {
-    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#log.failed(run);
-    return this.#settlement.settle(work.delivery, address, work.runs);
+  #settleOnce(work: Work, progress: Progress): Promise<void> | void {
+    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#log.failed(run, run.outcome);
+    return this.#settlement.settle(work, progress);
   }
 
-  async #runEvent(run: Run): Promise<void> {
-    const outcome = await this.#execute(run);
+  async #run(run: Run): Promise<void> {
+    const outcome = await this.#lanes.execute(run);
     // An ordered run may have gone on as another one.
     const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
-    if (last.settle(outcome) || outcome.kind === 'done') return;
+    if (last.settle(outcome) || last.outcome === outcome) return;
     if (!('error' in outcome) || last.signal.aborted) return;
-    this.#log.failedAfterSettling(run, outcome.error);
+    this.#log.failedAfterSettling(last, outcome.error);
   }
 
   /** Nest's hooks around one handler, once each. */
-  async #hooked(run: Run, call: (run: Run) => Promise<void>): Promise<void> {
+  async #hooked(context: BaseRpcContext, call: () => Promise<void>): Promise<void> {
     const { hooks } = this.#init;
-    if (!hooks.around()) return call(run);
+    if (!hooks.around()) return call();
     // Not by the promise that the hook returns: a start hook may let the handler begin later.
     return new Promise((resolve, reject) => {
-      const ran = hooks.runWithProcessingHooks(run.context, async (runEndHook) => {
+      const ran = hooks.runWithProcessingHooks(context, async (runEndHook) => {
         try {
-          await call(run);
+          await call();
           resolve();
         } catch (error) {
           reject(error);
@@ -245,71 +306,77 @@ export class QueueConsumer {
   }
 
   async #giveUp(
-    work: Work,
-    address: Address | undefined,
+    delivery: LinkDelivery,
+    origin: Origin,
+    progress: Progress,
     reason: DeadLetterReason,
     error: unknown,
   ): Promise<void> {
     const { handlers, clock, observer } = this.#init;
     const { queue, deadLetterQueue } = handlers;
-    const { delivery } = work;
-    const attempts = (address?.attempts ?? 0) + delivery.deliveryCount + 1;
+    const attempts = progress.attempts + 1;
     const cause = { queue, deadLetterQueue, reason, error, attempts, nowMs: clock.now() };
-    this.#log.givenUp(delivery, address, cause);
-    observer?.refused(work, reason);
+    this.#log.givenUp(delivery, origin, cause);
+    observer?.refused(delivery, reason);
     if (delivery.settled) return;
-    await this.#init.link().forward(delivery, [deadLetter(delivery, address, cause)]);
+    await this.#init.link().forward(delivery, [deadLetter(delivery, origin, progress.handlers, cause)]);
   }
 
   // ---------------------------------------------------------------- requests
 
   /** Tells the caller; an event, or a request without a caller, is dead-lettered. */
   #refuse(
-    work: Work,
-    address: Address,
+    delivery: LinkDelivery,
+    origin: Origin,
+    progress: Progress,
     reason: DeadLetterReason,
     message: string,
     cause?: unknown,
   ): Promise<void> | void {
-    const { delivery } = work;
-    const isAsked = address.kind === 'request' && delivery.message.properties.replyTo !== undefined;
-    if (!isAsked) {
-      const error = cause ?? (address.kind === 'request' ? new Error(message) : undefined);
-      return this.#giveUp(work, address, reason, error);
+    const isRequest = origin.kind === 'request';
+    if (!isRequest || delivery.message.properties.replyTo === undefined) {
+      const error = cause ?? (isRequest ? new Error(message) : undefined);
+      return this.#giveUp(delivery, origin, progress, reason, error);
     }
-    void new Replies(this.#init, delivery).send({ err: { status: 'error', message } });
+    void new Replies(this.#init, delivery, origin.replyFormat).send({ err: { status: 'error', message } });
     delivery.ack();
     return undefined;
   }
 
   /** The answer is the end of it, unless the handler asks for another try. */
-  async #handleRequest(work: Work, address: Address, handler: RegisteredHandler): Promise<void> {
-    const run = work.add(handler, address.attempts + work.delivery.deliveryCount + 1);
-    const settled = this.#settledBy(work, address);
-    const replies = new Replies(this.#init, work.delivery);
-    const outcome = await this.#answered(run, replies);
-    run.settle(outcome);
+  async #handleRequest(work: Work, progress: Progress, handler: RegisteredHandler): Promise<void> {
+    const run = work.add(handler, progress.attempts + 1);
+    const settled = this.#settledBy(work, progress);
+    await this.#run(run);
     return settled();
   }
 
-  #answered(run: Run, replies: Replies): Promise<Outcome> {
-    const { observer } = this.#init;
-    return observer === undefined
-      ? this.#answer(run, replies)
-      : observer.process([run], () => this.#answer(run, replies));
+  /** A caller whose handler takes too long is told so, and gets nothing after that. */
+  async #answer(run: Run, replies: Replies): Promise<Outcome> {
+    let isOver = false;
+    const send = (reply: Reply): Promise<void> | void => (isOver ? undefined : replies.send(reply));
+    try {
+      return await withinTime(this.#init.clock, [run], () => this.#ask(run, send));
+    } catch (error) {
+      if (!(error instanceof HandlerTimeoutException)) throw error;
+      isOver = true;
+      await replies.send({ err: error });
+      return DONE;
+    }
   }
 
   /** Resolves when the last reply is on its way. */
-  async #answer(run: Run, replies: Replies): Promise<Outcome> {
+  #ask(run: Run, send: (reply: Reply) => Promise<void> | void): Promise<Outcome> {
     const { hooks } = this.#init;
     return new Promise<Outcome>((resolve, reject) => {
       const respond = (reply: Reply): Promise<void> | void => {
         const again = reply.err === undefined ? undefined : this.#anotherTry(run, reply.err);
         if (again !== undefined) return resolve(again);
-        const sent = replies.send(reply);
+        const sent = send(reply);
         if (reply.err === undefined && reply.isDisposed !== true) return sent;
-        if (sent === undefined) resolve(DONE);
-        else void sent.then(() => resolve(DONE));
+        const outcome = run.asked ?? DONE;
+        if (sent === undefined) resolve(outcome);
+        else void sent.then(() => resolve(outcome));
         return sent;
       };
       const produce = async (): Promise<Observable<unknown>> =>
@@ -320,7 +387,8 @@ export class QueueConsumer {
 
   /** A request's error is its answer, unless the handler asked to be tried again. */
   #anotherTry(run: Run, error: unknown): Outcome | undefined {
-    if (run.outcome?.kind === 'retry') return run.outcome;
+    const byHand = run.outcome ?? run.asked;
+    if (byHand?.kind === 'retry') return byHand;
     const thrown = run.thrown === undefined ? error : run.thrown.error;
     if (!(thrown instanceof RetryLaterException)) return undefined;
     const outcome = failed(run, error);

@@ -4,12 +4,12 @@ import {
   type Delivery,
   type FieldTable,
   type Message,
-  type PublishOutcome,
   type ReplyConsumer,
 } from '@nestmq/broker';
 import { delayedExchangeOf } from '../envelope.js';
 import { NoHandlerException } from '../queue.exceptions.js';
 import type { BrokerLease } from './embedded-brokers.js';
+import { assertForwarded } from './forwarding.js';
 import type {
   ConsumeOptions,
   ForwardedMessage,
@@ -77,7 +77,7 @@ export class EmbeddedLink implements Link {
   async declareQueue(name: string, declaration: QueueDeclaration = {}): Promise<void> {
     let drift: Error | undefined;
     try {
-      await this.#connection.declareQueue(name, { arguments: argumentsOf(declaration) });
+      await this.#connection.declareQueue(name, { arguments: argumentsOf(needed(declaration)) });
     } catch (error) {
       drift = driftOf('queue', name, error);
       if (drift === undefined) throw error;
@@ -195,7 +195,7 @@ export class EmbeddedLink implements Link {
   async forward(delivery: LinkDelivery, messages: readonly ForwardedMessage[]): Promise<void> {
     const [only] = messages;
     if (only !== undefined && messages.length === 1 && only.body === undefined) {
-      assertTaken(only, this.#connection.forward(delivery as Delivery, delayedIfAsked(only)));
+      assertForwarded(only, this.#connection.forward(delivery as Delivery, delayedIfAsked(only)));
     } else {
       for (const message of messages) this.#assertPlace(message);
       const { body } = delivery.message;
@@ -208,7 +208,7 @@ export class EmbeddedLink implements Link {
   /** A transaction drops what is unroutable. */
   #assertPlace(message: ForwardedMessage): void {
     if (message.exchange === '' && !this.#connection.hasQueue(message.routingKey))
-      assertTaken(message, 'unroutable');
+      assertForwarded(message, 'unroutable');
   }
 
   flush(): Promise<void> {
@@ -230,6 +230,12 @@ export class EmbeddedLink implements Link {
   }
 }
 
+/** A broker gives nothing up by itself unless arguments say so; a queue without any is the fastest. */
+function needed({ deadLetterQueue, ...declaration }: QueueDeclaration): QueueDeclaration {
+  const mayGiveUp = Object.keys(declaration.arguments ?? {}).length > 0 && deadLetterQueue !== undefined;
+  return mayGiveUp ? { ...declaration, deadLetterQueue } : declaration;
+}
+
 /** The message under the exchange that holds it until it is time. */
 function withDelay<T extends Omit<Message, 'body'>>(message: T, delayMs: number): T {
   const headers: FieldTable = {
@@ -245,17 +251,4 @@ const DELAY_MS_MAX = 0xffff_ffff;
 
 function delayedIfAsked({ delayMs = 0, ...message }: ForwardedMessage): Omit<ForwardedMessage, 'delayMs'> {
   return delayMs > 0 ? withDelay(message, delayMs) : message;
-}
-
-function assertTaken({ exchange, routingKey }: ForwardedMessage, outcome: PublishOutcome | 'settled'): void {
-  if (outcome === 'rejected') {
-    throw new Error(
-      `A queue that '${exchange}' leads to for '${routingKey}' is full, so the message stays where it is.`,
-    );
-  }
-  if (outcome === 'unroutable') {
-    throw new Error(
-      `Nothing is bound to '${exchange}' for '${routingKey}', so the message stays where it is. Restart the service: it declares its queues anew.`,
-    );
-  }
 }

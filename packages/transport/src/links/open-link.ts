@@ -1,12 +1,14 @@
 import type { NormalisedQueueOptions } from '../queue.options.js';
+import { AmqpLink } from './amqp.link.js';
 import { leaseBroker } from './embedded-brokers.js';
 import { EmbeddedLink } from './embedded.link.js';
 import type { Link, LinkListener } from './link.js';
 
-/** Opens the link that the options' URL names. Rejects as openBroker does. */
+/** Opens the link that the options' URL names. Rejects as openBroker does, or as AmqpLink.open. */
 export async function openLink(
-  { home, broker }: Pick<NormalisedQueueOptions, 'home' | 'broker'>,
+  { home, broker, clock }: Pick<NormalisedQueueOptions, 'home' | 'broker' | 'clock'>,
   listener: LinkListener,
 ): Promise<Link> {
+  if ('amqp' in home) return AmqpLink.open({ options: home.amqp, listener, clock });
   return new EmbeddedLink(await leaseBroker(home, broker), listener);
 }

@@ -1,9 +1,13 @@
-import { addressOf } from '../handling/address.js';
+import type { Message } from '@nestmq/broker';
+import { progressOf } from '../handling/address.js';
 import type { Execute } from '../handling/execute.js';
 import type { RegisteredHandler } from '../handling/handler-table.js';
 import { type DeadLetterReason, type Outcome, REQUEUE } from '../handling/outcome.js';
 import type { Run, Work } from '../handling/work.js';
-import { EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
+import type { ExecuteBatch } from '../handling/lanes/batching.js';
+import type { LinkDelivery } from '../links/link.js';
+import { exchangeOf, HEADER } from '../envelope.js';
+import { readEnvelope } from '../wire/incoming.js';
 import type { HandlerLabels, HandlingResult, QueueMetrics } from './metrics.js';
 import type { Observers } from './observers.js';
 import type { Destination, OpenSpan, Tracing } from './tracing.js';
@@ -19,40 +23,49 @@ export function handlingObserver(init: HandlingObserverInit): HandlingObserver |
 
 /** The same, and each attempt is seen. */
 export function observed(execute: Execute, observer: HandlingObserver | undefined): Execute {
-  return observer === undefined ? execute : (run) => observer.process([run], () => execute(run));
+  if (observer === undefined) return execute;
+  return async (run) => {
+    const [outcome] = await observer.process([run], async () => [await execute(run)]);
+    return outcome as Outcome;
+  };
+}
+
+/** As {@link observed}. */
+export function observedBatch(execute: ExecuteBatch, observer: HandlingObserver | undefined): ExecuteBatch {
+  return observer === undefined ? execute : (runs) => observer.process(runs, () => execute(runs));
 }
 
 /** Sees the messages of one queue on their way: for metrics and spans. It changes nothing. */
 export class HandlingObserver {
   readonly #init: HandlingObserverInit;
-  readonly #received = new WeakMap<Work, OpenSpan>();
+  readonly #received = new WeakMap<LinkDelivery, OpenSpan>();
 
   constructor(init: HandlingObserverInit) {
     this.#init = init;
   }
 
   /** A message has come. */
-  delivered(work: Work): void {
+  delivered(delivery: LinkDelivery): void {
     const { queue, metrics, tracing } = this.#init;
-    metrics?.delivered(queue, this.#waitOf(work));
+    metrics?.delivered(queue, this.#waitOf(delivery));
     if (tracing?.isActive !== true) return;
-    const { message } = work.delivery;
-    this.#received.set(work, tracing.receive(message, { ...placeOf(work), queue }));
+    const { message } = delivery;
+    this.#received.set(delivery, tracing.receive(message, { ...placeOf(message), queue }));
   }
 
   /** It is settled, or back in its queue. */
-  settled(work: Work): void {
-    const received = this.#received.get(work);
+  settled({ delivery, runs }: Work): void {
+    const received = this.#received.get(delivery);
     if (received === undefined) return;
-    const outcomes = work.runs.map(({ outcome }) => outcome?.kind ?? 'none');
+    const outcomes = runs.map(({ outcome }) => outcome?.kind ?? 'none');
     received.span.addEvent('settle', { 'nestmq.outcomes': outcomes });
     received.span.end();
   }
 
   /** It was given up without a handler. */
-  refused(work: Work, reason: DeadLetterReason): void {
+  refused(delivery: LinkDelivery, reason: DeadLetterReason): void {
     this.#init.metrics?.deadLettered(this.#init.queue, undefined, reason);
-    this.#received.get(work)?.span.setAttribute('nestmq.dead_letter.reason', reason);
+    this.#received.get(delivery)?.span.setAttribute('nestmq.dead_letter.reason', reason);
   }
 
   /** A handler had it before, and does not get it again. */
@@ -60,18 +73,19 @@ export class HandlingObserver {
     this.#init.metrics?.duplicate(labelsOf(handler));
   }
 
-  /** Around one attempt of a handler; several runs are a batch, with one outcome for all. */
-  async process(runs: readonly Run[], call: () => Promise<Outcome>): Promise<Outcome> {
+  /** Around one attempt of a handler; several runs are a batch. There is an outcome for each. */
+  async process(runs: readonly Run[], call: () => Promise<readonly Outcome[]>): Promise<readonly Outcome[]> {
     const { metrics, clock } = this.#init;
     if (metrics === undefined) return this.#traced(runs, call);
     const startedAt = clock.now();
     for (const { handler } of runs) metrics.started(labelsOf(handler));
-    let outcome: Outcome = REQUEUE;
+    let outcomes: readonly Outcome[] = [];
     try {
-      return (outcome = await this.#traced(runs, call));
+      return (outcomes = await this.#traced(runs, call));
     } finally {
       const durationMs = Math.max(0, clock.now() - startedAt);
-      for (const run of runs) this.#count(metrics, run, run.outcome ?? outcome, durationMs);
+      for (const [place, run] of runs.entries())
+        this.#count(metrics, run, wordOf(run, outcomes[place]), durationMs);
     }
   }
 
@@ -83,14 +97,14 @@ export class HandlingObserver {
       metrics.deadLettered(labels.queue, labels, outcome.reason);
   }
 
-  async #traced(runs: readonly Run[], call: () => Promise<Outcome>): Promise<Outcome> {
+  async #traced(runs: readonly Run[], call: () => Promise<readonly Outcome[]>): Promise<readonly Outcome[]> {
     const { tracing } = this.#init;
     if (tracing?.isActive !== true) return call();
     const open = this.#open(tracing, runs);
     try {
-      const outcome = await tracing.run(open, call);
-      for (const run of runs) tell(tracing, open, run, run.outcome ?? outcome);
-      return outcome;
+      const outcomes = await tracing.run(open, call);
+      tell(tracing, open, runs, outcomes);
+      return outcomes;
     } catch (error) {
       tracing.fail(open.span, error);
       throw error;
@@ -101,27 +115,33 @@ export class HandlingObserver {
 
   #open(tracing: Tracing, runs: readonly Run[]): OpenSpan {
     const [{ work, handler, attempt }] = runs as [Run];
-    const received = runs.map((run) => this.#received.get(run.work)).filter((span) => span !== undefined);
+    const { message } = work.delivery;
+    const isOne = runs.length === 1;
+    const received = runs.map((run) => this.#received.get(run.work.delivery));
     return tracing.process({
-      received,
+      received: received.filter((span) => span !== undefined),
       pattern: handler.pattern,
-      message: runs.length === 1 ? work.delivery.message : undefined,
-      destination: { ...placeOf(work), queue: this.#init.queue },
-      attributes:
-        runs.length === 1
-          ? { 'nestmq.attempt': attempt, 'nestmq.max_attempts': handler.policy.retry.attempts }
-          : { 'messaging.batch.message_count': runs.length },
+      message: isOne ? message : undefined,
+      destination: { ...placeOf(message), queue: this.#init.queue },
+      attributes: isOne
+        ? { 'nestmq.attempt': attempt, 'nestmq.max_attempts': handler.policy.retry.attempts }
+        : { 'messaging.batch.message_count': runs.length },
     });
   }
 
   /** Since it was published, or was due: only for what comes for the first time. Milliseconds. */
-  #waitOf({ delivery }: Work): number | undefined {
-    if (delivery.redelivered) return undefined;
-    const address = addressOf(delivery.message);
-    const { timestamp } = delivery.message.properties;
-    if ((address?.attempts ?? 0) > 0 || (address?.dueAt ?? timestamp) === undefined) return undefined;
-    return Math.max(0, this.#init.clock.now() - (address?.dueAt ?? Number(timestamp) * 1000));
+  #waitOf({ message, redelivered }: LinkDelivery): number | undefined {
+    const { attempts, dueAt } = progressOf(message);
+    const { timestamp } = message.properties;
+    const since = dueAt ?? (timestamp === undefined ? undefined : timestamp * 1000);
+    if (redelivered || attempts > 0 || since === undefined) return undefined;
+    return Math.max(0, this.#init.clock.now() - since);
   }
+}
+
+/** What the handler said by hand goes first; a broker that failed has made nothing of it. */
+function wordOf({ outcome }: Run, executed: Outcome = REQUEUE): Outcome {
+  return outcome ?? executed;
 }
 
 function labelsOf({ policy, pattern }: RegisteredHandler): HandlerLabels {
@@ -142,20 +162,25 @@ function resultOf({ thrown, handler, work }: Run, { kind }: Outcome): HandlingRe
   }
 }
 
-function tell(tracing: Tracing, { span }: OpenSpan, run: Run, outcome: Outcome): void {
-  span.setAttribute('nestmq.result', resultOf(run, outcome));
-  if (outcome.kind === 'retry') span.setAttribute('nestmq.retry.delay_ms', outcome.delayMs);
-  if ('error' in outcome) tracing.fail(span, outcome.error);
-  else if (run.work.received.kind === 'request' && run.thrown !== undefined)
-    tracing.fail(span, run.thrown.error);
+function tell(
+  tracing: Tracing,
+  { span }: OpenSpan,
+  runs: readonly Run[],
+  outcomes: readonly Outcome[],
+): void {
+  const words = runs.map((run, place) => wordOf(run, outcomes[place]));
+  const results = new Set(runs.map((run, place) => resultOf(run, words[place] as Outcome)));
+  span.setAttribute('nestmq.result', [...results].join(', '));
+  const [word] = words;
+  if (runs.length === 1 && word?.kind === 'retry') span.setAttribute('nestmq.retry.delay_ms', word.delayMs);
+  const failed = words.find((one) => 'error' in one);
+  if (failed !== undefined) tracing.fail(span, failed.error);
+  else if (results.has('failed')) tracing.fail(span, runs[0]?.thrown?.error);
 }
 
 /** Where it was published to, also when it has come back to its queue since. */
-function placeOf({ delivery: { message } }: Work): Destination {
-  const address = addressOf(message);
-  if (address === undefined || exchangeOf(message) !== '') return message;
-  return {
-    exchange: address.kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE,
-    routingKey: address.pattern,
-  };
+function placeOf(message: Message): Destination {
+  const exchange = message.properties.headers?.[HEADER.exchange];
+  if (exchangeOf(message) !== '' || typeof exchange !== 'string' || exchange === '') return message;
+  return { exchange, routingKey: readEnvelope(message).pattern };
 }

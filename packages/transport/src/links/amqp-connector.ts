@@ -1,0 +1,127 @@
+import { MessageChannel } from 'node:worker_threads';
+import type { Clock, Timer } from '@nestmq/broker';
+import { QueueUnavailableException } from '../queue.exceptions.js';
+import { amqpError, isLoginRefused } from './amqp-errors.js';
+import type { NormalisedAmqpOptions } from './amqp-options.js';
+import type { AmqpSession } from './amqp-session.js';
+import { type AmqpEndpoint, locationOf } from './amqp-url.js';
+
+/** Logins refused one after the other, after which a link that had been logged in before does not try again. */
+const REFUSALS_MAX = 3;
+
+export interface ConnectorInit {
+  readonly options: Pick<NormalisedAmqpOptions, 'endpoints' | 'connectionTimeoutMs' | 'reconnectMs'>;
+  readonly clock: Clock;
+  /** From 0 to 1. */
+  readonly random: () => number;
+  readonly open: (endpoint: AmqpEndpoint) => Promise<AmqpSession>;
+}
+
+/** Finds a node that lets in: one host after the other, and after each round a pause that grows, less a random part. */
+export class AmqpConnector {
+  readonly #init: ConnectorInit;
+  #next = 0;
+  #closed = false;
+  #wake: () => void = () => {};
+
+  constructor(init: ConnectorInit) {
+    this.#init = init;
+  }
+
+  /**
+   * For the first time. Rejects with QueueUnavailableException when no node lets in within `connectionTimeoutMs`, and
+   * at once when one refuses the login.
+   */
+  connect(): Promise<AmqpSession> {
+    const { clock, options } = this.#init;
+    const deadline = clock.now() + options.connectionTimeoutMs;
+    return this.#connect((error, pauseMs) => {
+      if (isLoginRefused(error)) throw refused(error);
+      if (clock.now() + pauseMs > deadline) throw unreachable(options.endpoints, error);
+    });
+  }
+
+  /** Goes on until a node lets in. Rejects when logging in was refused again and again. */
+  reconnect(): Promise<AmqpSession> {
+    let refusals = 0;
+    return this.#connect((error) => {
+      refusals = isLoginRefused(error) ? refusals + 1 : 0;
+      if (refusals >= REFUSALS_MAX) throw refused(error);
+    });
+  }
+
+  /** Whoever waits for a session is told that it is closed. */
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** `onFailed` throws when that was the last try. */
+  async #connect(onFailed: (error: unknown, pauseMs: number) => void): Promise<AmqpSession> {
+    const { endpoints } = this.#init.options;
+    for (let tried = 1; ; tried++) {
+      const endpoint = endpoints[this.#next++ % endpoints.length] as AmqpEndpoint;
+      try {
+        const session = await this.#init.open(endpoint);
+        if (!this.#closed) return session;
+        await session.close();
+      } catch (error) {
+        const isRound = tried % endpoints.length === 0;
+        const pauseMs = isRound ? this.#pauseMs(tried / endpoints.length) : 0;
+        onFailed(named(endpoint, error), isRound ? pauseMs : Number.NEGATIVE_INFINITY);
+        if (isRound && !this.#closed) await this.#pause(pauseMs);
+      }
+      if (this.#closed) throw new QueueUnavailableException('The link was closed while it was connecting.');
+    }
+  }
+
+  #pauseMs(round: number): number {
+    const { min, max } = this.#init.options.reconnectMs;
+    const whole = Math.min(max, min * 2 ** Math.min(round - 1, 30));
+    return Math.round(whole * (0.5 + this.#init.random() / 2));
+  }
+
+  async #pause(ms: number): Promise<void> {
+    let timer: Timer | undefined;
+    const release = holdProcess();
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      timer = this.#init.clock.setTimer(ms, resolve);
+    });
+    timer?.cancel();
+    release();
+  }
+}
+
+/** A clock's timers keep no process alive, but a service whose broker is away for a while is not at its end. */
+function holdProcess(): () => void {
+  const { port1, port2 } = new MessageChannel();
+  port1.ref();
+  return () => {
+    port1.close();
+    port2.close();
+  };
+}
+
+/** The client library's errors do not say where. */
+function named(endpoint: AmqpEndpoint, error: unknown): Error {
+  return Object.assign(new Error(`${locationOf(endpoint)}: ${amqpError(error).message}`, { cause: error }), {
+    code: amqpError(error).code,
+  });
+}
+
+function refused(error: unknown): QueueUnavailableException {
+  const { message } = amqpError(error);
+  return new QueueUnavailableException(
+    `The broker refuses the login, or its vhost: ${message}. Correct the user, the password or the vhost in the URL, or the user's permissions.`,
+    { cause: error },
+  );
+}
+
+function unreachable(endpoints: readonly AmqpEndpoint[], error: unknown): QueueUnavailableException {
+  const where = endpoints.map(locationOf).join(', ');
+  return new QueueUnavailableException(
+    `No broker could be reached at ${where}. The last try: ${amqpError(error).message}`,
+    { cause: error },
+  );
+}

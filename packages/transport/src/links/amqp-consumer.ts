@@ -1,0 +1,127 @@
+import type { Channel, ConsumeMessage } from 'amqplib';
+import type { Clock } from '@nestmq/broker';
+import { AmqpDelivery, UnsettledDeliveries } from './amqp-delivery.js';
+import { amqpError, NOT_FOUND } from './amqp-errors.js';
+import type { AmqpSession } from './amqp-session.js';
+import type { ConsumeOptions, Subscription } from './link.js';
+
+/** An exclusive consumer whose lost connection the broker has not noticed yet stands in the way for a while. */
+const RESUBSCRIBE_MS = 1000;
+
+export interface ConsumerInit {
+  /** The queue's name of now. */
+  readonly queue: () => string;
+  readonly options: ConsumeOptions;
+  readonly clock: Clock;
+  readonly onError: (error: Error) => void;
+  /** It consumes no more, and never will. */
+  readonly onEnd: (consumer: AmqpConsumer) => void;
+}
+
+interface Open {
+  readonly channel: Channel;
+  readonly unsettled: UnsettledDeliveries;
+  tag: string | undefined;
+}
+
+/** A consumer that comes back: on a channel of its own, which is opened anew in each session. */
+export class AmqpConsumer implements Subscription {
+  readonly #init: ConsumerInit;
+  #open: Open | undefined;
+  #session: AmqpSession | undefined;
+  #cancelled = false;
+
+  constructor(init: ConsumerInit) {
+    this.#init = init;
+  }
+
+  /** Rejects with AmqpError when the broker refuses it. */
+  async subscribe(session: AmqpSession): Promise<void> {
+    this.#session = session;
+    const { options, queue } = this.#init;
+    const channel = await session.openChannel();
+    const open: Open = { channel, unsettled: new UnsettledDeliveries(channel), tag: undefined };
+    this.#open = open;
+    channel.on('error', (error) => {
+      // A refused subscription is told to its caller.
+      if (open.tag !== undefined) this.#init.onError(amqpError(error));
+    });
+    channel.on('close', () => this.#onClosed(open));
+    try {
+      await channel.prefetch(options.prefetchCount);
+      const consuming = { noAck: options.noAck, exclusive: options.exclusive === true };
+      const { consumerTag } = await channel.consume(queue(), (raw) => this.#onMessage(open, raw), consuming);
+      open.tag = consumerTag;
+    } catch (error) {
+      throw amqpError(error);
+    }
+    if (this.#cancelled) this.#stop(open);
+  }
+
+  /** In a new session. Never rejects: tries again while the session lasts, and gives up when the queue is gone. */
+  async resubscribe(session: AmqpSession): Promise<void> {
+    if (this.#cancelled) return;
+    try {
+      await this.subscribe(session);
+    } catch (error) {
+      if (session.ended) return;
+      this.#init.onError(error as Error);
+      if (amqpError(error).code === NOT_FOUND) this.#end();
+      else this.#init.clock.setTimer(RESUBSCRIBE_MS, () => void this.#again(session));
+    }
+  }
+
+  async #again(session: AmqpSession): Promise<void> {
+    if (!session.ended) await this.resubscribe(session);
+  }
+
+  #onMessage(open: Open, raw: ConsumeMessage | null): void {
+    const { noAck, onDelivery } = this.#init.options;
+    if (raw === null) return this.#end();
+    const delivery = new AmqpDelivery(raw, noAck ? undefined : open.unsettled);
+    // What was on its way when it was cancelled goes back; what the broker has forgotten can't.
+    if (this.#cancelled && !noAck) delivery.requeue({ failed: false });
+    else onDelivery(delivery);
+  }
+
+  /** The broker has cancelled it. */
+  #end(): void {
+    if (this.#cancelled) return;
+    this.cancel();
+    this.#init.options.onCancel();
+  }
+
+  #onClosed(open: Open): void {
+    const lost = open.unsettled.lose();
+    if (this.#open === open) this.#open = undefined;
+    for (const delivery of lost) this.#init.options.onLost?.(delivery);
+    if (open.tag === undefined) return;
+    // When the connection is lost its channels close first, and the link opens another session.
+    queueMicrotask(() => {
+      const session = this.#session;
+      if (session !== undefined && !session.ended) void this.resubscribe(session);
+    });
+  }
+
+  cancel(): void {
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    this.#init.onEnd(this);
+    if (this.#open?.tag !== undefined) this.#stop(this.#open);
+  }
+
+  /** What was delivered can still be settled, so the channel closes after that. */
+  #stop({ channel, unsettled, tag }: Open): void {
+    const close = (): void => unsettled.whenEmpty(() => void channel.close().catch(ignoreClosed));
+    channel.cancel(tag as string).then(close, ignoreClosed);
+  }
+
+  /** Resolves when the broker has taken note of everything settled before. */
+  async flush(): Promise<void> {
+    // Any method would do: a channel answers in order.
+    await this.#open?.channel.prefetch(this.#init.options.prefetchCount).catch(ignoreClosed);
+  }
+}
+
+/** A channel that is closed has nothing to stop, nor anything on its way. */
+function ignoreClosed(): void {}
