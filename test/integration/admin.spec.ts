@@ -219,6 +219,7 @@ describe('dead letters', () => {
       'x-nestmq-routing-key': 'order.placed',
       'x-nestmq-handlers': ['order.placed@0'],
       'x-nestmq-redriven': 1,
+      'x-nestmq-redrive': expect.stringMatching(/^[0-9a-f-]{36}$/),
     });
   });
 
@@ -318,6 +319,7 @@ describe('dead letters', () => {
       'x-nestmq-routing-key',
       'x-nestmq-exchange',
       'x-nestmq-redriven',
+      'x-nestmq-redrive',
     ]);
   });
 

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import {
+  BatchFailedException,
   type Link,
   QueueAdmin,
   QueueContext,
@@ -40,6 +41,10 @@ class Orders {
   @EventPattern<string>('order.placed')
   ship(@Payload() id: number, @Ctx() ctx: QueueContext): void {
     note(`ship ${id}`, ctx);
+  }
+  @EventPattern<string>('parcel', { queue: 'parcels', batch: { size: 3, timeoutMs: 60_000 } })
+  load(@Payload() ids: number[]): void {
+    if (ids.includes(-1)) throw new BatchFailedException({ failed: [ids.indexOf(-1)] });
   }
   @MessagePattern('price')
   price(@Payload() id: number): number {
@@ -241,6 +246,29 @@ describe('with OpenTelemetry', () => {
     expect(process).toMatchObject({
       status: { code: SpanStatusCode.ERROR, message: 'no such thing' },
       attributes: { 'error.type': 'RangeError', 'nestmq.result': 'failed' },
+    });
+  });
+
+  it('a batch is a trace of its own with links to the deliveries, which belong to their producers', async () => {
+    await start();
+    for (const id of [1, -1, 3]) await emit('parcel', id);
+    const [process] = await spans('process parcel');
+    const receives = await spans('receive parcels', 3);
+    const publishes = await spans('publish parcel', 3);
+    expect(process?.parentSpanContext).toBeUndefined();
+    expect(process?.links.map((link) => link.context.spanId)).toEqual(
+      expect.arrayContaining(receives.map(idOf)),
+    );
+    expect(receives.map((span) => span.parentSpanContext?.spanId).toSorted()).toEqual(
+      publishes.map(idOf).toSorted(),
+    );
+    expect(process).toMatchObject({
+      status: { code: SpanStatusCode.ERROR },
+      attributes: {
+        'messaging.batch.message_count': 3,
+        'messaging.destination.name': 'nestmq.events:parcel:parcels',
+        'nestmq.result': 'handled, retried',
+      },
     });
   });
 

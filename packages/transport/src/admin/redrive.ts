@@ -21,8 +21,15 @@ const OF_THE_DEATH = [
   ...OF_THE_WAY,
 ];
 
+export interface Redrive {
+  readonly id: string;
+  readonly queue: string;
+  readonly delayMs: number;
+  readonly nowMs: number;
+}
+
 /** A dead letter on its way back to its queue: as it came there first, for those of its handlers that failed. */
-export function redriven(message: Message, queue: string, delayMs: number, nowMs: number): ForwardedMessage {
+export function redriven(message: Message, { id, queue, delayMs, nowMs }: Redrive): ForwardedMessage {
   const { headers: before = {} } = message.properties;
   const headers: Headers = { ...before };
   for (const key of OF_THE_DEATH) delete headers[key];
@@ -33,6 +40,7 @@ export function redriven(message: Message, queue: string, delayMs: number, nowMs
     headers[HEADER.routingKey] = origin.routingKey;
   }
   headers[HEADER.redriven] = countOf(before[HEADER.redriven]) + 1;
+  headers[HEADER.redrive] = id;
   if (delayMs > 0) headers[HEADER.dueAt] = nowMs + delayMs;
   return { exchange: '', routingKey: queue, properties: propertiesFor(message, headers), delayMs };
 }
