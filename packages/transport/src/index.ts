@@ -1,3 +1,15 @@
+export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+export {
+  Batch,
+  Concurrency,
+  DeadLetter,
+  Deduplicate,
+  HandlerTimeout,
+  OrderingKey,
+  RateLimit,
+  Retry,
+  Schedule,
+} from './decorators.js';
 export {
   type DeadLetterResult,
   DeadLetters,
@@ -12,18 +24,6 @@ export {
   type QueueHealthResult,
 } from './admin/queue.health.js';
 export type { DeadLetterMessage, QueuedMessage } from './admin/queued-message.js';
-export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
-export {
-  Batch,
-  Concurrency,
-  DeadLetter,
-  Deduplicate,
-  HandlerTimeout,
-  OrderingKey,
-  RateLimit,
-  Retry,
-  Schedule,
-} from './decorators.js';
 export type {
   BatchOptions,
   DeduplicationOptions,

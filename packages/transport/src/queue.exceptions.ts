@@ -52,18 +52,6 @@ export class QueueUnavailableException extends Error {
 }
 
 /**
- * There is no such queue, or pattern, where QueueAdmin was asked for it.
- *
- * @publicApi
- */
-export class QueueNotFoundException extends Error {
-  constructor(what: string, known: readonly string[]) {
-    super(`There is no ${what}. This service has: ${known.join(', ') || 'nothing'}.`);
-    this.name = 'QueueNotFoundException';
-  }
-}
-
-/**
  * A body that can't be read: unknown, damaged, too large when decompressed, or not encrypted with a key that is known. An
  * event is dead-lettered then, the caller of a request is told.
  *
@@ -115,6 +103,18 @@ export class RemoteException extends RpcException {
 
   override getError(): object {
     return this;
+  }
+}
+
+/**
+ * There is no such queue, or pattern, where QueueAdmin was asked for it.
+ *
+ * @publicApi
+ */
+export class QueueNotFoundException extends Error {
+  constructor(what: string, known: readonly string[]) {
+    super(`There is no ${what}. This service has: ${known.join(', ') || 'nothing'}.`);
+    this.name = 'QueueNotFoundException';
   }
 }
 

@@ -74,6 +74,8 @@ export interface QueueOptions extends WireOptions {
   readonly wireFormat?: WireFormat;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
+  /** For AMQP URLs. */
+  readonly amqp?: AmqpOptions;
   /** Counts and measures messages: `promMetrics()`, or one of your own. @default none, at no cost */
   readonly metrics?: QueueMetrics;
   /**
@@ -81,8 +83,6 @@ export interface QueueOptions extends WireOptions {
    * @opentelemetry/api. @default on when the package is installed
    */
   readonly telemetry?: boolean | TelemetryOptions;
-  /** For AMQP URLs. */
-  readonly amqp?: AmqpOptions;
 }
 
 /** Where messages live. */

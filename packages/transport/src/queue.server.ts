@@ -4,10 +4,13 @@ import type { Timer } from '@nestmq/broker';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import type { Service } from './admin/service.js';
-import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
+import type { Background } from './handling/background.js';
 import { Consumers } from './handling/consumers.js';
+import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
+import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
 import { Running } from './handling/running.js';
+import { Schedules } from './handling/schedules.js';
 import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
@@ -64,6 +67,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   };
   readonly #consumers = new Consumers();
   #observers: Observers | undefined;
+  #inbox: Inbox | undefined;
+  #background: readonly Background[] = [];
   #link: Link | undefined;
   /** Why the broker can't be reached now, if so. */
   #away: Error | undefined;
@@ -153,6 +158,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     };
   }
 
+  /** How often a handler with `deduplication` did not get a message, since it had had it. */
+  get duplicateCount(): number {
+    return this.#inbox?.duplicateCount ?? 0;
+  }
+
   // ---------------------------------------------------------------- starting and stopping
 
   /**
@@ -173,10 +183,28 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       await link.declareExchange(EVENTS_EXCHANGE);
       await link.declareExchange(REQUESTS_EXCHANGE);
       for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
+      await this.#prepareBackground(link);
     } catch (error) {
       await this.#letGo();
       throw error;
     }
+  }
+
+  async #prepareBackground(link: Link): Promise<void> {
+    const init = {
+      queue: this.#options.handlers.queue,
+      queues: [...this.#handlers.queues],
+      link: () => this.#requireLink(),
+      wire: this.#wire,
+      clock: this.#options.clock,
+      logger: this.logger,
+      report: (error: unknown) => this.#report(error),
+      declareQueue: async (name: string, declaration: QueueDeclaration) =>
+        this.#declareQueue(link, name, declaration),
+    };
+    this.#inbox = new Inbox(init);
+    this.#background = [this.#inbox, new Schedules(init)];
+    for (const one of this.#background) await one.declare();
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
@@ -204,11 +232,13 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       onConnected: () => {
         this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
+        for (const one of this.#background) one.onReconnected();
         this.#emit('connect');
       },
       onDisconnected: (error) => {
         this.#away = error;
         this._status$.next('disconnected');
+        for (const one of this.#background) one.onDisconnected();
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
         this.#emit('disconnect', error);
       },
@@ -230,6 +260,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An embedded broker has no socket that would keep the process alive while it waits for messages.
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
+      for (const one of this.#background) await one.start();
       for (const handlers of this.#handlers.queues) {
         await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
@@ -244,6 +275,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     const observers = this.#observers as Observers;
     return {
       handlers,
+      inbox: this.#inbox?.concerns(handlers) === true ? this.#inbox : undefined,
       link: () => this.#requireLink(),
       wire: this.#wire,
       clock: this.#options.clock,
@@ -274,6 +306,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
     this._status$.next('draining');
+    for (const one of this.#background) one.stop();
     this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();

@@ -15,20 +15,6 @@ export interface Progress {
 /** What a message is, without what is in it. */
 export type Origin = Omit<Incoming, 'data'>;
 
-/** As far as it can be told without the body. */
-export function originOf(message: Message): Origin {
-  return {
-    ...readEnvelope(message),
-    replyFormat: exchangeOf(message) === '' && isForeign(message) ? 'nest-rmq' : 'nestmq',
-  };
-}
-
-/** It was sent to the queue itself: its pattern is in its body, if anywhere. */
-function isForeign({ properties }: Message): boolean {
-  const exchange = properties.headers?.[HEADER.exchange];
-  return exchange === undefined || exchange === '';
-}
-
 /**
  * Attempts and handlers count in what came through the default exchange only, as this transport sends it: with other
  * exchanges, all begin at the beginning, whatever a producer writes.
@@ -90,4 +76,16 @@ export function headersFor(message: Message, origin: Origin, progress: Progress)
 function setOrDelete(headers: Headers, key: string, value: FieldTable[string]): void {
   if (value === undefined) delete headers[key];
   else headers[key] = value;
+}
+
+/** What a message is, as far as it can be told without its body. */
+export function originOf(message: Message): Origin {
+  const isForeign = exchangeOf(message) === '' && hasNoOrigin(message);
+  return { ...readEnvelope(message), replyFormat: isForeign ? 'nest-rmq' : 'nestmq' };
+}
+
+/** It was sent to the queue itself: its pattern is in its body, if anywhere. */
+function hasNoOrigin({ properties }: Message): boolean {
+  const exchange = properties.headers?.[HEADER.exchange];
+  return exchange === undefined || exchange === '';
 }

@@ -28,7 +28,6 @@ export class Consumers implements ConsumerControl {
     this.#paused.delete(queue);
     const consumer = this.#consumers.get(queue);
     if (this.#stopped || consumer === undefined) return;
-    if (consumer.isDeleted) consumer.stop();
     await consumer.start();
     // It may have been paused again meanwhile.
     if (this.#stopped || this.#paused.has(queue)) consumer.stop();

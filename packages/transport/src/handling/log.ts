@@ -63,7 +63,7 @@ export class HandlingLog {
   /** What no handler had. */
   givenUp(
     { message }: LinkDelivery,
-    { pattern }: Pick<Origin, 'pattern'>,
+    { pattern }: Origin,
     cause: {
       readonly deadLetterQueue: string;
       readonly reason: DeadLetterReason;

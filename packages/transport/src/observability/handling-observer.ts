@@ -1,13 +1,10 @@
-import type { Message } from '@nestmq/broker';
-import { progressOf } from '../handling/address.js';
+import { originOf, progressOf } from '../handling/address.js';
 import type { Execute } from '../handling/execute.js';
+import type { ExecuteBatch } from '../handling/lanes/batching.js';
 import type { RegisteredHandler } from '../handling/handler-table.js';
 import { type DeadLetterReason, type Outcome, REQUEUE } from '../handling/outcome.js';
 import type { Run, Work } from '../handling/work.js';
-import type { ExecuteBatch } from '../handling/lanes/batching.js';
-import type { LinkDelivery } from '../links/link.js';
-import { exchangeOf, HEADER } from '../envelope.js';
-import { readEnvelope } from '../wire/incoming.js';
+import { EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
 import type { HandlerLabels, HandlingResult, QueueMetrics } from './metrics.js';
 import type { Observers } from './observers.js';
 import type { Destination, OpenSpan, Tracing } from './tracing.js';
@@ -30,7 +27,7 @@ export function observed(execute: Execute, observer: HandlingObserver | undefine
   };
 }
 
-/** As {@link observed}. */
+/** The same, and each batch is seen. */
 export function observedBatch(execute: ExecuteBatch, observer: HandlingObserver | undefined): ExecuteBatch {
   return observer === undefined ? execute : (runs) => observer.process(runs, () => execute(runs));
 }
@@ -38,34 +35,34 @@ export function observedBatch(execute: ExecuteBatch, observer: HandlingObserver 
 /** Sees the messages of one queue on their way: for metrics and spans. It changes nothing. */
 export class HandlingObserver {
   readonly #init: HandlingObserverInit;
-  readonly #received = new WeakMap<LinkDelivery, OpenSpan>();
+  readonly #received = new WeakMap<Work, OpenSpan>();
 
   constructor(init: HandlingObserverInit) {
     this.#init = init;
   }
 
   /** A message has come. */
-  delivered(delivery: LinkDelivery): void {
+  delivered(work: Work): void {
     const { queue, metrics, tracing } = this.#init;
-    metrics?.delivered(queue, this.#waitOf(delivery));
+    metrics?.delivered(queue, this.#waitOf(work));
     if (tracing?.isActive !== true) return;
-    const { message } = delivery;
-    this.#received.set(delivery, tracing.receive(message, { ...placeOf(message), queue }));
+    const { message } = work.delivery;
+    this.#received.set(work, tracing.receive(message, { ...placeOf(work), queue }));
   }
 
   /** It is settled, or back in its queue. */
-  settled({ delivery, runs }: Work): void {
-    const received = this.#received.get(delivery);
+  settled(work: Work): void {
+    const received = this.#received.get(work);
     if (received === undefined) return;
-    const outcomes = runs.map(({ outcome }) => outcome?.kind ?? 'none');
+    const outcomes = work.runs.map(({ outcome }) => outcome?.kind ?? 'none');
     received.span.addEvent('settle', { 'nestmq.outcomes': outcomes });
     received.span.end();
   }
 
   /** It was given up without a handler. */
-  refused(delivery: LinkDelivery, reason: DeadLetterReason): void {
+  refused(work: Work, reason: DeadLetterReason): void {
     this.#init.metrics?.deadLettered(this.#init.queue, undefined, reason);
-    this.#received.get(delivery)?.span.setAttribute('nestmq.dead_letter.reason', reason);
+    this.#received.get(work)?.span.setAttribute('nestmq.dead_letter.reason', reason);
   }
 
   /** A handler had it before, and does not get it again. */
@@ -73,7 +70,7 @@ export class HandlingObserver {
     this.#init.metrics?.duplicate(labelsOf(handler));
   }
 
-  /** Around one attempt of a handler; several runs are a batch. There is an outcome for each. */
+  /** Around one attempt of a handler; several runs are a batch. Their outcomes are in their order. */
   async process(runs: readonly Run[], call: () => Promise<readonly Outcome[]>): Promise<readonly Outcome[]> {
     const { metrics, clock } = this.#init;
     if (metrics === undefined) return this.#traced(runs, call);
@@ -115,33 +112,27 @@ export class HandlingObserver {
 
   #open(tracing: Tracing, runs: readonly Run[]): OpenSpan {
     const [{ work, handler, attempt }] = runs as [Run];
-    const { message } = work.delivery;
-    const isOne = runs.length === 1;
-    const received = runs.map((run) => this.#received.get(run.work.delivery));
+    const received = runs.map((run) => this.#received.get(run.work)).filter((span) => span !== undefined);
     return tracing.process({
-      received: received.filter((span) => span !== undefined),
+      received,
       pattern: handler.pattern,
-      message: isOne ? message : undefined,
-      destination: { ...placeOf(message), queue: this.#init.queue },
-      attributes: isOne
-        ? { 'nestmq.attempt': attempt, 'nestmq.max_attempts': handler.policy.retry.attempts }
-        : { 'messaging.batch.message_count': runs.length },
+      message: runs.length === 1 ? work.delivery.message : undefined,
+      destination: { ...placeOf(work), queue: this.#init.queue },
+      attributes:
+        runs.length === 1
+          ? { 'nestmq.attempt': attempt, 'nestmq.max_attempts': handler.policy.retry.attempts }
+          : { 'messaging.batch.message_count': runs.length },
     });
   }
 
   /** Since it was published, or was due: only for what comes for the first time. Milliseconds. */
-  #waitOf({ message, redelivered }: LinkDelivery): number | undefined {
-    const { attempts, dueAt } = progressOf(message);
-    const { timestamp } = message.properties;
-    const since = dueAt ?? (timestamp === undefined ? undefined : timestamp * 1000);
-    if (redelivered || attempts > 0 || since === undefined) return undefined;
-    return Math.max(0, this.#init.clock.now() - since);
+  #waitOf({ delivery }: Work): number | undefined {
+    if (delivery.redelivered) return undefined;
+    const { attempts, dueAt } = progressOf(delivery.message);
+    const { timestamp } = delivery.message.properties;
+    if (attempts > 0 || (dueAt ?? timestamp) === undefined) return undefined;
+    return Math.max(0, this.#init.clock.now() - (dueAt ?? Number(timestamp) * 1000));
   }
-}
-
-/** What the handler said by hand goes first; a broker that failed has made nothing of it. */
-function wordOf({ outcome }: Run, executed: Outcome = REQUEUE): Outcome {
-  return outcome ?? executed;
 }
 
 function labelsOf({ policy, pattern }: RegisteredHandler): HandlerLabels {
@@ -162,6 +153,12 @@ function resultOf({ thrown, handler, work }: Run, { kind }: Outcome): HandlingRe
   }
 }
 
+/** What the handler said by hand goes first; a broker that failed has made nothing of it. */
+function wordOf({ outcome }: Run, executed: Outcome = REQUEUE): Outcome {
+  return outcome ?? executed;
+}
+
+/** The runs of a batch share a span: it has all their results, and the first of their errors. */
 function tell(
   tracing: Tracing,
   { span }: OpenSpan,
@@ -179,8 +176,11 @@ function tell(
 }
 
 /** Where it was published to, also when it has come back to its queue since. */
-function placeOf(message: Message): Destination {
-  const exchange = message.properties.headers?.[HEADER.exchange];
-  if (exchangeOf(message) !== '' || typeof exchange !== 'string' || exchange === '') return message;
-  return { exchange, routingKey: readEnvelope(message).pattern };
+function placeOf({ delivery: { message } }: Work): Destination {
+  const origin = originOf(message);
+  if (exchangeOf(message) !== '' || origin.replyFormat === 'nest-rmq') return message;
+  return {
+    exchange: origin.kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE,
+    routingKey: origin.pattern,
+  };
 }
