@@ -39,6 +39,10 @@ class Work {
     context.contexts[0]?.deadLetter('not this one');
     if (all.includes('bad')) throw new Error('a bad one');
   }
+  @EventPattern<string>('once', { queue: 'once', deduplication: true })
+  once(@Payload() what: string): void {
+    handled.add(what);
+  }
   @MessagePattern('ask')
   ask(@Payload() what: string): string {
     if (what === 'bad') throw new Error('bad question');
@@ -130,6 +134,16 @@ describe('promMetrics', () => {
     });
     expect(await valuesOf('nestmq_dead_lettered_total')).toEqual({ 'parcels parcel unrecoverable': 1 });
     expect(await valuesOf('nestmq_in_flight')).toEqual({ 'parcels parcel': 0 });
+  });
+
+  it('counts what a handler with deduplication had had before', async () => {
+    const properties = { messageId: 'm-1' };
+    const message = { exchange: 'nestmq.events', routingKey: 'once', properties, body: Buffer.from('"x"') };
+    await started.client.connect();
+    for (let time = 0; time < 3; time++) started.client.unwrap<Link>().publish(message, () => {});
+    await until('nestmq_duplicates_total', 'once once', 2);
+    expect(await valuesOf('nestmq_handled_total')).toEqual({ 'once once handled': 1 });
+    expect(await valuesOf('nestmq_delivered_total')).toEqual({ once: 3 });
   });
 
   it('counts requests that are answered with an error', async () => {
