@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import {
@@ -322,11 +322,15 @@ describe('with OpenTelemetry', () => {
 });
 
 describe('with the OpenTelemetry API alone', () => {
-  it('nothing is added to messages, until there is a provider', async () => {
+  it('nothing is made and nothing added to messages, until there is a provider', async () => {
+    const tracers = jest.spyOn(trace, 'getTracer');
     await start({ telemetry: true });
     await emit('order.shipped', 1);
     const [first] = await handled.until(1);
     expect(first?.headers).toEqual({});
+    // The application's own.
+    expect(tracers.mock.calls).toEqual([['app']]);
+    tracers.mockRestore();
     useSdk();
     await emit('order.shipped', 2);
     await spans('process order.*');
