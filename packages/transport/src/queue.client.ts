@@ -8,6 +8,7 @@ import type { Link, LinkListener, PublishCallback, ReplySubscription } from './l
 import { openLink } from './links/open-link.js';
 import { loadObservers } from './observability/observers.js';
 import { observedPublish, type Publish, publishDirectly } from './observability/publish-observer.js';
+import { routingKeyOf } from './pattern.js';
 import { QueueClosedException } from './queue.exceptions.js';
 import { type Encoded, Wire } from './wire/wire.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
@@ -135,6 +136,18 @@ export class QueueClient extends ClientProxy {
     return new Promise<T>((resolve, reject) => {
       this.#dispatch(packet, (error) => (error === undefined ? resolve(undefined as T) : reject(error)));
     });
+  }
+
+  /** Nest 11 has no dispatch hook, and no method of this name. */
+  protected override createPacket(pattern: unknown, data: unknown): ReadPacket {
+    const packet: ReadPacket = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
+  }
+
+  /** Throws QueueOptionsException for a pattern that can't be a routing key. */
+  protected override normalizePattern(pattern: Parameters<ClientProxy['normalizePattern']>[0]): string {
+    return routingKeyOf(pattern, super.normalizePattern(pattern));
   }
 
   #dispatch(packet: PacketWithMetadata, done: PublishCallback): void {
