@@ -72,9 +72,12 @@ describe.each(homes)('a fleet on %s', (_name, start) => {
     seen.items.length = 0;
     const queue = `q-${randomUUID()}`;
     return (instance) =>
-      startApp({ url: home?.url as string, queue, ...options } as QueueOptions, {
-        controllers: [working(instance)],
-      });
+      startApp(
+        { url: home?.url as string, queue, ...options },
+        {
+          controllers: [working(instance)],
+        },
+      );
   }
 
   it('handles what it has handled no more, in any instance, before and after a restart', async () => {

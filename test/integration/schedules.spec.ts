@@ -102,6 +102,7 @@ describe('a handler with a schedule', () => {
   });
 
   it('is called by the next instance while the one that kept the time still waits for a handler to end', async () => {
+    const began = new Collector<number>();
     let end!: () => void;
     const ending = new Promise<void>((resolve) => {
       end = resolve;
@@ -110,11 +111,14 @@ describe('a handler with a schedule', () => {
     class Slow extends ticking('a') {
       @EventPattern('slow')
       slow(_data: unknown): Promise<void> {
+        began.add(1);
         return ending;
       }
     }
+    options = { ...options, gracePeriod: '1h' };
     const first = await start(Slow);
     first.client.emit('slow', 1);
+    await began.until(1);
     await start(ticking('b'));
     const closed = first.app.close();
     await settle();

@@ -34,7 +34,7 @@ export class Claims<Owner> {
   }
 
   wake(): void {
-    for (const key of [...this.#waiting.keys()]) this.#wake(key);
+    for (const key of this.#waiting.keys()) this.#wake(key);
   }
 
   #wake(key: string): void {

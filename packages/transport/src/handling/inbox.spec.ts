@@ -60,13 +60,13 @@ describe('Inbox', () => {
   it('knows what was handled though its delivery was lost, and remembers it with the next copy', async () => {
     const { inbox } = await started();
     const lost = workOf(delivery('1'));
-    inbox.admit(lost);
+    await inbox.admit(lost);
     lost.runs[0]?.settle(DONE);
     // The broker has not heard of it: nothing was settled.
     inbox.entriesFor(lost);
     inbox.release(lost);
     const copy = workOf(delivery('1'));
-    inbox.admit(copy);
+    await inbox.admit(copy);
     expect(copy.runs[0]?.outcome).toBe(DONE);
     expect(inbox.entriesFor(copy)).toEqual([
       expect.objectContaining({
@@ -108,7 +108,7 @@ describe('Inbox', () => {
   it('gives back what waits when the service ends', async () => {
     const { inbox } = await started();
     const [first, second] = [workOf(delivery('1')), workOf(delivery('1'))];
-    inbox.admit(first);
+    await inbox.admit(first);
     const waiting = inbox.admit(second);
     inbox.stop();
     await waiting;
