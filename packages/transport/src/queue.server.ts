@@ -3,7 +3,9 @@ import { Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import type { Service } from './admin/service.js';
 import type { Background } from './handling/background.js';
+import { Consumers } from './handling/consumers.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
 import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
@@ -13,7 +15,9 @@ import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { TopologyDriftException } from './queue.exceptions.js';
+import { handlingObserver } from './observability/handling-observer.js';
+import { loadObservers, type Observers } from './observability/observers.js';
+import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
@@ -61,10 +65,13 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     blocked: new Set(),
     unblocked: new Set(),
   };
-  readonly #consumers = new Map<string, QueueConsumer>();
+  readonly #consumers = new Consumers();
+  #observers: Observers | undefined;
   #inbox: Inbox | undefined;
   #background: readonly Background[] = [];
   #link: Link | undefined;
+  /** Why the broker can't be reached now, if so. */
+  #away: Error | undefined;
   #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
@@ -138,6 +145,19 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     return this.#closing;
   }
 
+  /** What QueueAdmin and QueueHealthIndicator work on. @internal */
+  get service(): Service {
+    return {
+      link: () => this.#requireLink(),
+      away: () => this.#away,
+      isListening: () => this.#listening !== undefined && this.#draining === undefined,
+      handlers: this.#handlers,
+      consumers: this.#consumers,
+      wire: this.#wire,
+      clock: this.#options.clock,
+    };
+  }
+
   /** How often a handler with `deduplication` did not get a message, since it had had it. */
   get duplicateCount(): number {
     return this.#inbox?.duplicateCount ?? 0;
@@ -156,6 +176,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #prepare(): Promise<void> {
+    this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
     try {
@@ -209,11 +230,13 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listener(): LinkListener {
     return {
       onConnected: () => {
+        this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
         for (const one of this.#background) one.onReconnected();
         this.#emit('connect');
       },
       onDisconnected: (error) => {
+        this.#away = error;
         this._status$.next('disconnected');
         for (const one of this.#background) one.onDisconnected();
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
@@ -239,9 +262,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     try {
       for (const one of this.#background) await one.start();
       for (const handlers of this.#handlers.queues) {
-        const consumer = new QueueConsumer(this.#consumerInit(handlers));
-        this.#consumers.set(handlers.queue, consumer);
-        await consumer.start();
+        await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
     } catch (error) {
       await this.#letGo();
@@ -251,6 +272,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #consumerInit(handlers: QueueHandlers): QueueConsumerInit {
+    const observers = this.#observers as Observers;
     return {
       handlers,
       inbox: this.#inbox?.concerns(handlers) === true ? this.#inbox : undefined,
@@ -260,6 +282,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       running: this.#running,
       logger: this.logger,
       report: (error) => this.#report(error),
+      observer: handlingObserver({ queue: handlers.queue, ...observers }),
       hooks: {
         around: () => this.#hooked,
         runWithProcessingHooks: (context, run) => this.runWithProcessingHooks(context, run),
@@ -284,7 +307,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     if (this.#link === undefined) return;
     this._status$.next('draining');
     for (const one of this.#background) one.stop();
-    for (const consumer of this.#consumers.values()) consumer.stop();
+    this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();
     await this.#link.flush();
@@ -324,7 +347,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #requireLink(): Link {
-    if (this.#link === undefined) throw new Error('The server is closed.');
+    if (this.#link === undefined) {
+      throw new QueueUnavailableException(
+        'The queue server is not open: the application has not been initialised, or is closed.',
+      );
+    }
     return this.#link;
   }
 
