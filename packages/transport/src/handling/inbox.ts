@@ -93,7 +93,9 @@ export class Inbox implements Background {
     await link.declareExchange(INBOX_EXCHANGE);
     await declareQueue(this.#turnQueue, { singleActiveConsumer: true, arguments: CLASSIC });
     for (const { queue, routingKey, max, windowMs } of this.#inboxes.values()) {
-      await declareQueue(queue, { arguments: { ...CLASSIC, 'x-message-ttl': windowMs, 'x-max-length': max } });
+      await declareQueue(queue, {
+        arguments: { ...CLASSIC, 'x-message-ttl': windowMs, 'x-max-length': max },
+      });
       await link.bindQueue(queue, INBOX_EXCHANGE, routingKey);
     }
   }
