@@ -20,8 +20,8 @@ const LOAD_FAILURE_PAUSE_MS = 1000;
 const QUEUE_NAME_BYTES_MAX = 255;
 
 /**
- * Not a quorum queue: to read one without taking anything out costs a consensus for each message (RabbitMQ 3.10 took 200
- * seconds for 20,000), and what goes back is there only some time later, so that the next reader would miss it.
+ * Not a quorum queue: to read one without taking anything out costs a consensus for each message. RabbitMQ 3.10 took 200
+ * seconds for 20,000 of them, and 4 seconds with a classic queue.
  */
 const CLASSIC = { 'x-queue-type': 'classic' } as const;
 
