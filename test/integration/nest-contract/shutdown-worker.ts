@@ -99,3 +99,4 @@ async function emit(client: QueueClient): Promise<void> {
 }
 
 await start();
+say('emitted');
