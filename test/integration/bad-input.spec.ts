@@ -123,7 +123,7 @@ describe('a message that can not be handled', () => {
     expect(letter?.message.properties.headers).toMatchObject({
       mine: 1,
       'x-nestmq-reason': 'unreadable',
-      'x-nestmq-error-name': 'SyntaxError',
+      'x-nestmq-error-name': 'UnreadableBodyException',
       'x-nestmq-queue': 'orders',
       'x-nestmq-exchange': 'nestmq.events',
       'x-nestmq-routing-key': 'order.placed',

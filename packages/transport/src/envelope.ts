@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { isNativeError } from 'node:util/types';
 import { DELIVERY_MODE_PERSISTENT, type FieldTable, type FieldValue, type Message } from '@nestmq/broker';
 import type { Encoded } from './wire/wire.js';
 
@@ -47,7 +46,7 @@ export const HEADER = {
   attempts: 'x-nestmq-attempts',
   /** On a dead letter: why it was given up. */
   reason: 'x-nestmq-reason',
-  /** On a dead letter: the error's name, message and stack. */
+  /** On a dead letter: the error's name, message and stack. On a reply: that the error was an Error. */
   errorName: 'x-nestmq-error-name',
   errorMessage: 'x-nestmq-error-message',
   errorStack: 'x-nestmq-error-stack',
@@ -98,13 +97,19 @@ export function requestMessage(
 export function replyMessage(
   replyTo: string,
   correlationId: string | undefined,
-  type: string,
+  type: string | undefined,
   encoded: Encoded,
+  headers?: FieldTable,
 ): Message {
   return {
     exchange: '',
     routingKey: replyTo,
-    properties: { ...encoded.properties, type, ...(correlationId === undefined ? {} : { correlationId }) },
+    properties: {
+      ...encoded.properties,
+      ...(type === undefined ? {} : { type }),
+      ...(correlationId === undefined ? {} : { correlationId }),
+      ...(headers === undefined ? {} : { headers }),
+    },
     body: encoded.body,
   };
 }
@@ -113,11 +118,4 @@ export function replyMessage(
 function headersOf(metadata: unknown): { headers?: FieldTable } {
   if (typeof metadata !== 'object' || metadata === null) return {};
   return { headers: metadata as Record<string, FieldValue> };
-}
-
-/** What a caller sees of an error: objects as they are, an Error's name and message beside its own fields. */
-export function encodeError(error: unknown): unknown {
-  return isNativeError(error)
-    ? Object.assign({}, error, { name: error.name, message: error.message })
-    : error;
 }

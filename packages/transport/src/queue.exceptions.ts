@@ -1,5 +1,7 @@
+import { RpcException } from '@nestjs/microservices';
+
 /**
- * An option that can't be meant. Thrown at start, before anything is opened.
+ * An option that can't be meant, of a module, a handler or a record. Thrown before anything is opened or sent.
  *
  * @publicApi
  */
@@ -46,6 +48,61 @@ export class QueueUnavailableException extends Error {
   constructor(what: string, options?: ErrorOptions) {
     super(what, options);
     this.name = 'QueueUnavailableException';
+  }
+}
+
+/**
+ * A body that can't be read: unknown, damaged, too large when decompressed, or not encrypted with a key that is known. An
+ * event is dead-lettered then, the caller of a request is told.
+ *
+ * @publicApi
+ */
+export class UnreadableBodyException extends Error {
+  constructor(what: string, cure: string, options?: ErrorOptions) {
+    super(`${what} ${cure}`, options);
+    this.name = 'UnreadableBodyException';
+  }
+}
+
+/**
+ * No answer came in time. The request may have been handled, or may still be.
+ *
+ * @publicApi
+ */
+export class QueueTimeoutException extends Error {
+  constructor(
+    readonly pattern: string,
+    readonly timeoutMs: number,
+  ) {
+    super(
+      `No answer to '${pattern}' within ${timeoutMs} ms. The request may have been handled, or may still be. Make its handler faster, or wait longer: 'requestTimeout', or the 'timeout' of a record.`,
+    );
+    this.name = 'QueueTimeoutException';
+  }
+}
+
+/**
+ * An Error that a handler of another service failed with: `name` is its class there. Thrown on in a handler it goes to
+ * that one's caller as it is.
+ *
+ * @publicApi
+ */
+export class RemoteException extends RpcException {
+  readonly code: unknown;
+  readonly data: unknown;
+  /** All that was sent of it: name, message, code, data and its other fields. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(name: string, message: string, details: object) {
+    super(message);
+    this.name = name;
+    this.details = details as Record<string, unknown>;
+    this.code = this.details['code'];
+    this.data = this.details['data'];
+  }
+
+  override getError(): object {
+    return this;
   }
 }
 

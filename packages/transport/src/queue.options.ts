@@ -16,11 +16,18 @@ import {
   table,
 } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
+import {
+  type NormalisedWireOptions,
+  normaliseWireOptions,
+  WIRE_KEYS,
+  type WireFormat,
+  type WireOptions,
+} from './wire/wire-options.js';
 
 /**
  * @publicApi
  */
-export interface QueueOptions {
+export interface QueueOptions extends WireOptions {
   /**
    * Where messages live: `file:DIR` on the disk, owned by this process; `memory:` or `memory:NAME` in this process
    * and gone with it; `amqp://USER:PASSWORD@HOST,HOST…/VHOST` or `amqps:` in RabbitMQ, or in a broker of another process.
@@ -48,6 +55,16 @@ export interface QueueOptions {
    * Milliseconds or `'30s'`, up to an hour. @default 10_000
    */
   readonly gracePeriod?: Duration;
+  /**
+   * How long a `send` waits for its first answer, and then for each next one; 0 is for ever. A record's `timeout` goes
+   * first. A {@link Duration} up to 24 days. @default '60s'
+   */
+  readonly requestTimeout?: Duration;
+  /**
+   * What a client sends: `'nest-rmq'` is packets for a service on Nest's own RMQ transport, to its queue `queue`.
+   * Handlers understand both, and answer in kind. @default 'nestmq'
+   */
+  readonly wireFormat?: WireFormat;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
   /** For AMQP URLs. */
@@ -64,12 +81,21 @@ export interface NormalisedQueueOptions {
   readonly handlers: HandlerDefaults;
   readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
+  /** 0 is for ever. */
+  readonly requestTimeoutMs: number;
+  readonly wireFormat: WireFormat;
+  readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
   /** All waiting is by this clock. */
   readonly clock: Clock;
 }
 
-const DEFAULTS = { queue: 'default', prefetchCount: 100, gracePeriod: 10_000 } as const;
+const DEFAULTS = {
+  queue: 'default',
+  prefetchCount: 100,
+  gracePeriod: 10_000,
+  requestTimeoutMs: 60_000,
+} as const;
 
 const KEYS = [
   'url',
@@ -80,6 +106,9 @@ const KEYS = [
   'noAck',
   'queueOptions',
   'gracePeriod',
+  'requestTimeout',
+  'wireFormat',
+  ...WIRE_KEYS,
   'broker',
   'amqp',
 ];
@@ -99,9 +128,24 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     },
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
+    requestTimeoutMs: requestTimeoutOf('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
+    wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
+    wire: normaliseWireOptions(options),
     broker,
     clock: broker.clock ?? systemClock,
   };
+}
+
+/** A timer can't wait for longer. */
+const TIMEOUT_MS_MAX = 24 * 86_400_000;
+
+export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
+}
+
+function wireFormat(value: unknown): WireFormat {
+  if (value === 'nestmq' || value === 'nest-rmq') return value;
+  throw new QueueOptionsException(`'wireFormat' is ${describe(value)}.`, "Give 'nestmq' or 'nest-rmq'.");
 }
 
 function queueArguments(options: unknown): FieldTable {

@@ -50,7 +50,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   readonly #options: NormalisedQueueOptions;
   readonly #handlers: HandlerTable;
   readonly #running = new Running();
-  readonly #wire = new Wire();
+  readonly #wire: Wire;
   readonly #listeners: Listeners = {
     error: new Set(),
     connect: new Set(),
@@ -74,6 +74,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     super();
     recordThrownErrors();
     this.#options = normaliseQueueOptions(options);
+    this.#wire = new Wire(this.#options.wire);
     this.#handlers = new HandlerTable(this.#options.handlers);
   }
 

@@ -1,11 +1,10 @@
 import type { FieldTable, FieldValue, Message } from '@nestmq/broker';
-import { EVENTS_EXCHANGE, exchangeOf, HEADER, REQUESTS_EXCHANGE } from '../envelope.js';
+import { exchangeOf, HEADER } from '../envelope.js';
+import { type Incoming, originHeaders } from '../wire/incoming.js';
 
-/** Whom a message is for. */
-export interface Address {
-  readonly kind: 'event' | 'request';
-  readonly pattern: string;
-  /** Failed attempts before this delivery, as its headers tell. */
+/** What the headers of a message say about its way so far. */
+export interface Progress {
+  /** Failed attempts before this delivery. */
   readonly attempts: number;
   /** The ids of the handlers that are still to run; undefined: all that match. */
   readonly handlers: readonly unknown[] | undefined;
@@ -13,33 +12,28 @@ export interface Address {
   readonly dueAt: number | undefined;
 }
 
-/**
- * Undefined for what came straight to a queue and was not put there by this transport: its pattern is in its body, if
- * anywhere. Our own headers count in what comes through the default exchange only: with other exchanges, the pattern is
- * the routing key, whatever a producer writes.
- */
-export function addressOf(message: Message): Address | undefined {
-  const exchange = exchangeOf(message);
-  const { headers } = message.properties;
-  if (exchange === '') return addressFrom(headers ?? {});
-  const kind = exchange === REQUESTS_EXCHANGE ? 'request' : 'event';
-  const dueAt = headers === undefined ? undefined : instant(headers[HEADER.dueAt]);
-  return { kind, pattern: message.routingKey, attempts: 0, handlers: undefined, dueAt };
-}
+/** What a message is, without what is in it. */
+export type Origin = Omit<Incoming, 'data'>;
 
-function addressFrom(headers: FieldTable): Address | undefined {
-  const pattern = headers[HEADER.routingKey];
-  if (typeof pattern !== 'string') return undefined;
+/**
+ * Attempts and handlers count in what came through the default exchange only, as this transport sends it: with other
+ * exchanges, all begin at the beginning, whatever a producer writes.
+ */
+export function progressOf(message: Message): Progress {
+  const { headers } = message.properties;
+  if (headers === undefined) return NO_PROGRESS;
+  const dueAt = instant(headers[HEADER.dueAt]);
+  if (exchangeOf(message) !== '') return dueAt === undefined ? NO_PROGRESS : { ...NO_PROGRESS, dueAt };
   const attempts = headers[HEADER.attemptsBefore];
   const handlers = headers[HEADER.handlers];
   return {
-    kind: headers[HEADER.exchange] === REQUESTS_EXCHANGE ? 'request' : 'event',
-    pattern,
     attempts: Number.isSafeInteger(attempts) && Number(attempts) > 0 ? Number(attempts) : 0,
     handlers: Array.isArray(handlers) ? (handlers as readonly unknown[]) : undefined,
-    dueAt: instant(headers[HEADER.dueAt]),
+    dueAt,
   };
 }
+
+const NO_PROGRESS: Progress = { attempts: 0, handlers: undefined, dueAt: undefined };
 
 function instant(value: FieldValue | undefined): number | undefined {
   const number = typeof value === 'bigint' ? Number(value) : value;
@@ -55,18 +49,20 @@ const OF_THE_WAY = [
   'x-delay',
 ];
 
-/** The headers of a message that goes back to its own queue, which its address is read from again. */
-export function headersFor(
-  message: Message,
-  { kind, pattern, attempts, handlers, dueAt }: Address,
-): Record<string, FieldValue | undefined> {
-  const headers: Record<string, FieldValue | undefined> = { ...message.properties.headers };
+export type Headers = Record<string, FieldValue | undefined>;
+
+/** The headers of a message that goes into a queue through the default exchange, to be read there as it was before. */
+export function headersFor(message: Message, origin: Origin, progress: Progress): Headers {
+  const { attempts, handlers, dueAt } = progress;
+  const headers: Headers = { ...message.properties.headers, ...originHeaders(message, origin) };
   for (const key of OF_THE_WAY) delete headers[key];
-  headers[HEADER.routingKey] = pattern;
-  headers[HEADER.exchange] = kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE;
-  if (attempts > 0) headers[HEADER.attemptsBefore] = attempts;
-  if (handlers !== undefined) headers[HEADER.handlers] = handlers as FieldValue;
-  if (dueAt === undefined) delete headers[HEADER.dueAt];
-  else headers[HEADER.dueAt] = dueAt;
+  setOrDelete(headers, HEADER.attemptsBefore, attempts > 0 ? attempts : undefined);
+  setOrDelete(headers, HEADER.handlers, handlers as FieldValue | undefined);
+  setOrDelete(headers, HEADER.dueAt, dueAt);
   return headers;
+}
+
+function setOrDelete(headers: Headers, key: string, value: FieldTable[string]): void {
+  if (value === undefined) delete headers[key];
+  else headers[key] = value;
 }

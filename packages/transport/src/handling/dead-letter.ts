@@ -2,7 +2,7 @@ import type { FieldValue } from '@nestmq/broker';
 import { describeError, nameOfError, stackOfError } from '../describe-error.js';
 import { HEADER } from '../envelope.js';
 import type { ForwardedMessage, LinkDelivery } from '../links/link.js';
-import { type Address, headersFor } from './address.js';
+import { headersFor, type Headers, type Origin } from './address.js';
 import type { DeadLetterReason } from './outcome.js';
 
 export interface DeadLetterCause {
@@ -19,16 +19,13 @@ export interface DeadLetterCause {
 /** A message on its way to the dead letters: as it was, and why it was given up. */
 export function deadLetter(
   { message }: LinkDelivery,
-  address: Address | undefined,
+  origin: Origin,
+  handlers: readonly unknown[] | undefined,
   cause: DeadLetterCause,
 ): ForwardedMessage {
   // A dead letter is kept until somebody looks at it.
   const { expiration: _, ...properties } = message.properties;
-  const headers: Record<string, FieldValue | undefined> =
-    address === undefined
-      ? { ...message.properties.headers, [HEADER.exchange]: message.exchange }
-      : headersFor(message, { ...address, attempts: 0, dueAt: undefined });
-  delete headers[HEADER.attemptsBefore];
+  const headers: Headers = headersFor(message, origin, { attempts: 0, handlers, dueAt: undefined });
   return {
     exchange: '',
     routingKey: cause.deadLetterQueue,

@@ -1,14 +1,16 @@
 import type { Logger } from '@nestjs/common';
 import type { Server } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
-import type { Clock } from '@nestmq/broker';
+import type { Clock, Message } from '@nestmq/broker';
 import type { Observable } from 'rxjs';
 import { describeError } from '../describe-error.js';
 import { RetryLaterException } from '../retry.exceptions.js';
+import { exchangeOf, HEADER } from '../envelope.js';
 import type { QueueContext } from '../queue.context.js';
 import type { Link, LinkDelivery, Subscription } from '../links/link.js';
 import type { Wire } from '../wire/wire.js';
-import { type Address, addressOf } from './address.js';
+import { type Incoming, readEnvelope, readIncoming } from '../wire/incoming.js';
+import { type Origin, type Progress, progressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
@@ -117,32 +119,34 @@ export class QueueConsumer {
 
   async #handle(work: Work): Promise<void> {
     const { delivery } = work;
-    const address = addressOf(delivery.message);
-    if (address === undefined) return this.#giveUp(delivery, undefined, 'no-handler', undefined);
-    const early = address.dueAt === undefined ? 0 : address.dueAt - this.#init.clock.now();
-    if (early > 0) return this.#waitFor(delivery, address, early);
-    const due = this.#dueHandlers(address);
-    if (due.length === 0) return this.#refuse(delivery, address, 'no-handler', NO_MESSAGE_HANDLER);
-    let data: unknown;
+    const { message } = delivery;
+    const progress = progressOf(message);
+    const early = progress.dueAt === undefined ? 0 : progress.dueAt - this.#init.clock.now();
+    if (early > 0) return this.#waitFor(delivery, progress, early);
+    let incoming: Incoming;
     try {
-      data = this.#init.wire.decode(delivery.message);
-      if (data instanceof Promise) data = await data;
+      const read = readIncoming(message, this.#init.wire);
+      incoming = read instanceof Promise ? await read : read;
     } catch (error) {
-      const why = `The ${address.kind} can't be read: ${describeError(error)}`;
-      return this.#refuse(delivery, address, 'unreadable', why, error);
+      const origin = originOf(message);
+      const why = `The ${origin.kind} can't be read: ${describeError(error)}`;
+      return this.#refuse(delivery, origin, progress, 'unreadable', why, error);
     }
-    work.receive({ kind: address.kind, pattern: address.pattern, data });
-    return address.kind === 'request'
-      ? this.#handleRequest(work, address, due[0] as RegisteredHandler)
-      : this.#handleEvent(work, address, due);
+    const due = this.#dueHandlers(incoming, progress);
+    if (due.length === 0) return this.#refuse(delivery, incoming, progress, 'no-handler', NO_MESSAGE_HANDLER);
+    work.receive(incoming);
+    return incoming.kind === 'request'
+      ? this.#handleRequest(work, progress, due[0] as RegisteredHandler)
+      : this.#handleEvent(work, progress, due);
   }
 
   /** A delayed message came earlier than it is due: a link may wait in steps. */
-  #waitFor(delivery: LinkDelivery, address: Address, ms: number): Promise<void> {
-    return this.#init.link().forward(delivery, [this.#settlement.again(delivery, address, ms)]);
+  #waitFor(delivery: LinkDelivery, progress: Progress, ms: number): Promise<void> {
+    const message = this.#settlement.again(delivery, originOf(delivery.message), progress, ms);
+    return this.#init.link().forward(delivery, [message]);
   }
 
-  #dueHandlers({ kind, pattern, handlers: only }: Address): readonly RegisteredHandler[] {
+  #dueHandlers({ kind, pattern }: Origin, { handlers: only }: Progress): readonly RegisteredHandler[] {
     const { handlers } = this.#init;
     if (kind === 'request') {
       const handler = handlers.forRequest(pattern);
@@ -154,30 +158,29 @@ export class QueueConsumer {
 
   // ---------------------------------------------------------------- events
 
-  async #handleEvent(work: Work, address: Address, due: readonly RegisteredHandler[]): Promise<void> {
-    const { delivery } = work;
-    const attempt = address.attempts + delivery.deliveryCount + 1;
+  async #handleEvent(work: Work, progress: Progress, due: readonly RegisteredHandler[]): Promise<void> {
+    const attempt = progress.attempts + work.delivery.deliveryCount + 1;
     for (const handler of due) work.add(handler, attempt);
-    const settled = this.#settledBy(work, address);
+    const settled = this.#settledBy(work, progress);
     if (work.runs.length === 1) await this.#runEvent(work.runs[0] as Run);
     else await Promise.all(work.runs.map(async (run) => this.#runEvent(run)));
     return settled();
   }
 
   /** Settles the delivery as soon as each of its runs has an outcome; returns what waits for it. */
-  #settledBy(work: Work, address: Address): () => Promise<void> | void {
+  #settledBy(work: Work, progress: Progress): () => Promise<void> | void {
     let settling: Promise<void> | void;
     work.onSettled = () => {
-      settling = this.#settleOnce(work, address);
+      settling = this.#settleOnce(work, progress);
       // Awaited by the caller below; until then a rejection is not unhandled.
       settling?.catch(() => undefined);
     };
     return () => settling;
   }
 
-  #settleOnce(work: Work, address: Address): Promise<void> | void {
+  #settleOnce(work: Work, progress: Progress): Promise<void> | void {
     for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#tell(run);
-    return this.#settlement.settle(work.delivery, address, work.runs);
+    return this.#settlement.settle(work, progress);
   }
 
   async #runEvent(run: Run): Promise<void> {
@@ -230,18 +233,19 @@ export class QueueConsumer {
 
   async #giveUp(
     delivery: LinkDelivery,
-    address: Address | undefined,
+    origin: Origin,
+    progress: Progress,
     reason: DeadLetterReason,
     error: unknown,
   ): Promise<void> {
     const { handlers, logger, clock } = this.#init;
     const { queue, deadLetterQueue } = handlers;
     const why = error === undefined ? reason : `${reason}: ${describeError(error)}`;
-    logger.error(`'${delivery.message.routingKey}' is dead-lettered to '${deadLetterQueue}' (${why}).`);
+    logger.error(`'${origin.pattern}' is dead-lettered to '${deadLetterQueue}' (${why}).`);
     if (delivery.settled) return;
-    const attempts = (address?.attempts ?? 0) + delivery.deliveryCount + 1;
+    const attempts = progress.attempts + delivery.deliveryCount + 1;
     const cause = { queue, deadLetterQueue, reason, error, attempts, nowMs: clock.now() };
-    await this.#init.link().forward(delivery, [deadLetter(delivery, address, cause)]);
+    await this.#init.link().forward(delivery, [deadLetter(delivery, origin, progress.handlers, cause)]);
   }
 
   // ---------------------------------------------------------------- requests
@@ -249,26 +253,27 @@ export class QueueConsumer {
   /** Tells the caller; an event, or a request without a caller, is dead-lettered. */
   #refuse(
     delivery: LinkDelivery,
-    address: Address,
+    origin: Origin,
+    progress: Progress,
     reason: DeadLetterReason,
     message: string,
     cause?: unknown,
   ): Promise<void> | void {
-    const isAsked = address.kind === 'request' && delivery.message.properties.replyTo !== undefined;
-    if (!isAsked) {
-      const error = cause ?? (address.kind === 'request' ? new Error(message) : undefined);
-      return this.#giveUp(delivery, address, reason, error);
+    const isRequest = origin.kind === 'request';
+    if (!isRequest || delivery.message.properties.replyTo === undefined) {
+      const error = cause ?? (isRequest ? new Error(message) : undefined);
+      return this.#giveUp(delivery, origin, progress, reason, error);
     }
-    void new Replies(this.#init, delivery).send({ err: { status: 'error', message } });
+    void new Replies(this.#init, delivery, origin.replyFormat).send({ err: { status: 'error', message } });
     delivery.ack();
     return undefined;
   }
 
   /** The answer is the end of it, unless the handler asks for another try. */
-  async #handleRequest(work: Work, address: Address, handler: RegisteredHandler): Promise<void> {
-    const run = work.add(handler, address.attempts + work.delivery.deliveryCount + 1);
-    const settled = this.#settledBy(work, address);
-    const replies = new Replies(this.#init, work.delivery);
+  async #handleRequest(work: Work, progress: Progress, handler: RegisteredHandler): Promise<void> {
+    const run = work.add(handler, progress.attempts + work.delivery.deliveryCount + 1);
+    const settled = this.#settledBy(work, progress);
+    const replies = new Replies(this.#init, work.delivery, work.received.replyFormat);
     const outcome = await this.#answer(run, replies);
     run.settle(outcome);
     return settled();
@@ -301,4 +306,18 @@ export class QueueConsumer {
     const outcome = failed(run, error);
     return outcome.kind === 'retry' ? outcome : undefined;
   }
+}
+
+/** As far as it can be told without the body. */
+function originOf(message: Message): Origin {
+  return {
+    ...readEnvelope(message),
+    replyFormat: exchangeOf(message) === '' && isForeign(message) ? 'nest-rmq' : 'nestmq',
+  };
+}
+
+/** It was sent to the queue itself: its pattern is in its body, if anywhere. */
+function isForeign({ properties }: Message): boolean {
+  const exchange = properties.headers?.[HEADER.exchange];
+  return exchange === undefined || exchange === '';
 }

@@ -1,7 +1,9 @@
 import { describeError } from '../describe-error.js';
-import { encodeError, REPLY, replyMessage } from '../envelope.js';
+import type { Message } from '@nestmq/broker';
 import type { Link, LinkDelivery } from '../links/link.js';
-import type { Encoded, Wire } from '../wire/wire.js';
+import { replyMessages } from '../wire/replies.js';
+import type { WireFormat } from '../wire/wire-options.js';
+import type { Wire } from '../wire/wire.js';
 
 /** One of Nest's replies: values, then an error or the end. */
 export interface Reply {
@@ -21,25 +23,27 @@ export interface RepliesInit {
 export class Replies {
   readonly #init: RepliesInit;
   readonly #delivery: LinkDelivery;
+  readonly #format: WireFormat;
   /** Set while one is being encoded: those after it wait. */
   #before: Promise<void> | undefined;
   #ended = false;
 
-  constructor(init: RepliesInit, delivery: LinkDelivery) {
+  /** `format`: how the caller reads. */
+  constructor(init: RepliesInit, delivery: LinkDelivery, format: WireFormat) {
     this.#init = init;
     this.#delivery = delivery;
+    this.#format = format;
   }
 
   /** Resolves when it is on its way. Never rejects. */
   send(reply: Reply): Promise<void> | void {
-    const { replyTo } = this.#delivery.message.properties;
-    if (replyTo === undefined) return undefined;
+    if (this.#delivery.message.properties.replyTo === undefined) return undefined;
     if (this.#before === undefined) {
-      const sent = this.#sendOne(replyTo, reply);
+      const sent = this.#sendOne(reply);
       if (sent === undefined) return undefined;
       return this.#waitFor(sent);
     }
-    return this.#waitFor(this.#before.then(() => this.#sendOne(replyTo, reply)));
+    return this.#waitFor(this.#before.then(() => this.#sendOne(reply)));
   }
 
   #waitFor(sent: Promise<void>): Promise<void> {
@@ -50,46 +54,40 @@ export class Replies {
     return before;
   }
 
-  #sendOne(replyTo: string, reply: Reply): Promise<void> | void {
+  #sendOne(reply: Reply): Promise<void> | void {
     if (this.#ended) return undefined;
-    const [type, data] = typeAndData(reply);
     try {
-      const encoded = this.#init.wire.encode(data);
-      if (!(encoded instanceof Promise)) return this.#publish(replyTo, type, encoded);
-      return encoded
-        .then((ready) => this.#publish(replyTo, type, ready))
-        .catch((error: unknown) => this.#sendFailure(replyTo, error));
+      const messages = this.#messages(reply);
+      if (!(messages instanceof Promise)) return this.#publish(messages);
+      return messages
+        .then((ready) => this.#publish(ready))
+        .catch(async (error: unknown) => this.#sendFailure(error));
     } catch (error) {
-      return this.#sendFailure(replyTo, error);
+      return this.#sendFailure(error);
     }
   }
 
+  #messages(reply: Reply): readonly Message[] | Promise<readonly Message[]> {
+    return replyMessages(this.#delivery.message, this.#format, reply, this.#init.wire);
+  }
+
   /** What can't be sent (a cycle, a BigInt, too much) must not leave the caller waiting. */
-  #sendFailure(replyTo: string, error: unknown): void {
+  async #sendFailure(error: unknown): Promise<void> {
     this.#init.report(error);
     this.#ended = true;
-    const text = `The answer can't be sent: ${describeError(error)}`;
-    const body = Buffer.from(JSON.stringify({ status: 'error', message: text }));
+    const message = `The answer can't be sent: ${describeError(error)}`;
     try {
-      this.#publish(replyTo, REPLY.error, { body, properties: { contentType: 'application/json' } });
+      this.#publish(await this.#messages({ err: { status: 'error', message } }));
     } catch (failure) {
       this.#init.report(failure);
     }
   }
 
   /** A caller who has left is nobody's loss: unroutable is as good as delivered. */
-  #publish(replyTo: string, type: string, encoded: Encoded): void {
-    const { correlationId } = this.#delivery.message.properties;
+  #publish(messages: readonly Message[]): void {
     const onDurable = (error?: Error): void => {
       if (error !== undefined) this.#init.report(error);
     };
-    const message = replyMessage(replyTo, correlationId, type, encoded);
-    this.#init.link().publish(message, onDurable, { settles: true });
+    for (const message of messages) this.#init.link().publish(message, onDurable, { settles: true });
   }
-}
-
-function typeAndData(reply: Reply): [type: string, data: unknown] {
-  if (reply.err !== undefined) return [REPLY.error, encodeError(reply.err)];
-  if (reply.isDisposed !== true) return [REPLY.value, reply.response];
-  return reply.response === undefined ? [REPLY.end, undefined] : [REPLY.last, reply.response];
 }

@@ -1,10 +1,10 @@
 import type { Clock } from '@nestmq/broker';
 import type { ForwardedMessage, Link, LinkDelivery } from '../links/link.js';
-import { type Address, headersFor } from './address.js';
+import { headersFor, type Origin, type Progress } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import type { QueueHandlers } from './handler-table.js';
 import type { Outcome } from './outcome.js';
-import type { Run } from './work.js';
+import type { Run, Work } from './work.js';
 
 export interface SettlementInit {
   readonly handlers: QueueHandlers;
@@ -21,7 +21,8 @@ export class Settlement {
   }
 
   /** Resolves when it is durable; a mere ack is not waited for. Rejects when the broker can't; the message stays. */
-  settle(delivery: LinkDelivery, address: Address, runs: readonly Run[]): Promise<void> | void {
+  settle(work: Work, progress: Progress): Promise<void> | void {
+    const { delivery, runs } = work;
     if (delivery.settled) return undefined;
     const [only] = runs;
     if (runs.length === 1 && only?.outcome?.kind === 'requeue') {
@@ -29,51 +30,49 @@ export class Settlement {
       return undefined;
     }
     const messages: ForwardedMessage[] = [];
-    for (const group of groupsOf(runs)) messages.push(...this.#messagesFor(delivery, address, group, runs));
+    for (const group of groupsOf(runs)) messages.push(...this.#messagesFor(work, progress, group));
     if (messages.length > 0) return this.#init.link().forward(delivery, messages);
     delivery.ack();
     return undefined;
   }
 
   #messagesFor(
-    delivery: LinkDelivery,
-    address: Address,
+    { delivery, received, runs }: Work,
+    progress: Progress,
     group: readonly Run[],
-    all: readonly Run[],
   ): readonly ForwardedMessage[] {
     const [first] = group as [Run];
     const outcome = first.outcome as Outcome;
     // When others have done their part, or go another way, only these see the message again.
-    const handlers = group.length === all.length ? address.handlers : group.map(({ handler }) => handler.id);
+    const handlers =
+      group.length === runs.length ? progress.handlers : group.map(({ handler }) => handler.id);
     if (outcome.kind === 'done') return [];
-    if (outcome.kind === 'dead') return this.#given(delivery, { ...address, handlers }, first, outcome);
-    const { attempt } = first;
+    if (outcome.kind === 'dead') return this.#given(delivery, received, handlers, first, outcome);
     const counts = outcome.kind === 'retry' && outcome.counts;
     const delayMs = outcome.kind === 'retry' ? outcome.delayMs : 0;
-    return [
-      this.again(delivery, { ...address, handlers, attempts: counts ? attempt : attempt - 1 }, delayMs),
-    ];
+    const attempts = counts ? first.attempt : first.attempt - 1;
+    return [this.again(delivery, received, { attempts, handlers, dueAt: undefined }, delayMs)];
   }
 
   #given(
     delivery: LinkDelivery,
-    address: Address,
-    { handler, attempt }: Run,
+    origin: Origin,
+    handlers: readonly unknown[] | undefined,
+    { handler, attempt: attempts }: Run,
     { reason, error }: Outcome & { kind: 'dead' },
   ): readonly ForwardedMessage[] {
     const { deadLetterQueue } = handler.policy;
     if (deadLetterQueue === undefined) return [];
     const { queue } = this.#init.handlers;
     const nowMs = this.#init.clock.now();
-    return [
-      deadLetter(delivery, address, { queue, deadLetterQueue, reason, error, attempts: attempt, nowMs }),
-    ];
+    const cause = { queue, deadLetterQueue, reason, error, attempts, nowMs };
+    return [deadLetter(delivery, origin, handlers, cause)];
   }
 
   /** The message on its way to its own queue, for another attempt. */
-  again({ message }: LinkDelivery, address: Address, delayMs: number): ForwardedMessage {
+  again({ message }: LinkDelivery, origin: Origin, progress: Progress, delayMs: number): ForwardedMessage {
     const dueAt = delayMs > 0 ? this.#init.clock.now() + delayMs : undefined;
-    const headers = headersFor(message, { ...address, dueAt });
+    const headers = headersFor(message, origin, { ...progress, dueAt });
     const properties = { ...message.properties, headers };
     return { exchange: '', routingKey: this.#init.handlers.queue, properties, delayMs };
   }

@@ -1,14 +1,8 @@
 import type { LinkDelivery } from '../links/link.js';
 import { QueueContext } from '../queue.context.js';
 import type { RegisteredHandler } from './handler-table.js';
+import type { Incoming } from '../wire/incoming.js';
 import type { Outcome } from './outcome.js';
-
-/** What a message is to its handlers. */
-export interface Received {
-  readonly kind: 'event' | 'request';
-  readonly pattern: string;
-  readonly data: unknown;
-}
 
 /** One attempt of one handler at one message. */
 export class Run {
@@ -82,17 +76,17 @@ export class Work {
   /** Called when each run has its outcome. */
   onSettled: () => void = () => {};
 
-  #received: Received | undefined;
+  #received: Incoming | undefined;
 
   constructor(readonly delivery: LinkDelivery) {}
 
   /** Once it has been read. */
-  get received(): Received {
+  get received(): Incoming {
     if (this.#received === undefined) throw new Error('The message has not been read yet.');
     return this.#received;
   }
 
-  receive(received: Received): void {
+  receive(received: Incoming): void {
     this.#received = received;
   }
 

@@ -77,7 +77,7 @@ export class EmbeddedLink implements Link {
   async declareQueue(name: string, declaration: QueueDeclaration = {}): Promise<void> {
     let drift: Error | undefined;
     try {
-      await this.#connection.declareQueue(name, { arguments: argumentsOf(declaration) });
+      await this.#connection.declareQueue(name, { arguments: argumentsOf(needed(declaration)) });
     } catch (error) {
       drift = driftOf('queue', name, error);
       if (drift === undefined) throw error;
@@ -229,6 +229,12 @@ export class EmbeddedLink implements Link {
     for (const { done } of this.#waiting.splice(0)) done(closed);
     await this.#lease.release();
   }
+}
+
+/** A broker gives nothing up by itself unless arguments say so; a queue without any is the fastest. */
+function needed({ deadLetterQueue, ...declaration }: QueueDeclaration): QueueDeclaration {
+  const mayGiveUp = Object.keys(declaration.arguments ?? {}).length > 0 && deadLetterQueue !== undefined;
+  return mayGiveUp ? { ...declaration, deadLetterQueue } : declaration;
 }
 
 /** The message under the exchange that holds it until it is time. */
