@@ -4,7 +4,9 @@ import type { Contract } from './link.suite.js';
 import { bodyOf, Consumed, publish, publishAll, settledState, toQueue } from './link.suite.support.js';
 
 /** Deliveries, consumers, answers, and settling by forwarding. */
-export function consumingContract({ home, open, name }: Contract): void {
+export function consumingContract({ features, home, open, name }: Contract): void {
+  const itWithExclusive = features.exclusiveConsumers ? it : it.skip;
+
   it('settles a delivery once; what comes later does nothing', async () => {
     if (home() === undefined) return;
     const link = await open();
@@ -33,7 +35,7 @@ export function consumingContract({ home, open, name }: Contract): void {
     (await consumed.count(1)).at(0).requeue({ failed: false });
     const [, again] = (await consumed.count(2)).deliveries;
     expect([consumed.bodies, again?.redelivered]).toEqual([['a', 'a'], true]);
-    const others = home()?.countsAll === true ? 1 : 0;
+    const others = features.countsFailuresOnly ? 0 : 1;
     expect(again?.deliveryCount).toBe(others);
     again?.requeue({ failed: true });
     expect((await consumed.count(3)).bodies).toEqual(['a', 'a', 'a']);
@@ -66,8 +68,8 @@ export function consumingContract({ home, open, name }: Contract): void {
     expect(await (await open()).queueState(queue)).toMatchObject({ ready: 0 });
   });
 
-  it('refuses a second consumer beside an exclusive one, and goes on', async () => {
-    if (home() === undefined || home()?.sharesExclusive === true) return;
+  itWithExclusive('refuses a second consumer beside an exclusive one, and goes on', async () => {
+    if (home() === undefined) return;
     const link = await open();
     const queue = name('queue');
     await link.declareQueue(queue);

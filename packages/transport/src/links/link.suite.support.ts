@@ -8,17 +8,25 @@ import type {
   Subscription,
 } from './link.js';
 
+/** What is so with one broker and not with another; a test that does not apply is skipped. */
+export interface LinkFeatures {
+  /** There is a connection that can be lost. */
+  readonly connection: boolean;
+  /** It can be made to take no publishes. */
+  readonly blocks: boolean;
+  /** Beside an exclusive consumer there is no other: not so with the quorum queues of RabbitMQ 3.10. */
+  readonly exclusiveConsumers: boolean;
+  /** Only deliveries that failed are counted, not those merely given back: so do quorum queues from RabbitMQ 4.3 on. */
+  readonly countsFailuresOnly: boolean;
+}
+
 /** A broker for the contract of its links, and what can be done to it. */
 export interface LinkHome {
-  open(listener?: Partial<LinkListener>): Promise<Link>;
-  /** Cuts all connections of its links, which then come back. @default it has none */
-  readonly cut?: () => void;
-  /** Makes it take no publishes, or take them again. @default can't be shown */
-  readonly block?: (blocked: boolean) => void | Promise<void>;
-  /** Deliveries that were merely given back count as failed as well: so do quorum queues before RabbitMQ 4.3. */
-  readonly countsAll?: boolean;
-  /** It pays no heed to exclusive consumers: so do the quorum queues of RabbitMQ 3.10. */
-  readonly sharesExclusive?: boolean;
+  open(listener: LinkListener): Promise<Link>;
+  /** Cuts all connections of its links, which then come back. Where there is a connection. */
+  cut?(): void;
+  /** Makes it take no publishes, or take them again. Where it blocks. */
+  block?(blocked: boolean): void | Promise<void>;
   close(): Promise<void>;
 }
 

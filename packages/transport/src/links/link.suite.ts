@@ -7,6 +7,7 @@ import { losingContract } from './link-losing.suite.js';
 import {
   bodyOf,
   Consumed,
+  type LinkFeatures,
   type LinkHome,
   message,
   publish,
@@ -17,6 +18,7 @@ import {
 
 /** What a part of the contract works with. */
 export interface Contract {
+  readonly features: LinkFeatures;
   /** Undefined where the broker is not there, after a line that said so: then a test has nothing to do. */
   readonly home: () => LinkHome | undefined;
   /** A new link, closed after the test; its listener does nothing unless it is given. */
@@ -31,7 +33,11 @@ let runs = 0;
  * The contract of {@link Link}, sentence by sentence: for every way to a broker, and for those that others write.
  * `start` resolves with undefined where the broker is not there.
  */
-export function linkContract(title: string, start: () => Promise<LinkHome | undefined>): void {
+export function linkContract(
+  title: string,
+  features: LinkFeatures,
+  start: () => Promise<LinkHome | undefined>,
+): void {
   describe(`the contract of a link: ${title}`, () => {
     let started: LinkHome | undefined;
     let names = 0;
@@ -45,6 +51,7 @@ export function linkContract(title: string, start: () => Promise<LinkHome | unde
     });
     afterAll(() => started?.close());
     const contract: Contract = {
+      features,
       home: () => started,
       async open(listener = SILENT) {
         if (started === undefined) throw new Error('There is no broker.');
