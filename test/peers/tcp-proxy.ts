@@ -7,6 +7,8 @@ export interface TcpProxy {
   cut(): void;
   /** From now on nobody gets through; or again. */
   refuse(refusing: boolean): void;
+  /** Resolves once so many have tried in vain. */
+  refused(count: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -14,6 +16,8 @@ export interface TcpProxy {
 export async function startProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isRefusing = false;
+  let refusals = 0;
+  let onRefused: () => void = () => {};
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     // That it is cut is no news.
@@ -22,7 +26,11 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
   };
   const server = createServer((client) => {
     keep(client);
-    if (isRefusing) return client.destroy();
+    if (isRefusing) {
+      refusals++;
+      onRefused();
+      return client.destroy();
+    }
     const upstream = connect(targetPort, '127.0.0.1');
     keep(upstream);
     client.pipe(upstream).pipe(client);
@@ -41,6 +49,13 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
     refuse(refusing) {
       isRefusing = refusing;
       if (refusing) cut();
+    },
+    async refused(count) {
+      while (refusals < count) {
+        await new Promise<void>((resolve) => {
+          onRefused = resolve;
+        });
+      }
     },
     close: () =>
       new Promise((resolve) => {

@@ -37,6 +37,7 @@ export type {
   ReplySubscription,
   Subscription,
 } from './links/link.js';
+export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
 export { QueueClient } from './queue.client.js';
 export { QueueContext } from './queue.context.js';
 export {

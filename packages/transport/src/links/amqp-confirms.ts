@@ -54,12 +54,7 @@ export class AmqpConfirms {
       refusal = amqpError(error);
     });
     // Before amqplib itself fails what is unconfirmed: it is to be sent again.
-    channel.prependListener('close', () => {
-      const unconfirmed = this.all();
-      this.#unconfirmed.clear();
-      this.#bytes = 0;
-      this.#listener.onClosed(this, unconfirmed, refusal);
-    });
+    channel.prependListener('close', () => this.#listener.onClosed(this, this.forgetAll(), refusal));
   }
 
   static async open(session: AmqpSession, listener: ConfirmsListener): Promise<AmqpConfirms> {
@@ -106,6 +101,14 @@ export class AmqpConfirms {
     this.#bytes -= publish.message.body.length;
     if (this.#retired) this.#closeOnceEmpty();
     return true;
+  }
+
+  /** Gives back what is unconfirmed, in its order. */
+  forgetAll(): Outgoing[] {
+    const all = this.all();
+    this.#unconfirmed.clear();
+    this.#bytes = 0;
+    return all;
   }
 
   /** Nothing more is sent: the channel closes when all is confirmed. */

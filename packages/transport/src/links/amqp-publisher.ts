@@ -64,9 +64,12 @@ export class AmqpPublisher {
     this.#send();
   }
 
-  /** The session has ended, after its channels have. */
+  /** The session has ended; its channels close by and by. */
   detach(reason: Error): void {
     this.#session = undefined;
+    this.#channel = undefined;
+    this.#sendAgain([...this.#channels].flatMap((channel) => channel.forgetAll()));
+    this.#channels.clear();
     this.#away = reason;
     this.#blocked = undefined;
     this.#arm();
@@ -86,7 +89,7 @@ export class AmqpPublisher {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
     const all = this.#all();
-    for (const channel of this.#channels) for (const publish of channel.all()) channel.forget(publish);
+    for (const channel of this.#channels) channel.forgetAll();
     this.#waiting = [];
     this.#nacked.takeAll();
     this.#timer?.cancel();

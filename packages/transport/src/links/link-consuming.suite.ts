@@ -93,9 +93,13 @@ export function consumingContract({ features, home, open, name }: Contract): voi
     const queue = name('queue');
     await link.declareQueue(queue);
     const consumed = await Consumed.start(link, queue);
+    // In a cluster RabbitMQ 3.10 forgets to tell those who had only just subscribed.
+    await publishAll(link, queue, ['a']);
+    (await consumed.count(1)).at(0).ack();
+    await link.flush();
     await link.deleteQueue(queue);
     await consumed.until(({ cancelled }) => cancelled);
-    expect(consumed.deliveries).toEqual([]);
+    expect(consumed.bodies).toEqual(['a']);
   });
 
   it('hands over nothing after a cancel, which can be repeated; what was handed over is still settled', async () => {
