@@ -11,6 +11,7 @@ import { fanOut } from './fan-out.js';
 import type { BenchmarkRun } from './figure.js';
 import { journal } from './journal.js';
 import { nestEmit } from './nest-emit.js';
+import { nestRequest } from './nest-request.js';
 import { queues } from './queues.js';
 import { stuck } from './stuck.js';
 
@@ -23,6 +24,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   stuck,
   backlog,
   'nest-emit': nestEmit,
+  'nest-request': nestRequest,
   'amqp-throughput': amqpThroughput,
   'amqp-idle': amqpIdle,
   'amqp-clients': amqpClients,

@@ -19,7 +19,7 @@ describe('options that can not be meant', () => {
   it.each<[string, object]>([
     ["unknown option 'prefetch'. Options here are: url,", { url: 'memory:', prefetch: 1 }],
     ["'url' is undefined (undefined). Give 'file:DIR'", {}],
-    ["'url' is 'amqp://localhost'", { url: 'amqp://localhost' }],
+    ["'url' is 'redis://localhost'", { url: 'redis://localhost' }],
     [
       "'prefetchCount' is 0 (number). Give a whole number from 1 to 65535.",
       { url: 'memory:', prefetchCount: 0 },

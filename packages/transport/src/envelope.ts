@@ -42,6 +42,8 @@ export const HEADER = {
   attemptsBefore: 'x-nestmq-attempts-before',
   /** The handlers that are still to run, when others of the same message have succeeded. */
   handlers: 'x-nestmq-handlers',
+  /** Messages of the same key are handled in their order, by handlers with `orderingKey: true`. */
+  orderingKey: 'x-nestmq-ordering-key',
   /** On a dead letter: how often it was tried. */
   attempts: 'x-nestmq-attempts',
   /** On a dead letter: why it was given up. */
@@ -56,6 +58,8 @@ export const HEADER = {
   routingKey: 'x-nestmq-routing-key',
   /** On a dead letter: when, in ISO 8601. */
   deadAt: 'x-nestmq-dead-at',
+  /** How often it has come back from the dead letters. */
+  redriven: 'x-nestmq-redriven',
 } as const;
 
 /** `nowMs` since the epoch. */

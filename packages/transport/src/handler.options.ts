@@ -9,40 +9,13 @@ import {
   queueName,
   table,
 } from './option-checks.js';
-import { type ErrorClass, RetryPolicy } from './handling/retry-policy.js';
+import { describeError } from './describe-error.js';
+import { CronTimes } from './handling/cron-times.js';
+import type { RetryPolicy } from './handling/retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
+import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
-/**
- * What happens when an event's handler fails.
- *
- * @publicApi
- */
-export interface RetryOptions {
-  /**
-   * How often an event is handed to its handler in all, until it is dead-lettered. 1 is no second try.
-   * Whole number, 1 to 1000. @default 5
-   */
-  readonly attempts?: number;
-  /**
-   * How long the message waits before the next attempt; others go on meanwhile. A list has the wait after each
-   * attempt, its last for all that follow. Milliseconds or `'5s'`, up to 30 days. @default 250
-   */
-  readonly delay?: Duration | readonly Duration[];
-  /** How a single `delay` grows. @default 'exponential' */
-  readonly backoff?: 'fixed' | 'exponential';
-  /** By what an exponential delay grows with each attempt. 1 to 100. @default 2 */
-  readonly factor?: number;
-  /** What an exponential delay never exceeds. @default '1m' */
-  readonly maxDelay?: Duration;
-  /** Which part of a delay is random, so that what failed together does not come back together. 0 to 1. @default 0.2 */
-  readonly jitter?: number;
-  /** Only errors of these classes are tried again. @default all */
-  readonly on?: readonly ErrorClass[];
-  /** Errors of these classes are not tried again. @default none */
-  readonly except?: readonly ErrorClass[];
-}
-
-/** At most `max` messages in any `per`, in each instance. */
+/** At most `max` starts of the handler in any `per`, in each instance; a batch is one start, a retry another. */
 export interface RateLimitOptions {
   /** Whole number, 1 to 1,000,000. */
   readonly max: number;
@@ -53,19 +26,22 @@ export interface RateLimitOptions {
 export interface BatchOptions {
   /** Messages that are handed over together at most. Whole number, 1 to 10,000. */
   readonly size: number;
-  /** How long the first of them waits for others. @default '1s' */
+  /** How long the first of them waits for others. Milliseconds or `'5s'`, up to a day. @default '1s' */
   readonly timeoutMs?: Duration;
 }
 
 export interface DeduplicationOptions {
   /** How long a message id is remembered. @default '1d' */
   readonly window?: Duration;
-  /** How many are remembered at most, the latest. Whole number, 1 to 10,000,000. @default 100_000 */
+  /**
+   * How many are remembered at most, the latest. Each instance has them in memory, and reads them all when it starts.
+   * Whole number, 1 to 500,000. @default 100_000
+   */
   readonly max?: number;
 }
 
 export interface ScheduleOptions {
-  /** When, in cron's five or six fields. */
+  /** When, in cron's five fields, or six with seconds first. */
   readonly cron: string;
   /** An IANA time zone, such as 'Europe/Berlin'. @default 'UTC' */
   readonly timeZone?: string;
@@ -74,7 +50,10 @@ export interface ScheduleOptions {
 }
 
 /** Which messages keep their order: those with the same key. Undefined: no order. */
-export type OrderingKey = (data: never, headers: Readonly<Record<string, unknown>>) => string | undefined;
+export type OrderingKeyFunction = (
+  data: never,
+  headers: Readonly<Record<string, unknown>>,
+) => string | undefined;
 
 /**
  * What a handler's extras and `QueueModule.forFeature` can say.
@@ -88,21 +67,26 @@ export interface HandlerOptions {
   readonly retry?: RetryOptions;
   /** Where messages go that were given up; false: they are logged and gone. @default `QUEUE.dead` */
   readonly deadLetter?: string | false;
-  /** Messages of this handler that run at once, in each instance. Whole number, 1 to 65535. @default as many as are prefetched */
+  /**
+   * Messages of this handler that run at once, in each instance; of a handler with `batch`, batches. Whole number, 1 to
+   * prefetchCount. @default as many as are prefetched
+   */
   readonly concurrency?: number;
   /** Deliveries of its queue that are unsettled at once, in each instance; handlers of one queue agree. @default the module's */
   readonly prefetchCount?: number;
   /**
    * Messages with the same key are handled one after the other, retries included; keys run side by side. `true`: the key
-   * that the producer gave; a name: that property of the data; or a function. Its queue has one active instance at a
-   * time. @default no order
+   * that the producer gave (header `x-nestmq-ordering-key`); a name: that property of the data; or a function. A key is a
+   * string or a number; what has none keeps no order, and one of another type, or a function that throws, dead-letters the
+   * message. Retries wait in this instance with the message unsettled, so a restart begins its attempts anew. Its queue
+   * has one active instance at a time. @default no order
    */
-  readonly orderingKey?: true | string | OrderingKey;
+  readonly orderingKey?: true | string | OrderingKeyFunction;
   /** Messages of a higher priority come first: how many levels the queue has. Whole number, 1 to 255. @default none */
   readonly priority?: number;
   /** @default none */
   readonly rateLimit?: RateLimitOptions;
-  /** The handler gets a list of data and a QueueBatchContext. @default one by one */
+  /** The handler gets a list of data and a QueueBatchContext. Events only. @default one by one */
   readonly batch?: BatchOptions;
   /** A handler that takes longer has failed; its signal aborts. Milliseconds or `'30s'`. @default no limit */
   readonly timeoutMs?: Duration;
@@ -122,7 +106,7 @@ export interface HandlerPolicy {
   readonly deadLetterQueue: string | undefined;
   readonly concurrency: number | undefined;
   readonly prefetchCount: number;
-  readonly orderingKey: true | string | OrderingKey | undefined;
+  readonly orderingKey: true | string | OrderingKeyFunction | undefined;
   readonly priority: number | undefined;
   readonly rateLimit: { readonly max: number; readonly perMs: number } | undefined;
   readonly batch: { readonly size: number; readonly timeoutMs: number } | undefined;
@@ -177,7 +161,7 @@ export function normaliseHandlerOptions(
     schedule: maybe(options.schedule, (value) => schedule(at('schedule'), value)),
     noAck: flag(at('noAck'), options.noAck, defaults.noAck),
   };
-  assertTogether(where, policy);
+  assertTogether(where, options, policy);
   return policy;
 }
 
@@ -186,83 +170,58 @@ function maybe<T, R>(value: T | undefined, check: (value: T) => R): R | undefine
 }
 
 /** Options that contradict each other. */
-function assertTogether(where: string, policy: HandlerPolicy): void {
-  const { batch: asked, prefetchCount, noAck, orderingKey: ordered, deduplication: deduplicated } = policy;
-  if (asked !== undefined && asked.size > prefetchCount) {
-    throw new QueueOptionsException(
-      `The batch.size of ${where} is ${asked.size}, but only ${prefetchCount} messages are prefetched.`,
-      'Give it a prefetchCount of at least the size.',
-    );
-  }
+function assertTogether(where: string, options: HandlerOptions, policy: HandlerPolicy): void {
+  const { batch: asked, concurrency, prefetchCount, orderingKey: ordered } = policy;
+  assertReachable(where, 'batch.size', asked?.size, prefetchCount);
+  assertReachable(where, 'concurrency', concurrency, prefetchCount);
   if (asked !== undefined && ordered !== undefined) {
     throw new QueueOptionsException(
       `${where} has both a batch and an orderingKey.`,
       'A batch is handled as one; give one of the two.',
     );
   }
-  if (noAck && (ordered !== undefined || deduplicated !== undefined)) {
-    throw new QueueOptionsException(
-      `${where} has noAck, and an orderingKey or deduplication.`,
-      'Those need messages that are settled after they are handled; give noAck: false.',
-    );
-  }
+  if (policy.noAck) assertSettledBefore(where, options);
 }
 
-/** Undefined options are the defaults; single keys that are not given are the built-in ones. */
-export function retryPolicyOf(key: string, options: unknown, fallback: RetryPolicy): RetryPolicy {
-  if (options === undefined) return fallback;
-  const retry = table(key, options) as RetryOptions;
-  assertKeys(key, retry, ['attempts', 'delay', 'backoff', 'factor', 'maxDelay', 'jitter', 'on', 'except']);
-  const { backoff = 'exponential' } = retry;
-  if (backoff !== 'fixed' && backoff !== 'exponential') {
-    throw new QueueOptionsException(
-      `'${key}.backoff' is ${describe(backoff)}.`,
-      "Give 'fixed' or 'exponential'.",
-    );
-  }
-  const { delay } = retry;
-  const each = (value: unknown): number => duration(`${key}.delay`, value, 250, 0, DELAY_MS_MAX);
-  return new RetryPolicy({
-    attempts: integer(`${key}.attempts`, retry.attempts, fallback.attempts, 1, 1000),
-    delaysMs: Array.isArray(delay) ? list(`${key}.delay`, delay).map(each) : each(delay),
-    factor: backoff === 'fixed' ? 1 : real(`${key}.factor`, retry.factor, 2, 1, 100),
-    maxDelayMs: duration(
-      `${key}.maxDelay`,
-      retry.maxDelay,
-      Math.max(60_000, firstDelay(delay, each)),
-      0,
-      DELAY_MS_MAX,
-    ),
-    jitter: real(`${key}.jitter`, retry.jitter, 0.2, 0, 1),
-    on: maybe(retry.on, (value) => errorClasses(`${key}.on`, value)),
-    except: maybe(retry.except, (value) => errorClasses(`${key}.except`, value)) ?? [],
-  });
+function assertReachable(where: string, key: string, count: number | undefined, prefetchCount: number): void {
+  if (count === undefined || count <= prefetchCount) return;
+  throw new QueueOptionsException(
+    `The ${key} of ${where} is ${count}, but only ${prefetchCount} messages are prefetched.`,
+    'Give it a prefetchCount of at least that.',
+  );
 }
 
-function firstDelay(delay: unknown, each: (value: unknown) => number): number {
-  return Array.isArray(delay) ? 0 : each(delay);
-}
+/** What a handler can't have whose messages are settled before they are handled. */
+const NEED_ACK: readonly (keyof HandlerOptions)[] = [
+  'retry',
+  'deadLetter',
+  'prefetchCount',
+  'concurrency',
+  'orderingKey',
+  'rateLimit',
+  'batch',
+  'deduplication',
+];
 
-function list(key: string, value: readonly unknown[]): readonly unknown[] {
-  if (value.length > 0) return value;
-  throw new QueueOptionsException(`'${key}' is an empty list.`, 'Give at least one delay.');
-}
-
-function errorClasses(key: string, value: unknown): readonly ErrorClass[] {
-  if (Array.isArray(value) && value.every((one) => typeof one === 'function')) return value as ErrorClass[];
-  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, 'Give a list of error classes.');
-}
-
-function real(key: string, value: unknown, fallback: number, min: number, max: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value === 'number' && value >= min && value <= max) return value;
-  throw new QueueOptionsException(`'${key}' is ${describe(value)}.`, `Give a number from ${min} to ${max}.`);
+/** Nothing that was settled can come again or go elsewhere, and what waits would be lost, and have no bound. */
+function assertSettledBefore(where: string, options: HandlerOptions): void {
+  const wrong = NEED_ACK.filter((key) => options[key] !== undefined && options[key] !== false);
+  if (wrong.length === 0) return;
+  throw new QueueOptionsException(
+    `${where} has noAck, and ${wrong.join(', ')}.`,
+    'Those need messages that are settled after they are handled; give noAck: false.',
+  );
 }
 
 function deadLetterQueue(key: string, value: unknown, queue: string): string | undefined {
   if (value === undefined) return `${queue}.dead`;
   if (value === false) return undefined;
-  return queueName(key, value);
+  const name = queueName(key, value);
+  if (name !== queue) return name;
+  throw new QueueOptionsException(
+    `'${key}' is the queue '${queue}' itself, so that what is given up would come again for ever.`,
+    'Give another name, or none.',
+  );
 }
 
 function orderingKey(key: string, value: unknown): HandlerPolicy['orderingKey'] {
@@ -305,7 +264,7 @@ function deduplication(key: string, value: unknown): HandlerPolicy['deduplicatio
   assertKeys(key, options, ['window', 'max']);
   return {
     windowMs: duration(`${key}.window`, options['window'], DAY_MS, 1, DELAY_MS_MAX),
-    max: integer(`${key}.max`, options['max'], 100_000, 1, 10_000_000),
+    max: integer(`${key}.max`, options['max'], 100_000, 1, 500_000),
   };
 }
 
@@ -319,5 +278,17 @@ function schedule(key: string, value: unknown): HandlerPolicy['schedule'] {
       "Give cron's fields, such as '0 6 * * *', or { cron, timeZone, missed: 'once' | 'skip' }.",
     );
   }
+  assertCron(key, cron, timeZone);
   return { cron, timeZone, missed };
+}
+
+function assertCron(key: string, cron: string, timeZone: string): void {
+  try {
+    void new CronTimes(cron, timeZone);
+  } catch (error) {
+    throw new QueueOptionsException(
+      `'${key}' can't be meant: '${cron}' in the time zone '${timeZone}' (${describeError(error)}).`,
+      "Give cron's fields, such as '0 6 * * *' (minute, hour, day of month, month, day of week; seconds may come first), and an IANA time zone, such as 'Europe/Berlin'.",
+    );
+  }
 }

@@ -1,10 +1,35 @@
+export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+export {
+  Batch,
+  Concurrency,
+  DeadLetter,
+  Deduplicate,
+  HandlerTimeout,
+  OrderingKey,
+  RateLimit,
+  Retry,
+  Schedule,
+} from './decorators.js';
+export {
+  type DeadLetterResult,
+  DeadLetters,
+  type DeadLetterSelection,
+  type RedriveOptions,
+} from './admin/dead-letters.js';
+export { type PeekOptions, QueueAdmin, type QueueDepth, type ServiceQueue } from './admin/queue.admin.js';
+export {
+  type QueueHealth,
+  QueueHealthIndicator,
+  type QueueHealthOptions,
+  type QueueHealthResult,
+} from './admin/queue.health.js';
+export type { DeadLetterMessage, QueuedMessage } from './admin/queued-message.js';
 export type {
   BatchOptions,
   DeduplicationOptions,
   HandlerOptions,
-  OrderingKey,
+  OrderingKeyFunction,
   RateLimitOptions,
-  RetryOptions,
   ScheduleOptions,
 } from './handler.options.js';
 export type { ErrorClass } from './handling/retry-policy.js';
@@ -38,11 +63,16 @@ export type {
   Subscription,
 } from './links/link.js';
 export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
+export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
+export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
+export type { TelemetryOptions } from './observability/telemetry.options.js';
 export { QueueClient } from './queue.client.js';
+export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';
 export {
   NoHandlerException,
   QueueClosedException,
+  QueueNotFoundException,
   QueueOptionsException,
   QueueUnavailableException,
   type TopologyDrift,
@@ -50,5 +80,6 @@ export {
 } from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
+export type { RetryOptions } from './retry.options.js';
 export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';

@@ -86,5 +86,8 @@ export function assertKeys(where: string, options: object, known: readonly strin
 }
 
 export function describe(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : `${String(value)} (${typeof value})`;
+  if (typeof value === 'string') return `'${value}'`;
+  // Not what is in it: that may be secret, and need not be printable.
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  return `${String(value)} (${typeof value})`;
 }

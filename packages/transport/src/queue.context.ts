@@ -76,12 +76,12 @@ export class QueueContext extends BaseRpcContext<[LinkDelivery, string, Run]> {
 
   /** The message is done with, as far as this handler is concerned. */
   ack(): void {
-    this.args[2].settle(DONE);
+    this.args[2].settleByHand(DONE);
   }
 
   /** Back to its place, and delivered again at once. Uses up no attempt. */
   nack(): void {
-    this.args[2].settle(REQUEUE);
+    this.args[2].settleByHand(REQUEUE);
   }
 
   /** Dead-lettered at once. */
@@ -95,12 +95,12 @@ export class QueueContext extends BaseRpcContext<[LinkDelivery, string, Run]> {
    */
   retry(delay?: Duration): void {
     const run = this.args[2];
-    run.settle(outcomeOf(new RetryLaterException(delay), run.attempt, run.handler.policy.retry));
+    run.settleByHand(outcomeOf(new RetryLaterException(delay), run.attempt, run.handler.policy.retry));
   }
 
   /** Dead-lettered at once; `reason` is for people. */
   deadLetter(reason = 'The handler gave it up.'): void {
-    this.args[2].settle({ kind: 'dead', reason: 'unrecoverable', error: new Error(reason) });
+    this.args[2].settleByHand({ kind: 'dead', reason: 'unrecoverable', error: new Error(reason) });
   }
 
   /**

@@ -1,6 +1,6 @@
 import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
 import { DEFAULT_RETRY } from './handling/retry-policy.js';
-import { type HandlerDefaults, retryPolicyOf, type RetryOptions } from './handler.options.js';
+import type { HandlerDefaults } from './handler.options.js';
 import { type AmqpOptions, normaliseAmqpOptions, type NormalisedAmqpOptions } from './links/amqp-options.js';
 import { isAmqpUrl } from './links/amqp-url.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
@@ -15,6 +15,12 @@ import {
   queueName,
   table,
 } from './option-checks.js';
+import { metricsOf, type QueueMetrics } from './observability/metrics.js';
+import {
+  type NormalisedTelemetryOptions,
+  telemetryOf,
+  type TelemetryOptions,
+} from './observability/telemetry.options.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import {
   type NormalisedWireOptions,
@@ -23,6 +29,7 @@ import {
   type WireFormat,
   type WireOptions,
 } from './wire/wire-options.js';
+import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
  * @publicApi
@@ -69,6 +76,13 @@ export interface QueueOptions extends WireOptions {
   readonly broker?: EmbeddedBrokerOptions;
   /** For AMQP URLs. */
   readonly amqp?: AmqpOptions;
+  /** Counts and measures messages: `promMetrics()`, or one of your own. @default none, at no cost */
+  readonly metrics?: QueueMetrics;
+  /**
+   * Spans by OpenTelemetry, and their context in the headers of messages. `true` fails without the package
+   * @opentelemetry/api. @default on when the package is installed
+   */
+  readonly telemetry?: boolean | TelemetryOptions;
 }
 
 /** Where messages live. */
@@ -86,6 +100,8 @@ export interface NormalisedQueueOptions {
   readonly wireFormat: WireFormat;
   readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
+  readonly metrics: QueueMetrics | undefined;
+  readonly telemetry: NormalisedTelemetryOptions;
   /** All waiting is by this clock. */
   readonly clock: Clock;
 }
@@ -111,6 +127,8 @@ const KEYS = [
   ...WIRE_KEYS,
   'broker',
   'amqp',
+  'metrics',
+  'telemetry',
 ];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
@@ -132,6 +150,8 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
     wire: normaliseWireOptions(options),
     broker,
+    metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
+    telemetry: telemetryOf('telemetry', options.telemetry),
     clock: broker.clock ?? systemClock,
   };
 }

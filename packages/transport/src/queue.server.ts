@@ -3,14 +3,21 @@ import { Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import type { Service } from './admin/service.js';
+import type { Background } from './handling/background.js';
+import { Consumers } from './handling/consumers.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
+import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
 import { Running } from './handling/running.js';
+import { Schedules } from './handling/schedules.js';
 import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { TopologyDriftException } from './queue.exceptions.js';
+import { handlingObserver } from './observability/handling-observer.js';
+import { loadObservers, type Observers } from './observability/observers.js';
+import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
@@ -58,8 +65,13 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     blocked: new Set(),
     unblocked: new Set(),
   };
-  readonly #consumers = new Map<string, QueueConsumer>();
+  readonly #consumers = new Consumers();
+  #observers: Observers | undefined;
+  #inbox: Inbox | undefined;
+  #background: readonly Background[] = [];
   #link: Link | undefined;
+  /** Why the broker can't be reached now, if so. */
+  #away: Error | undefined;
   #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
@@ -133,6 +145,24 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     return this.#closing;
   }
 
+  /** What QueueAdmin and QueueHealthIndicator work on. @internal */
+  get service(): Service {
+    return {
+      link: () => this.#requireLink(),
+      away: () => this.#away,
+      isListening: () => this.#listening !== undefined && this.#draining === undefined,
+      handlers: this.#handlers,
+      consumers: this.#consumers,
+      wire: this.#wire,
+      clock: this.#options.clock,
+    };
+  }
+
+  /** How often a handler with `deduplication` did not get a message, since it had had it. */
+  get duplicateCount(): number {
+    return this.#inbox?.duplicateCount ?? 0;
+  }
+
   // ---------------------------------------------------------------- starting and stopping
 
   /**
@@ -146,16 +176,35 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #prepare(): Promise<void> {
+    this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
       await link.declareExchange(REQUESTS_EXCHANGE);
       for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
+      await this.#prepareBackground(link);
     } catch (error) {
       await this.#letGo();
       throw error;
     }
+  }
+
+  async #prepareBackground(link: Link): Promise<void> {
+    const init = {
+      queue: this.#options.handlers.queue,
+      queues: [...this.#handlers.queues],
+      link: () => this.#requireLink(),
+      wire: this.#wire,
+      clock: this.#options.clock,
+      logger: this.logger,
+      report: (error: unknown) => this.#report(error),
+      declareQueue: async (name: string, declaration: QueueDeclaration) =>
+        this.#declareQueue(link, name, declaration),
+    };
+    this.#inbox = new Inbox(init);
+    this.#background = [this.#inbox, new Schedules(init)];
+    for (const one of this.#background) await one.declare();
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
@@ -181,11 +230,15 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listener(): LinkListener {
     return {
       onConnected: () => {
+        this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
+        for (const one of this.#background) one.onReconnected();
         this.#emit('connect');
       },
       onDisconnected: (error) => {
+        this.#away = error;
         this._status$.next('disconnected');
+        for (const one of this.#background) one.onDisconnected();
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
         this.#emit('disconnect', error);
       },
@@ -207,10 +260,9 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An embedded broker has no socket that would keep the process alive while it waits for messages.
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
+      for (const one of this.#background) await one.start();
       for (const handlers of this.#handlers.queues) {
-        const consumer = new QueueConsumer(this.#consumerInit(handlers));
-        this.#consumers.set(handlers.queue, consumer);
-        await consumer.start();
+        await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
     } catch (error) {
       await this.#letGo();
@@ -220,14 +272,17 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #consumerInit(handlers: QueueHandlers): QueueConsumerInit {
+    const observers = this.#observers as Observers;
     return {
       handlers,
+      inbox: this.#inbox?.concerns(handlers) === true ? this.#inbox : undefined,
       link: () => this.#requireLink(),
       wire: this.#wire,
       clock: this.#options.clock,
       running: this.#running,
       logger: this.logger,
       report: (error) => this.#report(error),
+      observer: handlingObserver({ queue: handlers.queue, ...observers }),
       hooks: {
         around: () => this.#hooked,
         runWithProcessingHooks: (context, run) => this.runWithProcessingHooks(context, run),
@@ -251,7 +306,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
     this._status$.next('draining');
-    for (const consumer of this.#consumers.values()) consumer.stop();
+    for (const one of this.#background) one.stop();
+    this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();
     await this.#link.flush();
@@ -291,7 +347,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #requireLink(): Link {
-    if (this.#link === undefined) throw new Error('The server is closed.');
+    if (this.#link === undefined) {
+      throw new QueueUnavailableException(
+        'The queue server is not open: the application has not been initialised, or is closed.',
+      );
+    }
     return this.#link;
   }
 

@@ -1,6 +1,6 @@
-import type { FieldTable, FieldValue, Message } from '@nestmq/broker';
+import type { FieldTable, FieldValue, Message, MessageProperties } from '@nestmq/broker';
 import { exchangeOf, HEADER } from '../envelope.js';
-import { type Incoming, originHeaders } from '../wire/incoming.js';
+import { type Incoming, originHeaders, readEnvelope } from '../wire/incoming.js';
 
 /** What the headers of a message say about its way so far. */
 export interface Progress {
@@ -40,16 +40,27 @@ function instant(value: FieldValue | undefined): number | undefined {
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
 }
 
-/** What brokers note about a way that is over; on a new one it would be wrong, and RabbitMQ takes it for a cycle. */
+/**
+ * What belongs to a way that is over. What brokers note about it would be wrong on a new one, and RabbitMQ takes it for a
+ * cycle; by CC and BCC copies would go out again.
+ */
 const OF_THE_WAY = [
   'x-death',
   'x-first-death-exchange',
   'x-first-death-queue',
   'x-first-death-reason',
   'x-delay',
+  'CC',
+  'BCC',
 ];
 
 export type Headers = Record<string, FieldValue | undefined>;
+
+/** The properties of a message that is sent on. Whose it was, brokers let only himself say. */
+export function propertiesFor({ properties }: Message, headers: Headers): MessageProperties {
+  const { userId: _, ...others } = properties;
+  return { ...others, headers };
+}
 
 /** The headers of a message that goes into a queue through the default exchange, to be read there as it was before. */
 export function headersFor(message: Message, origin: Origin, progress: Progress): Headers {
@@ -65,4 +76,16 @@ export function headersFor(message: Message, origin: Origin, progress: Progress)
 function setOrDelete(headers: Headers, key: string, value: FieldTable[string]): void {
   if (value === undefined) delete headers[key];
   else headers[key] = value;
+}
+
+/** What a message is, as far as it can be told without its body. */
+export function originOf(message: Message): Origin {
+  const isForeign = exchangeOf(message) === '' && hasNoOrigin(message);
+  return { ...readEnvelope(message), replyFormat: isForeign ? 'nest-rmq' : 'nestmq' };
+}
+
+/** It was sent to the queue itself: its pattern is in its body, if anywhere. */
+function hasNoOrigin({ properties }: Message): boolean {
+  const exchange = properties.headers?.[HEADER.exchange];
+  return exchange === undefined || exchange === '';
 }

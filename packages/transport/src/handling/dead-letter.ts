@@ -2,7 +2,7 @@ import type { FieldValue } from '@nestmq/broker';
 import { describeError, nameOfError, stackOfError } from '../describe-error.js';
 import { HEADER } from '../envelope.js';
 import type { ForwardedMessage, LinkDelivery } from '../links/link.js';
-import { headersFor, type Headers, type Origin } from './address.js';
+import { headersFor, type Origin, propertiesFor } from './address.js';
 import type { DeadLetterReason } from './outcome.js';
 
 export interface DeadLetterCause {
@@ -23,24 +23,16 @@ export function deadLetter(
   handlers: readonly unknown[] | undefined,
   cause: DeadLetterCause,
 ): ForwardedMessage {
-  // A dead letter is kept until somebody looks at it.
-  const { expiration: _, ...properties } = message.properties;
-  const headers: Headers = headersFor(message, origin, { attempts: 0, handlers, dueAt: undefined });
-  return {
-    exchange: '',
-    routingKey: cause.deadLetterQueue,
-    properties: {
-      ...properties,
-      headers: {
-        ...headers,
-        [HEADER.reason]: cause.reason,
-        ...errorHeaders(cause.error),
-        [HEADER.attempts]: cause.attempts,
-        [HEADER.queue]: cause.queue,
-        [HEADER.deadAt]: new Date(cause.nowMs).toISOString(),
-      },
-    },
-  };
+  const { expiration: _, ...properties } = propertiesFor(message, {
+    ...headersFor(message, origin, { attempts: 0, handlers, dueAt: undefined }),
+    [HEADER.reason]: cause.reason,
+    ...errorHeaders(cause.error),
+    [HEADER.attempts]: cause.attempts,
+    [HEADER.queue]: cause.queue,
+    [HEADER.deadAt]: new Date(cause.nowMs).toISOString(),
+  });
+  // Without expiration: a dead letter is kept until somebody looks at it.
+  return { exchange: '', routingKey: cause.deadLetterQueue, properties };
 }
 
 function errorHeaders(error: unknown): Record<string, FieldValue> {

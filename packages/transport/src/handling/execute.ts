@@ -1,57 +1,40 @@
 import type { Clock } from '@nestmq/broker';
-import { isObservable, lastValueFrom } from 'rxjs';
 import { HandlerTimeoutException } from '../retry.exceptions.js';
-import { DONE, type Outcome, outcomeOf } from './outcome.js';
+import { type Outcome, outcomeOf } from './outcome.js';
 import type { Run, TimeLimit } from './work.js';
 
 /**
- * Runs a handler, and what it answers becomes an outcome. It never rejects. Lanes (concurrency, rates, order, batches) are
- * made of others that they hold back.
+ * Runs a handler, and what it answers becomes an outcome. Lanes (concurrency, rates, order, batches) are made of others
+ * that they hold back. It rejects only when the broker fails, or what Nest does around a handler.
  */
 export type Execute = (run: Run) => Promise<Outcome>;
-
-/** The handler of an event is called, and awaited to the end of what it returns. */
-export async function callEventHandler(run: Run): Promise<void> {
-  const result: unknown = await run.handler.handle(run.work.received.data, run.context);
-  if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-}
-
-/** What a handler's end means by its policy. */
-export function executing(call: (run: Run) => Promise<void>): Execute {
-  return async (run) => {
-    try {
-      await call(run);
-      return DONE;
-    } catch (error) {
-      return failed(run, error);
-    }
-  };
-}
 
 export function failed(run: Run, error: unknown): Outcome {
   const thrown = run.thrown === undefined ? error : run.thrown.error;
   return outcomeOf(thrown, run.attempt, run.handler.policy.retry);
 }
 
-/** What takes longer than the handler's time has failed, whatever comes of it. */
-export function withinTime(clock: Clock, call: (run: Run) => Promise<void>): (run: Run) => Promise<void> {
-  return (run) => {
-    const { timeoutMs } = run.handler.policy;
-    if (timeoutMs === undefined) return call(run);
-    return new Promise((resolve, reject) => {
-      const onOver = (): void => {
-        const error = new HandlerTimeoutException(run.work.received.pattern, timeoutMs);
-        run.abort(error);
-        reject(error);
-      };
-      const limit = new Alarm(clock, onOver);
-      limit.extend(timeoutMs);
-      run.limitBy(limit);
-      call(run)
-        .then(resolve, reject)
-        .finally(() => limit.stop());
-    });
-  };
+/**
+ * What takes longer than the handler's time has failed, whatever comes of it: rejects with HandlerTimeoutException, and
+ * all the runs are told.
+ */
+export function withinTime<T>(clock: Clock, runs: readonly Run[], call: () => Promise<T>): Promise<T> {
+  const [{ handler }] = runs as [Run];
+  const { timeoutMs } = handler.policy;
+  if (timeoutMs === undefined) return call();
+  return new Promise((resolve, reject) => {
+    const onOver = (): void => {
+      const error = new HandlerTimeoutException(handler.pattern, timeoutMs);
+      for (const run of runs) run.abort(error);
+      reject(error);
+    };
+    const limit = new Alarm(clock, onOver);
+    limit.extend(timeoutMs);
+    for (const run of runs) run.limitBy(limit);
+    call()
+      .then(resolve, reject)
+      .finally(() => limit.stop());
+  });
 }
 
 class Alarm implements TimeLimit {

@@ -1,5 +1,6 @@
 import type { MessageHandler } from '@nestjs/microservices';
 import { TopicRouter } from '@nestmq/broker';
+import { assertNotContradicted } from '../handler-extras.js';
 import type { HandlerDefaults, HandlerOptions, HandlerPolicy } from '../handler.options.js';
 import { normaliseHandlerOptions } from '../handler.options.js';
 import type { QueueDeclaration } from '../links/link.js';
@@ -7,7 +8,7 @@ import { QueueOptionsException } from '../queue.exceptions.js';
 
 /** One decorated method under one of its patterns. */
 export interface RegisteredHandler {
-  /** The same after a restart of the same code: its pattern, and its place among those of the same queue. */
+  /** The same after a restart: its pattern, and its place among those of the same pattern and queue. */
   readonly id: string;
   readonly pattern: string;
   readonly isEvent: boolean;
@@ -43,6 +44,11 @@ export class QueueHandlers {
     return this.#first.noAck;
   }
 
+  /** Whether one of its handlers keeps an order: then one instance at a time gets its messages. */
+  get isOrdered(): boolean {
+    return this.#all.some(({ policy }) => policy.orderingKey !== undefined);
+  }
+
   /** Where what names no handler goes, and what a broker gives up. */
   get deadLetterQueue(): string {
     return (
@@ -62,7 +68,7 @@ export class QueueHandlers {
     return {
       deadLetterQueue: this.deadLetterQueue,
       ...(priority === undefined ? {} : { maxPriority: priority }),
-      singleActiveConsumer: this.#all.some(({ policy }) => policy.orderingKey !== undefined),
+      singleActiveConsumer: this.isOrdered,
     };
   }
 
@@ -72,7 +78,8 @@ export class QueueHandlers {
 
   /** Throws QueueOptionsException when the handler wants the queue to be other than those before. */
   add(pattern: string, handle: MessageHandler, isEvent: boolean, policy: HandlerPolicy): void {
-    const handler = { id: `${pattern}@${this.#all.length}`, pattern, isEvent, handle, policy };
+    const place = this.#all.filter((other) => other.pattern === pattern).length;
+    const handler = { id: `${pattern}@${place}`, pattern, isEvent, handle, policy };
     this.#all.push(handler);
     for (const key of OF_THE_QUEUE) this.#assertAgreed(key, handler);
     if (isEvent) {
@@ -121,8 +128,11 @@ export class HandlerTable {
 
   /** Throws QueueOptionsException for extras that can't be meant. */
   add(pattern: string, handle: MessageHandler, isEvent: boolean, extras: HandlerOptions): void {
-    const policy = normaliseHandlerOptions(`the handler of '${pattern}'`, extras, this.defaults);
+    const where = `the handler of '${pattern}'`;
+    assertNotContradicted(where, extras);
+    const policy = normaliseHandlerOptions(where, extras, this.defaults);
     if (!isEvent) this.#assertRequest(pattern, policy);
+    if (policy.schedule !== undefined) assertOnePattern(pattern);
     let handlers = this.#queues.get(policy.queue);
     if (handlers === undefined) this.#queues.set(policy.queue, (handlers = new QueueHandlers(policy.queue)));
     handlers.add(pattern, handle, isEvent, policy);
@@ -142,4 +152,13 @@ export class HandlerTable {
       'Those are for @EventPattern.',
     );
   }
+}
+
+/** What is emitted by schedule has a pattern of its own. */
+function assertOnePattern(pattern: string): void {
+  if (!pattern.split('.').some((word) => word === '*' || word === '#')) return;
+  throw new QueueOptionsException(
+    `The handler of '${pattern}' has a schedule, and a pattern with wildcards.`,
+    'Give it a pattern that is one event.',
+  );
 }

@@ -1,4 +1,4 @@
-import { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from '../retry.exceptions.js';
+import { RetryLaterException, UnrecoverableException } from '../retry.exceptions.js';
 import type { RetryPolicy } from './retry-policy.js';
 
 export type DeadLetterReason =
@@ -27,9 +27,7 @@ export const REQUEUE: Outcome = { kind: 'requeue' };
 export function outcomeOf(error: unknown, attempt: number, retry: RetryPolicy): Outcome {
   if (error instanceof UnrecoverableException) return { kind: 'dead', reason: 'unrecoverable', error };
   if (error instanceof RetryLaterException) return retryLater(error, attempt, retry);
-  const timedOut = error instanceof HandlerTimeoutException;
-  if (attempt >= retry.attempts || !(timedOut || retry.mayRetry(error)))
-    return { kind: 'dead', reason: 'attempts', error };
+  if (attempt >= retry.attempts || !retry.mayRetry(error)) return { kind: 'dead', reason: 'attempts', error };
   return { kind: 'retry', delayMs: retry.delayAfter(attempt), counts: true, error };
 }
 

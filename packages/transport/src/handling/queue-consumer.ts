@@ -1,40 +1,29 @@
 import type { Logger } from '@nestjs/common';
-import type { Server } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
-import type { Clock, Message } from '@nestmq/broker';
-import type { Observable } from 'rxjs';
+import type { Clock } from '@nestmq/broker';
 import { describeError } from '../describe-error.js';
-import { RetryLaterException } from '../retry.exceptions.js';
-import { exchangeOf, HEADER } from '../envelope.js';
-import type { QueueContext } from '../queue.context.js';
-import type { Link, LinkDelivery, Subscription } from '../links/link.js';
+import type { Link, LinkDelivery } from '../links/link.js';
+import { type HandlingObserver, observed, observedBatch } from '../observability/handling-observer.js';
+import { type Incoming, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
-import { type Incoming, readEnvelope, readIncoming } from '../wire/incoming.js';
-import { type Origin, type Progress, progressOf } from './address.js';
+import { type Origin, originOf, type Progress, progressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
-import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
+import { HandlerCalls } from './handler-calls.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
-import { DONE, type DeadLetterReason, type Outcome } from './outcome.js';
-import { Replies, type Reply } from './replies.js';
+import { InTurn } from './in-turn.js';
+import type { Inbox } from './inbox.js';
+import { Lanes } from './lanes/lanes.js';
+import { HandlingLog } from './log.js';
+import type { NestHooks } from './nest-hooks.js';
+import type { DeadLetterReason } from './outcome.js';
+import { QueueIntake } from './queue-intake.js';
+import { Replies } from './replies.js';
 import type { Running } from './running.js';
 import { Settlement } from './settlement.js';
 import { type Run, Work } from './work.js';
 
 /** How long a message waits that could not be settled. Milliseconds. */
 const BROKER_FAILURE_PAUSE_MS = 1000;
-
-/** What Nest's Server does around a handler. */
-export interface NestHooks {
-  /** Whether somebody wants to know when handlers start and end. */
-  readonly around: () => boolean;
-  readonly runWithProcessingHooks: Server['runWithProcessingHooks'];
-  readonly handleRequest: (
-    context: QueueContext,
-    produce: () => Promise<Observable<unknown>>,
-    respond: (reply: Reply) => Promise<void> | void,
-  ) => unknown;
-  readonly transformToObservable: (result: unknown) => Observable<unknown>;
-}
 
 export interface QueueConsumerInit {
   readonly handlers: QueueHandlers;
@@ -45,42 +34,72 @@ export interface QueueConsumerInit {
   readonly logger: Pick<Logger, 'error' | 'warn'>;
   readonly report: (error: unknown) => void;
   readonly hooks: NestHooks;
+  /** Undefined: none of the handlers has one. */
+  readonly inbox: Inbox | undefined;
+  /** Undefined: nobody looks on. */
+  readonly observer: HandlingObserver | undefined;
 }
 
 /** Takes the messages of one queue to its handlers, and settles them by what comes of it. */
 export class QueueConsumer {
   readonly #init: QueueConsumerInit;
   readonly #settlement: Settlement;
-  readonly #execute: Execute;
-  #subscription: Subscription | undefined;
+  readonly #lanes: Lanes;
+  readonly #intake: QueueIntake;
+  readonly #log: HandlingLog;
+  readonly #reading: InTurn | undefined;
 
   constructor(init: QueueConsumerInit) {
     this.#init = init;
     this.#settlement = new Settlement(init);
-    const call = withinTime(init.clock, (run) => this.#hooked(run, callEventHandler));
-    this.#execute = executing(call);
-  }
-
-  /** Resolves when messages come. Idempotent. */
-  async start(): Promise<void> {
-    if (this.#subscription !== undefined) return;
-    const { handlers } = this.#init;
-    this.#subscription = await this.#init.link().consume(handlers.queue, {
-      prefetchCount: handlers.prefetchCount,
-      noAck: handlers.noAck,
+    this.#log = new HandlingLog(init.logger, init.handlers.queue);
+    this.#lanes = this.#makeLanes();
+    this.#reading = init.handlers.isOrdered ? new InTurn() : undefined;
+    this.#intake = new QueueIntake({
+      ...init,
+      lanes: this.#lanes,
       onDelivery: (delivery) => void this.#onDelivery(delivery),
-      onCancel: () => this.#onCancel(),
+      onDeleted: () => this.#onDeleted(),
       onLost: (delivery) => this.#onLost(delivery),
     });
   }
 
-  /** No message comes any more; what runs goes on. Idempotent. */
-  stop(): void {
-    this.#subscription?.cancel();
-    this.#subscription = undefined;
+  #makeLanes(): Lanes {
+    const { handlers, clock, observer } = this.#init;
+    const calls = new HandlerCalls(this.#init);
+    const event = observed(calls.event, observer);
+    const request = observed(calls.request, observer);
+    return new Lanes(
+      {
+        clock,
+        executeOf: ({ isEvent }) => (isEvent ? event : request),
+        executeBatch: observedBatch(calls.batch, observer),
+        onRetry: (run, outcome) => this.#log.failed(run, outcome),
+      },
+      handlers.all,
+    );
   }
 
-  #onCancel(): void {
+  get isRunning(): boolean {
+    return this.#intake.isOpen;
+  }
+
+  /** Its queue is gone. */
+  get isDeleted(): boolean {
+    return this.#intake.isDeleted;
+  }
+
+  /** Resolves when messages come. Idempotent. */
+  start(): Promise<void> {
+    return this.#intake.start();
+  }
+
+  /** No message begins any more; what runs goes on, and what has not begun goes back. Idempotent. */
+  stop(): void {
+    this.#intake.stop();
+  }
+
+  #onDeleted(): void {
     const { queue } = this.#init.handlers;
     this.#init.report(
       new Error(`The queue '${queue}' was deleted. Restart the service: it declares its queues anew.`),
@@ -95,17 +114,21 @@ export class QueueConsumer {
   }
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
-    const { running } = this.#init;
+    const { running, inbox, observer } = this.#init;
     const work = new Work(delivery);
     running.add(work);
+    observer?.delivered(work);
     try {
-      await this.#handle(work);
+      const handled = this.#handle(work);
+      if (handled !== undefined) await handled;
     } catch (error) {
       // Here the broker failed, not the handler: the message stays, for this or another instance, but not at once.
       this.#init.report(error);
       await this.#pause();
       delivery.requeue({ failed: false });
     } finally {
+      inbox?.release(work);
+      observer?.settled(work);
       running.remove(work);
     }
   }
@@ -117,27 +140,41 @@ export class QueueConsumer {
     });
   }
 
-  async #handle(work: Work): Promise<void> {
-    const { delivery } = work;
-    const { message } = delivery;
+  #handle(work: Work): Promise<void> | void {
+    const { message } = work.delivery;
     const progress = progressOf(message);
     const early = progress.dueAt === undefined ? 0 : progress.dueAt - this.#init.clock.now();
-    if (early > 0) return this.#waitFor(delivery, progress, early);
+    if (early > 0) return this.#waitFor(work.delivery, progress, early);
+    let read: Incoming | Promise<Incoming>;
+    try {
+      read = readIncoming(message, this.#init.wire);
+    } catch (error) {
+      read = Promise.reject(error);
+    }
+    if (this.#reading !== undefined) read = this.#reading.next(read);
+    return read instanceof Promise
+      ? this.#handleRead(work, progress, read)
+      : this.#dispatch(work, progress, read);
+  }
+
+  async #handleRead(work: Work, progress: Progress, read: Promise<Incoming>): Promise<void> {
     let incoming: Incoming;
     try {
-      const read = readIncoming(message, this.#init.wire);
-      incoming = read instanceof Promise ? await read : read;
+      incoming = await read;
     } catch (error) {
-      const origin = originOf(message);
+      const origin = originOf(work.delivery.message);
       const why = `The ${origin.kind} can't be read: ${describeError(error)}`;
-      return this.#refuse(delivery, origin, progress, 'unreadable', why, error);
+      return this.#refuse(work, origin, progress, 'unreadable', why, error);
     }
+    return this.#dispatch(work, progress, incoming);
+  }
+
+  #dispatch(work: Work, progress: Progress, incoming: Incoming): Promise<void> | void {
     const due = this.#dueHandlers(incoming, progress);
-    if (due.length === 0) return this.#refuse(delivery, incoming, progress, 'no-handler', NO_MESSAGE_HANDLER);
+    if (due.length === 0) return this.#refuse(work, incoming, progress, 'no-handler', NO_MESSAGE_HANDLER);
     work.receive(incoming);
-    return incoming.kind === 'request'
-      ? this.#handleRequest(work, progress, due[0] as RegisteredHandler)
-      : this.#handleEvent(work, progress, due);
+    for (const handler of due) work.add(handler, progress.attempts + 1);
+    return this.#runAll(work, progress);
   }
 
   /** A delayed message came earlier than it is due: a link may wait in steps. */
@@ -156,168 +193,85 @@ export class QueueConsumer {
     return only === undefined ? all : all.filter(({ id }) => only.includes(id));
   }
 
-  // ---------------------------------------------------------------- events
-
-  async #handleEvent(work: Work, progress: Progress, due: readonly RegisteredHandler[]): Promise<void> {
-    const attempt = progress.attempts + work.delivery.deliveryCount + 1;
-    for (const handler of due) work.add(handler, attempt);
-    const settled = this.#settledBy(work, progress);
-    if (work.runs.length === 1) await this.#runEvent(work.runs[0] as Run);
-    else await Promise.all(work.runs.map(async (run) => this.#runEvent(run)));
-    return settled();
-  }
-
-  /** Settles the delivery as soon as each of its runs has an outcome; returns what waits for it. */
-  #settledBy(work: Work, progress: Progress): () => Promise<void> | void {
-    let settling: Promise<void> | void;
+  /** Settles the delivery as soon as each of its runs has an outcome. */
+  async #runAll(work: Work, progress: Progress): Promise<void> {
+    let settling: Promise<void> | undefined;
     work.onSettled = () => {
-      settling = this.#settleOnce(work, progress);
-      // Awaited by the caller below; until then a rejection is not unhandled.
+      settling = this.#settle(work, progress) ?? undefined;
+      // Awaited below; until then a rejection is not unhandled.
       settling?.catch(() => undefined);
     };
-    return () => settling;
+    const { inbox } = this.#init;
+    if (inbox !== undefined) {
+      const admitted = inbox.admit(work);
+      if (admitted !== undefined) await admitted;
+    }
+    const [first] = work.runs as [Run];
+    if (work.runs.length === 1) await this.#run(first);
+    else await Promise.all(work.runs.map(async (run) => this.#run(run)));
+    if (settling !== undefined) await settling;
   }
 
-  #settleOnce(work: Work, progress: Progress): Promise<void> | void {
-    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#tell(run);
+  #settle(work: Work, progress: Progress): Promise<void> | void {
+    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#log.failed(run, run.outcome);
     return this.#settlement.settle(work, progress);
   }
 
-  async #runEvent(run: Run): Promise<void> {
-    const outcome = await this.#execute(run);
+  async #run(run: Run): Promise<void> {
+    // Not to be run: a duplicate.
+    if (run.outcome !== undefined) {
+      if (run.outcome.kind === 'done') this.#init.observer?.duplicate(run);
+      return;
+    }
+    const outcome = await this.#lanes.execute(run);
     // An ordered run may have gone on as another one.
     const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
-    if (last.settle(outcome) || outcome.kind === 'done') return;
+    if (last.settle(outcome) || last.outcome === outcome) return;
     if (!('error' in outcome) || last.signal.aborted) return;
-    this.#init.logger.warn(
-      `The handler of '${run.work.received.pattern}' settled the message by hand, and failed afterwards: ${describeError(outcome.error)}`,
-    );
-  }
-
-  #tell({ outcome, attempt, handler, work }: Run): void {
-    const { handlers, logger } = this.#init;
-    if (outcome === undefined || !('error' in outcome)) return;
-    const { pattern } = work.received;
-    const why = describeError(outcome.error);
-    const of = `attempt ${attempt} of ${handler.policy.retry.attempts} (queue '${handlers.queue}')`;
-    if (handlers.noAck) {
-      logger.error(`'${pattern}' failed, and is lost, since its queue has noAck: ${why}`);
-    } else if (outcome.kind === 'retry') {
-      logger.warn(`'${pattern}' failed in ${of}, and is tried again in ${outcome.delayMs} ms: ${why}`);
-    } else {
-      const to = handler.policy.deadLetterQueue;
-      const where = to === undefined ? 'gone (deadLetter: false)' : `dead-lettered to '${to}'`;
-      logger.error(`'${pattern}' failed in ${of}, and is ${where}: ${why}`);
-    }
-  }
-
-  /** Nest's hooks around one handler, once each. */
-  async #hooked(run: Run, call: (run: Run) => Promise<void>): Promise<void> {
-    const { hooks } = this.#init;
-    if (!hooks.around()) return call(run);
-    // Not by the promise that the hook returns: a start hook may let the handler begin later.
-    return new Promise((resolve, reject) => {
-      const ran = hooks.runWithProcessingHooks(run.context, async (runEndHook) => {
-        try {
-          await call(run);
-          resolve();
-        } catch (error) {
-          reject(error);
-        } finally {
-          runEndHook();
-        }
-      });
-      Promise.resolve(ran).catch(reject);
-    });
+    this.#log.failedAfterSettling(run, outcome.error);
   }
 
   async #giveUp(
-    delivery: LinkDelivery,
+    work: Work,
     origin: Origin,
     progress: Progress,
     reason: DeadLetterReason,
     error: unknown,
   ): Promise<void> {
-    const { handlers, logger, clock } = this.#init;
+    const { handlers, clock, observer } = this.#init;
     const { queue, deadLetterQueue } = handlers;
-    const why = error === undefined ? reason : `${reason}: ${describeError(error)}`;
-    logger.error(`'${origin.pattern}' is dead-lettered to '${deadLetterQueue}' (${why}).`);
+    const { delivery } = work;
+    const cause = {
+      queue,
+      deadLetterQueue,
+      reason,
+      error,
+      attempts: progress.attempts + 1,
+      nowMs: clock.now(),
+    };
+    this.#log.givenUp(delivery, origin, cause);
+    observer?.refused(work, reason);
     if (delivery.settled) return;
-    const attempts = progress.attempts + delivery.deliveryCount + 1;
-    const cause = { queue, deadLetterQueue, reason, error, attempts, nowMs: clock.now() };
     await this.#init.link().forward(delivery, [deadLetter(delivery, origin, progress.handlers, cause)]);
   }
 
-  // ---------------------------------------------------------------- requests
-
   /** Tells the caller; an event, or a request without a caller, is dead-lettered. */
   #refuse(
-    delivery: LinkDelivery,
+    work: Work,
     origin: Origin,
     progress: Progress,
     reason: DeadLetterReason,
     message: string,
     cause?: unknown,
   ): Promise<void> | void {
+    const { delivery } = work;
     const isRequest = origin.kind === 'request';
     if (!isRequest || delivery.message.properties.replyTo === undefined) {
       const error = cause ?? (isRequest ? new Error(message) : undefined);
-      return this.#giveUp(delivery, origin, progress, reason, error);
+      return this.#giveUp(work, origin, progress, reason, error);
     }
     void new Replies(this.#init, delivery, origin.replyFormat).send({ err: { status: 'error', message } });
     delivery.ack();
     return undefined;
   }
-
-  /** The answer is the end of it, unless the handler asks for another try. */
-  async #handleRequest(work: Work, progress: Progress, handler: RegisteredHandler): Promise<void> {
-    const run = work.add(handler, progress.attempts + work.delivery.deliveryCount + 1);
-    const settled = this.#settledBy(work, progress);
-    const replies = new Replies(this.#init, work.delivery, work.received.replyFormat);
-    const outcome = await this.#answer(run, replies);
-    run.settle(outcome);
-    return settled();
-  }
-
-  /** Resolves when the last reply is on its way. */
-  async #answer(run: Run, replies: Replies): Promise<Outcome> {
-    const { hooks } = this.#init;
-    return new Promise<Outcome>((resolve, reject) => {
-      const respond = (reply: Reply): Promise<void> | void => {
-        const again = reply.err === undefined ? undefined : this.#anotherTry(run, reply.err);
-        if (again !== undefined) return resolve(again);
-        const sent = replies.send(reply);
-        if (reply.err === undefined && reply.isDisposed !== true) return sent;
-        if (sent === undefined) resolve(DONE);
-        else void sent.then(() => resolve(DONE));
-        return sent;
-      };
-      const produce = async (): Promise<Observable<unknown>> =>
-        hooks.transformToObservable(await run.handler.handle(run.work.received.data, run.context));
-      Promise.resolve(hooks.handleRequest(run.context, produce, respond)).catch(reject);
-    });
-  }
-
-  /** A request's error is its answer, unless the handler asked to be tried again. */
-  #anotherTry(run: Run, error: unknown): Outcome | undefined {
-    if (run.outcome?.kind === 'retry') return run.outcome;
-    const thrown = run.thrown === undefined ? error : run.thrown.error;
-    if (!(thrown instanceof RetryLaterException)) return undefined;
-    const outcome = failed(run, error);
-    return outcome.kind === 'retry' ? outcome : undefined;
-  }
-}
-
-/** As far as it can be told without the body. */
-function originOf(message: Message): Origin {
-  return {
-    ...readEnvelope(message),
-    replyFormat: exchangeOf(message) === '' && isForeign(message) ? 'nest-rmq' : 'nestmq',
-  };
-}
-
-/** It was sent to the queue itself: its pattern is in its body, if anywhere. */
-function isForeign({ properties }: Message): boolean {
-  const exchange = properties.headers?.[HEADER.exchange];
-  return exchange === undefined || exchange === '';
 }

@@ -1,3 +1,5 @@
+import { HandlerTimeoutException } from '../retry.exceptions.js';
+
 /** A class of errors, as `instanceof` takes it. */
 export type ErrorClass = abstract new (...parameters: never[]) => Error;
 
@@ -23,15 +25,21 @@ export class RetryPolicy {
     this.#init = init;
   }
 
+  /** As it was made. */
+  get init(): RetryPolicyInit {
+    return this.#init;
+  }
+
   get attempts(): number {
     return this.#init.attempts;
   }
 
-  /** Whether an error of this class is worth another attempt. */
+  /** Whether an error of this class is worth another attempt. Too little time is, unless it is excepted. */
   mayRetry(error: unknown): boolean {
     const { on, except } = this.#init;
     if (except.some((one) => error instanceof one)) return false;
-    return on === undefined || on.some((one) => error instanceof one);
+    if (on === undefined || error instanceof HandlerTimeoutException) return true;
+    return on.some((one) => error instanceof one);
   }
 
   /** The wait after a failed attempt (1 is the first), in whole milliseconds. `random` gives 0 to 1. */
@@ -43,6 +51,8 @@ export class RetryPolicy {
   #wholeDelay(attempt: number): number {
     const { delaysMs, factor, maxDelayMs } = this.#init;
     if (typeof delaysMs !== 'number') return delaysMs[Math.min(attempt, delaysMs.length) - 1] as number;
+    // Zero times Infinity is no number.
+    if (delaysMs === 0) return 0;
     // Infinity, for many attempts, is more than the maximum too.
     return Math.min(delaysMs * factor ** (attempt - 1), maxDelayMs);
   }

@@ -1,8 +1,9 @@
 import type { Clock } from '@nestmq/broker';
 import type { ForwardedMessage, Link, LinkDelivery } from '../links/link.js';
-import { headersFor, type Origin, type Progress } from './address.js';
+import { headersFor, type Origin, type Progress, propertiesFor } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import type { QueueHandlers } from './handler-table.js';
+import type { Inbox } from './inbox.js';
 import type { Outcome } from './outcome.js';
 import type { Run, Work } from './work.js';
 
@@ -10,6 +11,8 @@ export interface SettlementInit {
   readonly handlers: QueueHandlers;
   readonly clock: Clock;
   readonly link: () => Link;
+  /** Undefined: none of the handlers has one. */
+  readonly inbox?: Inbox | undefined;
 }
 
 /** How outcomes become what a broker is told. */
@@ -23,13 +26,14 @@ export class Settlement {
   /** Resolves when it is durable; a mere ack is not waited for. Rejects when the broker can't; the message stays. */
   settle(work: Work, progress: Progress): Promise<void> | void {
     const { delivery, runs } = work;
+    // Also when the connection is lost, and another copy is on its way.
+    const entries = this.#init.inbox?.entriesFor(work) ?? [];
     if (delivery.settled) return undefined;
-    const [only] = runs;
-    if (runs.length === 1 && only?.outcome?.kind === 'requeue') {
+    if (goesBackWhole(runs)) {
       delivery.requeue({ failed: false });
       return undefined;
     }
-    const messages: ForwardedMessage[] = [];
+    const messages: ForwardedMessage[] = [...entries];
     for (const group of groupsOf(runs)) messages.push(...this.#messagesFor(work, progress, group));
     if (messages.length > 0) return this.#init.link().forward(delivery, messages);
     delivery.ack();
@@ -73,9 +77,20 @@ export class Settlement {
   again({ message }: LinkDelivery, origin: Origin, progress: Progress, delayMs: number): ForwardedMessage {
     const dueAt = delayMs > 0 ? this.#init.clock.now() + delayMs : undefined;
     const headers = headersFor(message, origin, { ...progress, dueAt });
-    const properties = { ...message.properties, headers };
+    const properties = propertiesFor(message, headers);
     return { exchange: '', routingKey: this.#init.handlers.queue, properties, delayMs };
   }
+}
+
+/**
+ * To its place: when no handler has had it, and when one does so that keeps an order, though others may see it twice.
+ */
+function goesBackWhole(runs: readonly Run[]): boolean {
+  const back = runs.filter(({ outcome }) => outcome?.kind === 'requeue');
+  return (
+    back.length > 0 &&
+    (back.length === runs.length || back.some(({ handler }) => handler.policy.orderingKey !== undefined))
+  );
 }
 
 /** Runs that go the same way at the same time go in one message. */

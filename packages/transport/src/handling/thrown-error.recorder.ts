@@ -1,5 +1,6 @@
 import type { ArgumentsHost } from '@nestjs/common';
 import { BaseRpcExceptionFilter } from '@nestjs/microservices';
+import { QueueBatchContext } from '../queue-batch.context.js';
 import { QueueContext } from '../queue.context.js';
 
 const RECORDING = Symbol('nestmq:recording');
@@ -22,7 +23,8 @@ export function recordThrownErrors(): void {
     host: ArgumentsHost,
   ) {
     const context: unknown = host.getArgByIndex(1);
-    if (context instanceof QueueContext) context.recordThrown(exception);
+    if (context instanceof QueueContext || context instanceof QueueBatchContext)
+      context.recordThrown(exception);
     return original.call(this, exception, host);
   };
 }

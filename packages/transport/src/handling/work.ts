@@ -13,6 +13,8 @@ export class Run {
   #controller: AbortController | undefined;
   #abortedBy: Error | undefined;
   #timeLimit: TimeLimit | undefined;
+  #asked: Outcome | undefined;
+  #triedInPlace = false;
 
   constructor(
     readonly work: Work,
@@ -25,6 +27,16 @@ export class Run {
 
   get outcome(): Outcome | undefined {
     return this.#outcome;
+  }
+
+  /** What the handler asked for by hand, when who holds its key has to see to it. */
+  get asked(): Outcome | undefined {
+    return this.#asked;
+  }
+
+  /** Nothing can come of it any more: its connection was lost, or it was given up. */
+  get isStale(): boolean {
+    return this.#abortedBy !== undefined || (this.work.delivery.settled && !this.handler.policy.noAck);
   }
 
   /** Aborts when nobody waits for this run any more. A controller is made for those who look: few do. */
@@ -44,6 +56,21 @@ export class Run {
     return true;
   }
 
+  /**
+   * The handler's own word. When it is tried again in place, what is not the end of the message is kept in
+   * {@link Run.asked}.
+   */
+  settleByHand(outcome: Outcome): void {
+    if (this.#outcome !== undefined || this.#asked !== undefined) return;
+    if (this.#triedInPlace && (outcome.kind === 'retry' || outcome.kind === 'requeue')) this.#asked = outcome;
+    else this.settle(outcome);
+  }
+
+  /** Its attempts are made one after the other, with the message unsettled. */
+  tryInPlace(): void {
+    this.#triedInPlace = true;
+  }
+
   /** Nobody waits any more: the signal aborts, and what the handler still says does not count. */
   abort(reason: Error): void {
     this.#abortedBy ??= reason;
@@ -60,9 +87,11 @@ export class Run {
     return this.#timeLimit !== undefined;
   }
 
-  /** The same handler again, on the same delivery. */
-  next(): Run {
-    return this.work.add(this.handler, this.attempt + 1, this);
+  /** The same handler again, on the same delivery. `counts`: this attempt is used up. */
+  next(counts: boolean): Run {
+    const next = this.work.add(this.handler, counts ? this.attempt + 1 : this.attempt, this);
+    next.#triedInPlace = this.#triedInPlace;
+    return next;
   }
 }
 

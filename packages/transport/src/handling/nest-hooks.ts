@@ -1,0 +1,16 @@
+import type { BaseRpcContext, Server } from '@nestjs/microservices';
+import type { Observable } from 'rxjs';
+import type { Reply } from './replies.js';
+
+/** What Nest's Server does around a handler. */
+export interface NestHooks {
+  /** Whether somebody wants to know when handlers start and end. */
+  readonly around: () => boolean;
+  readonly runWithProcessingHooks: Server['runWithProcessingHooks'];
+  readonly handleRequest: (
+    context: BaseRpcContext,
+    produce: () => Promise<Observable<unknown>>,
+    respond: (reply: Reply) => Promise<void> | void,
+  ) => unknown;
+  readonly transformToObservable: (result: unknown) => Observable<unknown>;
+}
