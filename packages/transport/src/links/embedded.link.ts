@@ -204,6 +204,7 @@ export class EmbeddedLink implements Link {
   async forward(delivery: LinkDelivery, messages: readonly ForwardedMessage[]): Promise<void> {
     const [only] = messages;
     if (only !== undefined && messages.length === 1 && only.body === undefined) {
+      if ((only.delayMs ?? 0) > 0) this.#assertPlace(only);
       assertForwarded(only, this.#connection.forward(delivery as Delivery, delayedIfAsked(only)));
     } else {
       for (const message of messages) this.#assertPlace(message);
@@ -214,7 +215,7 @@ export class EmbeddedLink implements Link {
     await this.flush();
   }
 
-  /** A transaction drops what is unroutable. */
+  /** A transaction drops what is unroutable, and so does what holds delayed messages when they are due. */
   #assertPlace(message: ForwardedMessage): void {
     if (message.exchange === '' && !this.#connection.hasQueue(message.routingKey))
       assertForwarded(message, 'unroutable');
