@@ -16,7 +16,7 @@ export interface TcpProxy {
 export async function startProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isRefusing = false;
-  let refusals = 0;
+  const refusals = { count: 0 };
   let onRefused: () => void = () => {};
   const keep = (socket: Socket): void => {
     sockets.add(socket);
@@ -27,7 +27,7 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
   const server = createServer((client) => {
     keep(client);
     if (isRefusing) {
-      refusals++;
+      refusals.count++;
       onRefused();
       return client.destroy();
     }
@@ -51,7 +51,7 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
       if (refusing) cut();
     },
     async refused(count) {
-      while (refusals < count) {
+      while (refusals.count < count) {
         await new Promise<void>((resolve) => {
           onRefused = resolve;
         });

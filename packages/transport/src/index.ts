@@ -65,6 +65,7 @@ export type {
 export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
 export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
 export type { TelemetryOptions } from './observability/telemetry.options.js';
+export { QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
 export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';

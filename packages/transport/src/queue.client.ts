@@ -17,6 +17,7 @@ import type { Link, LinkListener, PublishCallback, ReplySubscription } from './l
 import { openLink } from './links/open-link.js';
 import { loadObservers } from './observability/observers.js';
 import { observedPublish, type Publish, publishDirectly } from './observability/publish-observer.js';
+import { routingKeyOf } from './pattern.js';
 import { millisecondsOf } from './option-checks.js';
 import { PendingRequests } from './pending-requests.js';
 import {
@@ -241,6 +242,18 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
       if (!done.observed) this.#logger.error(`'${String(pattern)}' was not emitted: ${describeError(error)}`);
       done.error(error);
     });
+  }
+
+  /** Nest 11 has no dispatch hook, and no method of this name. */
+  protected override createPacket(pattern: unknown, data: unknown): ReadPacket {
+    const packet: ReadPacket = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
+  }
+
+  /** Throws QueueOptionsException for a pattern that can't be a routing key. */
+  protected override normalizePattern(pattern: Parameters<ClientProxy['normalizePattern']>[0]): string {
+    return routingKeyOf(pattern, super.normalizePattern(pattern));
   }
 
   protected override dispatchEvent<T>(packet: ReadPacket): Promise<T> {
