@@ -21,19 +21,19 @@ class Calculator {
     return from(Array.from({ length: count }, (_, i) => i));
   }
   @MessagePattern('nothing')
-  nothing(): void {
+  nothing(_data: unknown): void {
     // A handler may have no answer.
   }
   @MessagePattern('refuse')
-  refuse(): never {
+  refuse(_data: unknown): never {
     throw new RpcException({ code: 'NO_FUNDS', message: 'not enough' });
   }
   @MessagePattern('break')
-  break(): never {
+  break(_data: unknown): never {
     throw new Error('a secret of the server');
   }
   @MessagePattern('never')
-  never(): unknown {
+  never(_data: unknown): unknown {
     return NEVER;
   }
   @MessagePattern('wild.#')

@@ -198,16 +198,17 @@ export class Connection {
 
   /**
    * Publishes messages and acks deliveries, all or none of it, also after a crash (J2); `onDurable` as in
-   * {@link publish}. Throws, with nothing done, as {@link publish}, TRANSACTION_TOO_LARGE, and PRECONDITION_FAILED when a
-   * queue is full.
+   * {@link publish}, and so is `settles`. Throws, with nothing done, as {@link publish}, TRANSACTION_TOO_LARGE, and
+   * PRECONDITION_FAILED when a queue is full.
    */
   transact(
     messages: readonly Message[],
     acked: readonly Delivery[],
     onDurable?: DurableCallback,
+    { settles = false }: { readonly settles?: boolean } = {},
   ): PublishOutcome[] {
     this.#assertOpen();
-    if (messages.length > 0) this.#gate.assertOpen();
+    if (messages.length > 0 && !settles) this.#gate.assertOpen();
     const outcomes = this.#vhost.transact(messages, acked);
     if (onDurable !== undefined) this.#store.whenDurable(onDurable);
     return outcomes;

@@ -58,6 +58,8 @@ export const HEADER = {
   routingKey: 'x-nestmq-routing-key',
   /** On a dead letter: when, in ISO 8601. */
   deadAt: 'x-nestmq-dead-at',
+  /** How often it has come back from the dead letters. */
+  redriven: 'x-nestmq-redriven',
 } as const;
 
 /** `nowMs` since the epoch. */

@@ -9,6 +9,8 @@ import {
   queueName,
   table,
 } from './option-checks.js';
+import { describeError } from './describe-error.js';
+import { CronTimes } from './handling/cron-times.js';
 import type { RetryPolicy } from './handling/retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
@@ -31,12 +33,15 @@ export interface BatchOptions {
 export interface DeduplicationOptions {
   /** How long a message id is remembered. @default '1d' */
   readonly window?: Duration;
-  /** How many are remembered at most, the latest. Whole number, 1 to 10,000,000. @default 100_000 */
+  /**
+   * How many are remembered at most, the latest. Each instance has them in memory, and reads them all when it starts.
+   * Whole number, 1 to 500,000. @default 100_000
+   */
   readonly max?: number;
 }
 
 export interface ScheduleOptions {
-  /** When, in cron's five or six fields. */
+  /** When, in cron's five fields, or six with seconds first. */
   readonly cron: string;
   /** An IANA time zone, such as 'Europe/Berlin'. @default 'UTC' */
   readonly timeZone?: string;
@@ -259,7 +264,7 @@ function deduplication(key: string, value: unknown): HandlerPolicy['deduplicatio
   assertKeys(key, options, ['window', 'max']);
   return {
     windowMs: duration(`${key}.window`, options['window'], DAY_MS, 1, DELAY_MS_MAX),
-    max: integer(`${key}.max`, options['max'], 100_000, 1, 10_000_000),
+    max: integer(`${key}.max`, options['max'], 100_000, 1, 500_000),
   };
 }
 
@@ -273,5 +278,17 @@ function schedule(key: string, value: unknown): HandlerPolicy['schedule'] {
       "Give cron's fields, such as '0 6 * * *', or { cron, timeZone, missed: 'once' | 'skip' }.",
     );
   }
+  assertCron(key, cron, timeZone);
   return { cron, timeZone, missed };
+}
+
+function assertCron(key: string, cron: string, timeZone: string): void {
+  try {
+    void new CronTimes(cron, timeZone);
+  } catch (error) {
+    throw new QueueOptionsException(
+      `'${key}' can't be meant: '${cron}' in the time zone '${timeZone}' (${describeError(error)}).`,
+      "Give cron's fields, such as '0 6 * * *' (minute, hour, day of month, month, day of week; seconds may come first), and an IANA time zone, such as 'Europe/Berlin'.",
+    );
+  }
 }

@@ -10,6 +10,20 @@ export {
   Retry,
   Schedule,
 } from './decorators.js';
+export {
+  type DeadLetterResult,
+  DeadLetters,
+  type DeadLetterSelection,
+  type RedriveOptions,
+} from './admin/dead-letters.js';
+export { type PeekOptions, QueueAdmin, type QueueDepth, type ServiceQueue } from './admin/queue.admin.js';
+export {
+  type QueueHealth,
+  QueueHealthIndicator,
+  type QueueHealthOptions,
+  type QueueHealthResult,
+} from './admin/queue.health.js';
+export type { DeadLetterMessage, QueuedMessage } from './admin/queued-message.js';
 export type {
   BatchOptions,
   DeduplicationOptions,
@@ -48,6 +62,9 @@ export type {
   ReplySubscription,
   Subscription,
 } from './links/link.js';
+export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
+export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
+export type { TelemetryOptions } from './observability/telemetry.options.js';
 export { QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueClient } from './queue.client.js';
 export { QueueBatchContext } from './queue-batch.context.js';
@@ -55,6 +72,7 @@ export { QueueContext } from './queue.context.js';
 export {
   NoHandlerException,
   QueueClosedException,
+  QueueNotFoundException,
   QueueOptionsException,
   QueueUnavailableException,
   type TopologyDrift,

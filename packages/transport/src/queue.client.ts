@@ -7,6 +7,8 @@ import { eventMessage, EVENTS_EXCHANGE, REPLY, requestMessage, REQUESTS_EXCHANGE
 import type { Link, LinkListener, PublishCallback, ReplySubscription } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { routingKeyOf } from './pattern.js';
+import { loadObservers } from './observability/observers.js';
+import { observedPublish, type Publish, publishDirectly } from './observability/publish-observer.js';
 import { QueueClosedException } from './queue.exceptions.js';
 import { type Encoded, Wire } from './wire/wire.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
@@ -35,6 +37,7 @@ export class QueueClient extends ClientProxy {
   readonly #unheard = new Set<string>();
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
+  #publish: Publish = publishDirectly;
 
   /** Throws QueueOptionsException for options that can't be meant. */
   constructor(options: QueueOptions) {
@@ -56,6 +59,8 @@ export class QueueClient extends ClientProxy {
   }
 
   async #open(): Promise<Session> {
+    const observers = await loadObservers(this.#options, (error) => this.#logger.error(error));
+    this.#publish = observedPublish(observers);
     const link = await openLink(this.#options, this.#listener());
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
@@ -152,10 +157,14 @@ export class QueueClient extends ClientProxy {
       const pattern = this.normalizePattern(packet.pattern as string);
       const encoded = this.#wire.encode(packet.data);
       const publish = (ready: Encoded): void =>
-        link.publish(eventMessage(pattern, ready, packet.metadata, clock.now()), (error, unroutable) => {
-          if (unroutable === true) this.#warnUnheard(pattern);
-          done(error);
-        });
+        this.#publish(
+          link,
+          eventMessage(pattern, ready, packet.metadata, clock.now()),
+          (error, unroutable) => {
+            if (unroutable === true) this.#warnUnheard(pattern);
+            done(error);
+          },
+        );
       if (encoded instanceof Promise) encoded.then(publish).catch(done);
       else publish(encoded);
     } catch (error) {
@@ -201,7 +210,7 @@ export class QueueClient extends ClientProxy {
       if (error === undefined || !this.routingMap.delete(correlationId)) return;
       callback({ err: error });
     };
-    link.publish(message, onPublished, { mandatory: true });
+    this.#publish(link, message, onPublished, { mandatory: true });
   }
 
   #requireSession(): Session {

@@ -106,6 +106,18 @@ export class RemoteException extends RpcException {
   }
 }
 
+/**
+ * There is no such queue, or pattern, where QueueAdmin was asked for it.
+ *
+ * @publicApi
+ */
+export class QueueNotFoundException extends Error {
+  constructor(what: string, known: readonly string[]) {
+    super(`There is no ${what}. This service has: ${known.join(', ') || 'nothing'}.`);
+    this.name = 'QueueNotFoundException';
+  }
+}
+
 /** A difference between what is declared and what is there. */
 export interface TopologyDrift {
   readonly kind: 'queue' | 'exchange';

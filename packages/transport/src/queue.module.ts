@@ -17,6 +17,8 @@ import { DEFAULT_RETRY } from './handling/retry-policy.js';
 import { type HandlerOptions, normaliseHandlerOptions } from './handler.options.js';
 import type { QueueOptions } from './queue.options.js';
 import { QueueServer } from './queue.server.js';
+import { QueueAdmin } from './admin/queue.admin.js';
+import { QueueHealthIndicator } from './admin/queue.health.js';
 
 /**
  * @publicApi
@@ -123,7 +125,17 @@ function rootModule(
         useFactory: (options: QueueOptions) => new QueueClient(options),
         inject: [QUEUE_OPTIONS],
       },
+      {
+        provide: QueueAdmin,
+        useFactory: (server: QueueServer) => new QueueAdmin(server.service),
+        inject: [QueueServer],
+      },
+      {
+        provide: QueueHealthIndicator,
+        useFactory: (server: QueueServer) => new QueueHealthIndicator(server.service),
+        inject: [QueueServer],
+      },
     ],
-    exports: [QueueServer, QueueClient],
+    exports: [QueueServer, QueueClient, QueueAdmin, QueueHealthIndicator],
   };
 }

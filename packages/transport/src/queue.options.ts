@@ -15,6 +15,12 @@ import {
   queueName,
   table,
 } from './option-checks.js';
+import { metricsOf, type QueueMetrics } from './observability/metrics.js';
+import {
+  type NormalisedTelemetryOptions,
+  telemetryOf,
+  type TelemetryOptions,
+} from './observability/telemetry.options.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import {
   type NormalisedWireOptions,
@@ -70,6 +76,13 @@ export interface QueueOptions extends WireOptions {
   readonly broker?: EmbeddedBrokerOptions;
   /** For AMQP URLs. */
   readonly amqp?: AmqpOptions;
+  /** Counts and measures messages: `promMetrics()`, or one of your own. @default none, at no cost */
+  readonly metrics?: QueueMetrics;
+  /**
+   * Spans by OpenTelemetry, and their context in the headers of messages. `true` fails without the package
+   * @opentelemetry/api. @default on when the package is installed
+   */
+  readonly telemetry?: boolean | TelemetryOptions;
 }
 
 /** Where messages live. */
@@ -87,6 +100,8 @@ export interface NormalisedQueueOptions {
   readonly wireFormat: WireFormat;
   readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
+  readonly metrics: QueueMetrics | undefined;
+  readonly telemetry: NormalisedTelemetryOptions;
   /** All waiting is by this clock. */
   readonly clock: Clock;
 }
@@ -112,6 +127,8 @@ const KEYS = [
   ...WIRE_KEYS,
   'broker',
   'amqp',
+  'metrics',
+  'telemetry',
 ];
 
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
@@ -133,6 +150,8 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
     wire: normaliseWireOptions(options),
     broker,
+    metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
+    telemetry: telemetryOf('telemetry', options.telemetry),
     clock: broker.clock ?? systemClock,
   };
 }

@@ -4,17 +4,24 @@ import type { Timer } from '@nestmq/broker';
 import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
-import { QUEUE_TRANSPORT } from './queue.constants.js';
+import type { Service } from './admin/service.js';
+import type { Background } from './handling/background.js';
+import { Consumers } from './handling/consumers.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
+import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
 import { withProcessingHooks } from './handling/processing.js';
 import { Running } from './handling/running.js';
+import { Schedules } from './handling/schedules.js';
 import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { routingKeyOf } from './pattern.js';
-import { TopologyDriftException } from './queue.exceptions.js';
+import { QUEUE_TRANSPORT } from './queue.constants.js';
+import { handlingObserver } from './observability/handling-observer.js';
+import { loadObservers, type Observers } from './observability/observers.js';
+import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
@@ -62,14 +69,19 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     blocked: new Set(),
     unblocked: new Set(),
   };
-  readonly #consumers = new Map<string, QueueConsumer>();
+  readonly #consumers = new Consumers();
+  #observers: Observers | undefined;
+  #inbox: Inbox | undefined;
+  #background: readonly Background[] = [];
   #link: Link | undefined;
+  /** Why the broker can't be reached now, if so. */
+  #away: Error | undefined;
   #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   /** How many handlers there were when their queues were declared. */
-  #declaredHandlers = 0;
+  #declaredHandlers = -1;
   /** Whether somebody wants to know when handlers start and end. */
   #hooked = false;
   #keepAlive: NodeJS.Timeout | undefined;
@@ -103,9 +115,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   /** The handler of an event or of a request: the exact one, else one whose wildcards match. Null when there is none. */
   override getHandlerByPattern(pattern: string): MessageHandler | null {
-    return (
-      super.getHandlerByPattern(pattern) ?? this.#handlers.find(this.getRouteFromPattern(pattern)) ?? null
-    );
+    return super.getHandlerByPattern(pattern) ?? this.#handlers.find(this.getRouteFromPattern(pattern)) ?? null;
   }
 
   /** Calls back once: when every queue is consumed, or with the error that prevents it. */
@@ -147,6 +157,24 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     return this.#closing;
   }
 
+  /** What QueueAdmin and QueueHealthIndicator work on. @internal */
+  get service(): Service {
+    return {
+      link: () => this.#requireLink(),
+      away: () => this.#away,
+      isListening: () => this.#listening !== undefined && this.#draining === undefined,
+      handlers: this.#handlers,
+      consumers: this.#consumers,
+      wire: this.#wire,
+      clock: this.#options.clock,
+    };
+  }
+
+  /** How often a handler with `deduplication` did not get a message, since it had had it. */
+  get duplicateCount(): number {
+    return this.#inbox?.duplicateCount ?? 0;
+  }
+
   // ---------------------------------------------------------------- starting and stopping
 
   /**
@@ -162,6 +190,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   async #prepare(): Promise<void> {
     // An application that is closed while it starts goes on starting.
     if (this.#closing !== undefined) throw new Error('The server is closed.');
+    this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
     try {
@@ -180,6 +209,24 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     if (size === this.#declaredHandlers) return;
     this.#declaredHandlers = size;
     for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
+    await this.#prepareBackground(link);
+  }
+
+  async #prepareBackground(link: Link): Promise<void> {
+    const init = {
+      queue: this.#options.handlers.queue,
+      queues: [...this.#handlers.queues],
+      link: () => this.#requireLink(),
+      wire: this.#wire,
+      clock: this.#options.clock,
+      logger: this.logger,
+      report: (error: unknown) => this.#report(error),
+      declareQueue: async (name: string, declaration: QueueDeclaration) =>
+        this.#declareQueue(link, name, declaration),
+    };
+    this.#inbox = new Inbox(init);
+    this.#background = [this.#inbox, new Schedules(init)];
+    for (const one of this.#background) await one.declare();
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
@@ -205,11 +252,15 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listener(): LinkListener {
     return {
       onConnected: () => {
+        this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
+        for (const one of this.#background) one.onReconnected();
         this.#emit('connect');
       },
       onDisconnected: (error) => {
+        this.#away = error;
         this._status$.next('disconnected');
+        for (const one of this.#background) one.onDisconnected();
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
         this.#emit('disconnect', error);
       },
@@ -232,10 +283,9 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
       await this.#declareQueues(this.#requireLink());
+      for (const one of this.#background) await one.start();
       for (const handlers of this.#handlers.queues) {
-        const consumer = new QueueConsumer(this.#consumerInit(handlers));
-        this.#consumers.set(handlers.queue, consumer);
-        await consumer.start();
+        await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
     } catch (error) {
       await this.#letGo();
@@ -245,18 +295,21 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #consumerInit(handlers: QueueHandlers): QueueConsumerInit {
+    const observers = this.#observers as Observers;
     const runWithProcessingHooks = withProcessingHooks({
       start: (context, run) => this.onProcessingStartHook(this.transportId, context, run),
       end: (context) => this.onProcessingEndHook?.(this.transportId, context),
     });
     return {
       handlers,
+      inbox: this.#inbox?.concerns(handlers) === true ? this.#inbox : undefined,
       link: () => this.#requireLink(),
       wire: this.#wire,
       clock: this.#options.clock,
       running: this.#running,
       logger: this.logger,
       report: (error) => this.#report(error),
+      observer: handlingObserver({ queue: handlers.queue, ...observers }),
       hooks: {
         around: () => this.#hooked,
         runWithProcessingHooks,
@@ -283,7 +336,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
     this._status$.next('draining');
-    for (const consumer of this.#consumers.values()) consumer.stop();
+    for (const one of this.#background) one.stop();
+    this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();
     await this.#link.flush();
@@ -323,7 +377,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   #requireLink(): Link {
-    if (this.#link === undefined) throw new Error('The server is closed.');
+    if (this.#link === undefined) {
+      throw new QueueUnavailableException(
+        'The queue server is not open: the application has not been initialised, or is closed.',
+      );
+    }
     return this.#link;
   }
 

@@ -1,6 +1,6 @@
 import type { FieldTable, FieldValue, Message, MessageProperties } from '@nestmq/broker';
 import { exchangeOf, HEADER } from '../envelope.js';
-import { type Incoming, originHeaders } from '../wire/incoming.js';
+import { type Incoming, originHeaders, readEnvelope } from '../wire/incoming.js';
 
 /** What the headers of a message say about its way so far. */
 export interface Progress {
@@ -76,4 +76,16 @@ export function headersFor(message: Message, origin: Origin, progress: Progress)
 function setOrDelete(headers: Headers, key: string, value: FieldTable[string]): void {
   if (value === undefined) delete headers[key];
   else headers[key] = value;
+}
+
+/** What a message is, as far as it can be told without its body. */
+export function originOf(message: Message): Origin {
+  const isForeign = exchangeOf(message) === '' && hasNoOrigin(message);
+  return { ...readEnvelope(message), replyFormat: isForeign ? 'nest-rmq' : 'nestmq' };
+}
+
+/** It was sent to the queue itself: its pattern is in its body, if anywhere. */
+function hasNoOrigin({ properties }: Message): boolean {
+  const exchange = properties.headers?.[HEADER.exchange];
+  return exchange === undefined || exchange === '';
 }

@@ -1,8 +1,6 @@
-import type { BaseRpcContext, MessageHandler } from '@nestjs/microservices';
 import type { Clock } from '@nestmq/broker';
-import { isObservable, lastValueFrom } from 'rxjs';
 import { HandlerTimeoutException } from '../retry.exceptions.js';
-import { DONE, type Outcome, outcomeOf } from './outcome.js';
+import { type Outcome, outcomeOf } from './outcome.js';
 import type { Run, TimeLimit } from './work.js';
 
 /**
@@ -10,28 +8,6 @@ import type { Run, TimeLimit } from './work.js';
  * that they hold back. It rejects only when the broker fails, or what Nest does around a handler.
  */
 export type Execute = (run: Run) => Promise<Outcome>;
-
-/** The handler of an event is called, and awaited to the end of what it returns. */
-export async function callEventHandler(
-  handle: MessageHandler,
-  data: unknown,
-  context: BaseRpcContext,
-): Promise<void> {
-  const result: unknown = await handle(data, context);
-  if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-}
-
-/** What a handler's end means by its policy. */
-export function executing(call: (run: Run) => Promise<void>): Execute {
-  return async (run) => {
-    try {
-      await call(run);
-      return run.asked ?? DONE;
-    } catch (error) {
-      return run.asked ?? failed(run, error);
-    }
-  };
-}
 
 export function failed(run: Run, error: unknown): Outcome {
   const thrown = run.thrown === undefined ? error : run.thrown.error;

@@ -132,6 +132,7 @@ export class HandlerTable {
     assertNotContradicted(where, extras);
     const policy = normaliseHandlerOptions(where, extras, this.defaults);
     if (!isEvent) this.#assertRequest(pattern, policy);
+    if (policy.schedule !== undefined) assertOnePattern(pattern);
     let handlers = this.#queues.get(policy.queue);
     if (handlers === undefined) this.#queues.set(policy.queue, (handlers = new QueueHandlers(policy.queue)));
     handlers.add(pattern, handle, isEvent, policy);
@@ -167,4 +168,13 @@ export class HandlerTable {
       'Those are for @EventPattern.',
     );
   }
+}
+
+/** What is emitted by schedule has a pattern of its own. */
+function assertOnePattern(pattern: string): void {
+  if (!pattern.split('.').some((word) => word === '*' || word === '#')) return;
+  throw new QueueOptionsException(
+    `The handler of '${pattern}' has a schedule, and a pattern with wildcards.`,
+    'Give it a pattern that is one event.',
+  );
 }

@@ -1,3 +1,5 @@
+import { type Execute, failed as failedBy } from './execute.js';
+import { DONE } from './outcome.js';
 import { setImmediate } from 'node:timers/promises';
 import type { FieldTable, Message } from '@nestmq/broker';
 import { type HandlerOptions, normaliseHandlerOptions } from '../handler.options.js';
@@ -88,4 +90,16 @@ export function deferred<T = void>(): Deferred<T> {
 /** Everything that waits for nothing but promises has gone on. */
 export async function settled(): Promise<void> {
   await setImmediate();
+}
+
+/** A lane's end: what a call means by the handler's policy. */
+export function executing(call: (run: Run) => Promise<void>): Execute {
+  return async (run) => {
+    try {
+      await call(run);
+      return run.asked ?? DONE;
+    } catch (error) {
+      return run.asked ?? failedBy(run, error);
+    }
+  };
 }

@@ -1,43 +1,29 @@
 import type { Logger } from '@nestjs/common';
-import type { BaseRpcContext } from '@nestjs/microservices';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
-import type { Clock, Message } from '@nestmq/broker';
-import type { Observable } from 'rxjs';
+import type { Clock } from '@nestmq/broker';
 import { describeError } from '../describe-error.js';
-import { HandlerTimeoutException, RetryLaterException } from '../retry.exceptions.js';
-import { exchangeOf, HEADER } from '../envelope.js';
-import type { Link, LinkDelivery, Subscription } from '../links/link.js';
+import type { Link, LinkDelivery } from '../links/link.js';
+import { type HandlingObserver, observed, observedBatch } from '../observability/handling-observer.js';
+import { type Incoming, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
-import { type Incoming, readEnvelope, readIncoming } from '../wire/incoming.js';
-import { type Origin, type Progress, progressOf } from './address.js';
+import { type Origin, originOf, type Progress, progressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
-import { executingBatch } from './execute-batch.js';
-import { callEventHandler, type Execute, executing, failed, withinTime } from './execute.js';
+import { HandlerCalls } from './handler-calls.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
 import { InTurn } from './in-turn.js';
+import type { Inbox } from './inbox.js';
 import { Lanes } from './lanes/lanes.js';
-import { DONE, type DeadLetterReason, type Outcome } from './outcome.js';
-import type { RunWithProcessingHooks } from './processing.js';
-import { Replies, type Reply } from './replies.js';
+import { HandlingLog } from './log.js';
+import type { NestHooks } from './nest-hooks.js';
+import type { DeadLetterReason } from './outcome.js';
+import { QueueIntake } from './queue-intake.js';
+import { Replies } from './replies.js';
 import type { Running } from './running.js';
 import { Settlement } from './settlement.js';
 import { type Run, Work } from './work.js';
 
 /** How long a message waits that could not be settled. Milliseconds. */
 const BROKER_FAILURE_PAUSE_MS = 1000;
-
-/** What Nest's Server does around a handler. */
-export interface NestHooks {
-  /** Whether somebody wants to know when handlers start and end. */
-  readonly around: () => boolean;
-  readonly runWithProcessingHooks: RunWithProcessingHooks;
-  readonly handleRequest: (
-    context: BaseRpcContext,
-    produce: () => Promise<Observable<unknown>>,
-    respond: (reply: Reply) => Promise<void> | void,
-  ) => unknown;
-  readonly transformToObservable: (result: unknown) => Observable<unknown>;
-}
 
 export interface QueueConsumerInit {
   readonly handlers: QueueHandlers;
@@ -48,6 +34,10 @@ export interface QueueConsumerInit {
   readonly logger: Pick<Logger, 'error' | 'warn'>;
   readonly report: (error: unknown) => void;
   readonly hooks: NestHooks;
+  /** Undefined: none of the handlers has one. */
+  readonly inbox: Inbox | undefined;
+  /** Undefined: nobody looks on. */
+  readonly observer: HandlingObserver | undefined;
 }
 
 /** Takes the messages of one queue to its handlers, and settles them by what comes of it. */
@@ -55,96 +45,61 @@ export class QueueConsumer {
   readonly #init: QueueConsumerInit;
   readonly #settlement: Settlement;
   readonly #lanes: Lanes;
+  readonly #intake: QueueIntake;
+  readonly #log: HandlingLog;
   readonly #reading: InTurn | undefined;
-  #state: 'open' | 'stopping' | 'stopped' = 'stopped';
-  #subscription: Subscription | undefined;
-  /** Resolves when the queue has been let go. */
-  #stopping: Promise<void> | undefined;
-  /** What came after the stop, while the queue could not be let go yet. */
-  readonly #late: LinkDelivery[] = [];
-
-  readonly #executeEvent: Execute = executing((run) =>
-    withinTime(this.#init.clock, [run], () => {
-      const { handler, work, context } = run;
-      return this.#hooked(context, () => callEventHandler(handler.handle, work.received.data, context));
-    }),
-  );
-
-  readonly #executeBatch = executingBatch((runs, data, context) =>
-    withinTime(this.#init.clock, runs, () => {
-      const [{ handler }] = runs as [Run];
-      return this.#hooked(context, () => callEventHandler(handler.handle, data, context));
-    }),
-  );
-
-  readonly #executeRequest: Execute = (run) =>
-    this.#answer(run, new Replies(this.#init, run.work.delivery, run.work.received.replyFormat));
 
   constructor(init: QueueConsumerInit) {
     this.#init = init;
     this.#settlement = new Settlement(init);
-    const { handlers, clock } = init;
-    this.#lanes = new Lanes(
+    this.#log = new HandlingLog(init.logger, init.handlers.queue);
+    this.#lanes = this.#makeLanes();
+    this.#reading = init.handlers.isOrdered ? new InTurn() : undefined;
+    this.#intake = new QueueIntake({
+      ...init,
+      lanes: this.#lanes,
+      onDelivery: (delivery) => void this.#onDelivery(delivery),
+      onDeleted: () => this.#onDeleted(),
+      onLost: (delivery) => this.#onLost(delivery),
+    });
+  }
+
+  #makeLanes(): Lanes {
+    const { handlers, clock, observer } = this.#init;
+    const calls = new HandlerCalls(this.#init);
+    const event = observed(calls.event, observer);
+    const request = observed(calls.request, observer);
+    return new Lanes(
       {
         clock,
-        executeOf: ({ isEvent }) => (isEvent ? this.#executeEvent : this.#executeRequest),
-        executeBatch: this.#executeBatch,
-        onRetry: (run, outcome) => this.#tell(run, outcome),
+        executeOf: ({ isEvent }) => (isEvent ? event : request),
+        executeBatch: observedBatch(calls.batch, observer),
+        onRetry: (run, outcome) => this.#log.failed(run, outcome),
       },
       handlers.all,
     );
-    this.#reading = handlers.isOrdered ? new InTurn() : undefined;
+  }
+
+  get isRunning(): boolean {
+    return this.#intake.isOpen;
+  }
+
+  /** Its queue is gone. */
+  get isDeleted(): boolean {
+    return this.#intake.isDeleted;
   }
 
   /** Resolves when messages come. Idempotent. */
-  async start(): Promise<void> {
-    await this.#stopping;
-    if (this.#state === 'open') return;
-    this.#state = 'open';
-    this.#lanes.start();
-    try {
-      await this.#consume();
-    } catch (error) {
-      this.#state = 'stopped';
-      throw error;
-    }
+  start(): Promise<void> {
+    return this.#intake.start();
   }
 
-  async #consume(): Promise<void> {
-    const { handlers } = this.#init;
-    const subscription = await this.#init.link().consume(handlers.queue, {
-      prefetchCount: handlers.prefetchCount,
-      noAck: handlers.noAck,
-      onDelivery: (delivery) => void this.#onDelivery(delivery),
-      onCancel: () => this.#onCancel(),
-      onLost: (delivery) => this.#onLost(delivery),
-    });
-    if (this.#state === 'open') this.#subscription = subscription;
-    else subscription.cancel();
-  }
-
-  /**
-   * No message begins any more; what runs goes on, and what has not begun goes back. A queue with an order is let go
-   * when what runs in its order has ended. Idempotent.
-   */
+  /** No message begins any more; what runs goes on, and what has not begun goes back. Idempotent. */
   stop(): void {
-    if (this.#state !== 'open') return;
-    this.#state = 'stopping';
-    const idle = this.#lanes.stop();
-    if (idle === undefined) this.#letGo();
-    else this.#stopping = idle.then(() => this.#letGo());
+    this.#intake.stop();
   }
 
-  #letGo(): void {
-    this.#state = 'stopped';
-    this.#subscription?.cancel();
-    this.#subscription = undefined;
-    this.#stopping = undefined;
-    for (const delivery of this.#late.splice(0)) delivery.requeue({ failed: false });
-    this.#lanes.release();
-  }
-
-  #onCancel(): void {
+  #onDeleted(): void {
     const { queue } = this.#init.handlers;
     this.#init.report(
       new Error(`The queue '${queue}' was deleted. Restart the service: it declares its queues anew.`),
@@ -159,26 +114,23 @@ export class QueueConsumer {
   }
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
-    if (this.#state !== 'open' && !delivery.settled) return this.#onLateDelivery(delivery);
-    const { running } = this.#init;
+    const { running, inbox, observer } = this.#init;
     const work = new Work(delivery);
     running.add(work);
+    observer?.delivered(work);
     try {
-      await this.#handle(work);
+      const handled = this.#handle(work);
+      if (handled !== undefined) await handled;
     } catch (error) {
       // Here the broker failed, not the handler: the message stays, for this or another instance, but not at once.
       this.#init.report(error);
       await this.#pause();
       delivery.requeue({ failed: false });
     } finally {
+      inbox?.release(work);
+      observer?.settled(work);
       running.remove(work);
     }
-  }
-
-  #onLateDelivery(delivery: LinkDelivery): void {
-    // It would come at once again, as long as the queue is consumed.
-    if (this.#state === 'stopping') this.#late.push(delivery);
-    else delivery.requeue({ failed: false });
   }
 
   /** So that what can't be settled does not come again and again without end. */
@@ -188,28 +140,41 @@ export class QueueConsumer {
     });
   }
 
-  async #handle(work: Work): Promise<void> {
-    const { delivery } = work;
-    const { message } = delivery;
+  #handle(work: Work): Promise<void> | void {
+    const { message } = work.delivery;
     const progress = progressOf(message);
     const early = progress.dueAt === undefined ? 0 : progress.dueAt - this.#init.clock.now();
-    if (early > 0) return this.#waitFor(delivery, progress, early);
+    if (early > 0) return this.#waitFor(work.delivery, progress, early);
+    let read: Incoming | Promise<Incoming>;
+    try {
+      read = readIncoming(message, this.#init.wire);
+    } catch (error) {
+      read = Promise.reject(error);
+    }
+    if (this.#reading !== undefined) read = this.#reading.next(read);
+    return read instanceof Promise
+      ? this.#handleRead(work, progress, read)
+      : this.#dispatch(work, progress, read);
+  }
+
+  async #handleRead(work: Work, progress: Progress, read: Promise<Incoming>): Promise<void> {
     let incoming: Incoming;
     try {
-      let read = readIncoming(message, this.#init.wire);
-      if (this.#reading !== undefined) read = this.#reading.next(read);
-      incoming = read instanceof Promise ? await read : read;
+      incoming = await read;
     } catch (error) {
-      const origin = originOf(message);
+      const origin = originOf(work.delivery.message);
       const why = `The ${origin.kind} can't be read: ${describeError(error)}`;
-      return this.#refuse(delivery, origin, progress, 'unreadable', why, error);
+      return this.#refuse(work, origin, progress, 'unreadable', why, error);
     }
+    return this.#dispatch(work, progress, incoming);
+  }
+
+  #dispatch(work: Work, progress: Progress, incoming: Incoming): Promise<void> | void {
     const due = this.#dueHandlers(incoming, progress);
-    if (due.length === 0) return this.#refuse(delivery, incoming, progress, 'no-handler', NO_MESSAGE_HANDLER);
+    if (due.length === 0) return this.#refuse(work, incoming, progress, 'no-handler', NO_MESSAGE_HANDLER);
     work.receive(incoming);
-    return incoming.kind === 'request'
-      ? this.#handleRequest(work, progress, due[0] as RegisteredHandler)
-      : this.#handleEvent(work, progress, due);
+    for (const handler of due) work.add(handler, progress.attempts + 1);
+    return this.#runAll(work, progress);
   }
 
   /** A delayed message came earlier than it is due: a link may wait in steps. */
@@ -228,182 +193,85 @@ export class QueueConsumer {
     return only === undefined ? all : all.filter(({ id }) => only.includes(id));
   }
 
-  // ---------------------------------------------------------------- events
-
-  async #handleEvent(work: Work, progress: Progress, due: readonly RegisteredHandler[]): Promise<void> {
-    const attempt = progress.attempts + 1;
-    for (const handler of due) work.add(handler, attempt);
-    const settled = this.#settledBy(work, progress);
-    if (work.runs.length === 1) await this.#run(work.runs[0] as Run);
-    else await Promise.all(work.runs.map(async (run) => this.#run(run)));
-    return settled();
-  }
-
-  /** Settles the delivery as soon as each of its runs has an outcome; returns what waits for it. */
-  #settledBy(work: Work, progress: Progress): () => Promise<void> | void {
-    let settling: Promise<void> | void;
+  /** Settles the delivery as soon as each of its runs has an outcome. */
+  async #runAll(work: Work, progress: Progress): Promise<void> {
+    let settling: Promise<void> | undefined;
     work.onSettled = () => {
-      settling = this.#settleOnce(work, progress);
-      // Awaited by the caller below; until then a rejection is not unhandled.
+      settling = this.#settle(work, progress) ?? undefined;
+      // Awaited below; until then a rejection is not unhandled.
       settling?.catch(() => undefined);
     };
-    return () => settling;
+    const { inbox } = this.#init;
+    if (inbox !== undefined) {
+      const admitted = inbox.admit(work);
+      if (admitted !== undefined) await admitted;
+    }
+    const [first] = work.runs as [Run];
+    if (work.runs.length === 1) await this.#run(first);
+    else await Promise.all(work.runs.map(async (run) => this.#run(run)));
+    if (settling !== undefined) await settling;
   }
 
-  #settleOnce(work: Work, progress: Progress): Promise<void> | void {
-    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#tell(run, run.outcome);
+  #settle(work: Work, progress: Progress): Promise<void> | void {
+    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#log.failed(run, run.outcome);
     return this.#settlement.settle(work, progress);
   }
 
   async #run(run: Run): Promise<void> {
+    // Not to be run: a duplicate.
+    if (run.outcome !== undefined) {
+      if (run.outcome.kind === 'done') this.#init.observer?.duplicate(run);
+      return;
+    }
     const outcome = await this.#lanes.execute(run);
     // An ordered run may have gone on as another one.
     const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
     if (last.settle(outcome) || last.outcome === outcome) return;
     if (!('error' in outcome) || last.signal.aborted) return;
-    this.#init.logger.warn(
-      `The handler of '${run.work.received.pattern}' settled the message by hand, and failed afterwards: ${describeError(outcome.error)}`,
-    );
-  }
-
-  #tell({ attempt, handler, work }: Run, outcome: Outcome | undefined): void {
-    const { handlers, logger } = this.#init;
-    if (outcome === undefined || !('error' in outcome)) return;
-    const { pattern } = work.received;
-    const why = describeError(outcome.error);
-    const of = `attempt ${attempt} of ${handler.policy.retry.attempts} (queue '${handlers.queue}')`;
-    if (handlers.noAck) {
-      logger.error(`'${pattern}' failed, and is lost, since its queue has noAck: ${why}`);
-    } else if (outcome.kind === 'retry') {
-      logger.warn(`'${pattern}' failed in ${of}, and is tried again in ${outcome.delayMs} ms: ${why}`);
-    } else {
-      const to = handler.policy.deadLetterQueue;
-      const where = to === undefined ? 'gone (deadLetter: false)' : `dead-lettered to '${to}'`;
-      logger.error(`'${pattern}' failed in ${of}, and is ${where}: ${why}`);
-    }
-  }
-
-  /** Nest's hooks around one handler, once each. */
-  async #hooked(context: BaseRpcContext, call: () => Promise<void>): Promise<void> {
-    const { hooks } = this.#init;
-    if (!hooks.around()) return call();
-    // Not by the promise that the hook returns: a start hook may let the handler begin later.
-    return new Promise((resolve, reject) => {
-      const ran = hooks.runWithProcessingHooks(context, async (runEndHook) => {
-        try {
-          await call();
-          resolve();
-        } catch (error) {
-          reject(error);
-        } finally {
-          runEndHook();
-        }
-      });
-      Promise.resolve(ran).catch(reject);
-    });
+    this.#log.failedAfterSettling(run, outcome.error);
   }
 
   async #giveUp(
-    delivery: LinkDelivery,
+    work: Work,
     origin: Origin,
     progress: Progress,
     reason: DeadLetterReason,
     error: unknown,
   ): Promise<void> {
-    const { handlers, logger, clock } = this.#init;
+    const { handlers, clock, observer } = this.#init;
     const { queue, deadLetterQueue } = handlers;
-    const why = error === undefined ? reason : `${reason}: ${describeError(error)}`;
-    logger.error(`'${origin.pattern}' is dead-lettered to '${deadLetterQueue}' (${why}).`);
+    const { delivery } = work;
+    const cause = {
+      queue,
+      deadLetterQueue,
+      reason,
+      error,
+      attempts: progress.attempts + 1,
+      nowMs: clock.now(),
+    };
+    this.#log.givenUp(delivery, origin, cause);
+    observer?.refused(work, reason);
     if (delivery.settled) return;
-    const attempts = progress.attempts + 1;
-    const cause = { queue, deadLetterQueue, reason, error, attempts, nowMs: clock.now() };
     await this.#init.link().forward(delivery, [deadLetter(delivery, origin, progress.handlers, cause)]);
   }
 
-  // ---------------------------------------------------------------- requests
-
   /** Tells the caller; an event, or a request without a caller, is dead-lettered. */
   #refuse(
-    delivery: LinkDelivery,
+    work: Work,
     origin: Origin,
     progress: Progress,
     reason: DeadLetterReason,
     message: string,
     cause?: unknown,
   ): Promise<void> | void {
+    const { delivery } = work;
     const isRequest = origin.kind === 'request';
     if (!isRequest || delivery.message.properties.replyTo === undefined) {
       const error = cause ?? (isRequest ? new Error(message) : undefined);
-      return this.#giveUp(delivery, origin, progress, reason, error);
+      return this.#giveUp(work, origin, progress, reason, error);
     }
     void new Replies(this.#init, delivery, origin.replyFormat).send({ err: { status: 'error', message } });
     delivery.ack();
     return undefined;
   }
-
-  /** The answer is the end of it, unless the handler asks for another try. */
-  async #handleRequest(work: Work, progress: Progress, handler: RegisteredHandler): Promise<void> {
-    const run = work.add(handler, progress.attempts + 1);
-    const settled = this.#settledBy(work, progress);
-    await this.#run(run);
-    return settled();
-  }
-
-  /** A caller whose handler takes too long is told so, and gets nothing after that. */
-  async #answer(run: Run, replies: Replies): Promise<Outcome> {
-    let isOver = false;
-    const send = (reply: Reply): Promise<void> | void => (isOver ? undefined : replies.send(reply));
-    try {
-      return await withinTime(this.#init.clock, [run], () => this.#ask(run, send));
-    } catch (error) {
-      if (!(error instanceof HandlerTimeoutException)) throw error;
-      isOver = true;
-      await replies.send({ err: error });
-      return DONE;
-    }
-  }
-
-  /** Resolves when the last reply is on its way. */
-  #ask(run: Run, send: (reply: Reply) => Promise<void> | void): Promise<Outcome> {
-    const { hooks } = this.#init;
-    return new Promise<Outcome>((resolve, reject) => {
-      const respond = (reply: Reply): Promise<void> | void => {
-        const again = reply.err === undefined ? undefined : this.#anotherTry(run, reply.err);
-        if (again !== undefined) return resolve(again);
-        const sent = send(reply);
-        if (reply.err === undefined && reply.isDisposed !== true) return sent;
-        const outcome = run.asked ?? DONE;
-        if (sent === undefined) resolve(outcome);
-        else void sent.then(() => resolve(outcome));
-        return sent;
-      };
-      const produce = async (): Promise<Observable<unknown>> =>
-        hooks.transformToObservable(await run.handler.handle(run.work.received.data, run.context));
-      Promise.resolve(hooks.handleRequest(run.context, produce, respond)).catch(reject);
-    });
-  }
-
-  /** A request's error is its answer, unless the handler asked to be tried again. */
-  #anotherTry(run: Run, error: unknown): Outcome | undefined {
-    const byHand = run.outcome ?? run.asked;
-    if (byHand?.kind === 'retry') return byHand;
-    const thrown = run.thrown === undefined ? error : run.thrown.error;
-    if (!(thrown instanceof RetryLaterException)) return undefined;
-    const outcome = failed(run, error);
-    return outcome.kind === 'retry' ? outcome : undefined;
-  }
-}
-
-/** As far as it can be told without the body. */
-function originOf(message: Message): Origin {
-  return {
-    ...readEnvelope(message),
-    replyFormat: exchangeOf(message) === '' && isForeign(message) ? 'nest-rmq' : 'nestmq',
-  };
-}
-
-/** It was sent to the queue itself: its pattern is in its body, if anywhere. */
-function isForeign({ properties }: Message): boolean {
-  const exchange = properties.headers?.[HEADER.exchange];
-  return exchange === undefined || exchange === '';
 }

@@ -3,6 +3,7 @@ import type { ForwardedMessage, Link, LinkDelivery } from '../links/link.js';
 import { headersFor, type Origin, type Progress, propertiesFor } from './address.js';
 import { deadLetter } from './dead-letter.js';
 import type { QueueHandlers } from './handler-table.js';
+import type { Inbox } from './inbox.js';
 import type { Outcome } from './outcome.js';
 import type { Run, Work } from './work.js';
 
@@ -10,6 +11,8 @@ export interface SettlementInit {
   readonly handlers: QueueHandlers;
   readonly clock: Clock;
   readonly link: () => Link;
+  /** Undefined: none of the handlers has one. */
+  readonly inbox?: Inbox | undefined;
 }
 
 /** How outcomes become what a broker is told. */
@@ -23,12 +26,14 @@ export class Settlement {
   /** Resolves when it is durable; a mere ack is not waited for. Rejects when the broker can't; the message stays. */
   settle(work: Work, progress: Progress): Promise<void> | void {
     const { delivery, runs } = work;
+    // Also when the connection is lost, and another copy is on its way.
+    const entries = this.#init.inbox?.entriesFor(work) ?? [];
     if (delivery.settled) return undefined;
     if (goesBackWhole(runs)) {
       delivery.requeue({ failed: false });
       return undefined;
     }
-    const messages: ForwardedMessage[] = [];
+    const messages: ForwardedMessage[] = [...entries];
     for (const group of groupsOf(runs)) messages.push(...this.#messagesFor(work, progress, group));
     if (messages.length > 0) return this.#init.link().forward(delivery, messages);
     delivery.ack();

@@ -200,7 +200,7 @@ export class EmbeddedLink implements Link {
       for (const message of messages) this.#assertPlace(message);
       const { body } = delivery.message;
       const whole = messages.map((message) => ({ body, ...delayedIfAsked(message) }));
-      this.#connection.transact(whole, [delivery as Delivery]);
+      this.#connection.transact(whole, [delivery as Delivery], undefined, { settles: true });
     }
     await this.flush();
   }

@@ -54,7 +54,10 @@ export function originHeaders(
   { pattern, kind, replyFormat }: Omit<Incoming, 'data'>,
 ): FieldTable {
   const { exchange } = message;
-  if (replyFormat === 'nest-rmq') return { [HEADER.routingKey]: message.routingKey, [HEADER.exchange]: '' };
+  // What came straight to the queue under no other name than the queue's goes back in the same way.
+  const isRaw = pattern === message.routingKey && isSentToQueue(message);
+  if (replyFormat === 'nest-rmq' || isRaw)
+    return { [HEADER.routingKey]: message.routingKey, [HEADER.exchange]: '' };
   const isOurs = exchangeOf(message) === '';
   const origin = kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE;
   return { [HEADER.routingKey]: pattern, [HEADER.exchange]: isOurs ? origin : exchange };

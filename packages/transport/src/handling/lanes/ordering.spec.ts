@@ -3,8 +3,16 @@ import { ManualClock } from '@nestmq/broker';
 import fc from 'fast-check';
 import type { HandlerOptions } from '../../handler.options.js';
 import { RetryLaterException } from '../../retry.exceptions.js';
-import { type Execute, executing } from '../execute.js';
-import { deferred, type Deferred, deliveryOf, handlerOf, runOf, settled } from '../handling.spec.support.js';
+import type { Execute } from '../execute.js';
+import {
+  deferred,
+  type Deferred,
+  deliveryOf,
+  executing,
+  handlerOf,
+  runOf,
+  settled,
+} from '../handling.spec.support.js';
 import type { Outcome } from '../outcome.js';
 import type { Run } from '../work.js';
 import { Intake } from './intake.js';

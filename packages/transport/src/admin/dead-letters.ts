@@ -1,0 +1,116 @@
+import { duration, type Duration, integer } from '../option-checks.js';
+import type { LinkDelivery } from '../links/link.js';
+import { type DeadLetterMessage, deadLetterOf, queueOf } from './queued-message.js';
+import { Moving } from './moving.js';
+import { redriven } from './redrive.js';
+import { scan, type Verdict } from './scan.js';
+import type { Service } from './service.js';
+
+export interface DeadLetterSelection {
+  /** How many at most. Whole number, 1 to 1,000,000; 1 to 10,000 for a list. @default 100 for a list, else all */
+  readonly limit?: number;
+  /** Which ones. @default all */
+  readonly filter?: (letter: DeadLetterMessage) => boolean | Promise<boolean>;
+}
+
+export interface RedriveOptions extends DeadLetterSelection {
+  /** How long each waits before it comes to its handler. Milliseconds or `'5m'`, up to 30 days. @default 0 */
+  readonly delay?: Duration;
+}
+
+export interface DeadLetterResult {
+  /** How many were redriven, or discarded. */
+  readonly count: number;
+  /**
+   * Whether all that were there at the beginning were looked at: not if the limit was reached, or if more than 10,000 of them
+   * (64 MiB) were to stay: a narrower filter, or a redrive of what comes first, gets further.
+   */
+  readonly complete: boolean;
+}
+
+const LIST_MAX = 10_000;
+const MOVE_MAX = 1_000_000;
+const DELAY_MS_MAX = 30 * 86_400_000;
+
+/**
+ * The dead letters of one queue, the oldest first. What comes in meanwhile is not looked at, and what is not chosen
+ * stays in its place. It is marked as redelivered by that, and out of reach of others until the end.
+ *
+ * @publicApi
+ */
+export class DeadLetters {
+  readonly #service: Service;
+  readonly #queue: string;
+  readonly #names: readonly string[];
+
+  /** @internal */
+  constructor(service: Service, queue: string, names: readonly string[]) {
+    this.#service = service;
+    this.#queue = queue;
+    this.#names = names;
+  }
+
+  /** They stay where they are. Throws what the filter throws. */
+  async list({ limit, filter }: DeadLetterSelection = {}): Promise<readonly DeadLetterMessage[]> {
+    const most = integer('limit', limit, 100, 1, LIST_MAX);
+    const letters: DeadLetterMessage[] = [];
+    await this.#each(most, filter, async (_, letter) => {
+      letters.push(letter);
+      return 'keep';
+    });
+    return letters;
+  }
+
+  /**
+   * Moves them back to their queue, each in one step: never lost, and over AMQP at worst there twice after a crash. Their
+   * attempts start again, and of several handlers of one event only those run that had failed. Resolves when it is durable.
+   * Rejects, with the rest in its place, when the broker can't, or with what the filter throws.
+   */
+  async redrive({ limit, filter, delay }: RedriveOptions = {}): Promise<DeadLetterResult> {
+    const { link, clock } = this.#service;
+    const delayMs = duration('delay', delay, 0, 0, DELAY_MS_MAX);
+    const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
+    const moving = new Moving(link());
+    try {
+      return await this.#each(most, filter, async (delivery) => {
+        await moving.move(delivery, redriven(delivery.message, this.#queue, delayMs, clock.now()));
+        return 'settled';
+      });
+    } finally {
+      await moving.end();
+    }
+  }
+
+  /** Deletes them. Resolves when it is durable; rejects as {@link redrive}. */
+  async discard({ limit, filter }: DeadLetterSelection = {}): Promise<DeadLetterResult> {
+    const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
+    const result = await this.#each(most, filter, async (delivery) => {
+      delivery.ack();
+      return 'settled';
+    });
+    await this.#service.link().flush();
+    return result;
+  }
+
+  async #each(
+    limit: number,
+    filter: NonNullable<DeadLetterSelection['filter']> = () => true,
+    act: (delivery: LinkDelivery, letter: DeadLetterMessage) => Promise<Verdict>,
+  ): Promise<DeadLetterResult> {
+    let count = 0;
+    const judge = async (delivery: LinkDelivery): Promise<Verdict> => {
+      if (count >= limit) return 'end';
+      const { message } = delivery;
+      // Queues may share one for their dead letters.
+      if ((queueOf(message) ?? this.#queue) !== this.#queue) return 'keep';
+      const letter = await deadLetterOf(message, this.#service.wire, this.#queue);
+      if (!(await filter(letter))) return 'keep';
+      const verdict = await act(delivery, letter);
+      count++;
+      return verdict;
+    };
+    let complete = true;
+    for (const name of this.#names) complete = (await scan(this.#service.link(), name, judge)) && complete;
+    return { count, complete };
+  }
+}

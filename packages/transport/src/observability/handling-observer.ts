@@ -1,0 +1,173 @@
+import { originOf, progressOf } from '../handling/address.js';
+import type { Execute } from '../handling/execute.js';
+import type { ExecuteBatch } from '../handling/lanes/batching.js';
+import type { RegisteredHandler } from '../handling/handler-table.js';
+import { type DeadLetterReason, type Outcome, REQUEUE } from '../handling/outcome.js';
+import type { Run, Work } from '../handling/work.js';
+import { EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
+import type { HandlerLabels, HandlingResult, QueueMetrics } from './metrics.js';
+import type { Observers } from './observers.js';
+import type { Destination, OpenSpan, Tracing } from './tracing.js';
+
+export interface HandlingObserverInit extends Observers {
+  readonly queue: string;
+}
+
+/** Undefined when there is nothing to see it with: then handling pays nothing for it. */
+export function handlingObserver(init: HandlingObserverInit): HandlingObserver | undefined {
+  return init.metrics === undefined && init.tracing === undefined ? undefined : new HandlingObserver(init);
+}
+
+/** The same, and each attempt is seen. */
+export function observed(execute: Execute, observer: HandlingObserver | undefined): Execute {
+  if (observer === undefined) return execute;
+  return async (run) => {
+    const [outcome] = await observer.process([run], async () => [await execute(run)]);
+    return outcome as Outcome;
+  };
+}
+
+/** The same, and each batch is seen. */
+export function observedBatch(execute: ExecuteBatch, observer: HandlingObserver | undefined): ExecuteBatch {
+  return observer === undefined ? execute : (runs) => observer.process(runs, () => execute(runs));
+}
+
+/** Sees the messages of one queue on their way: for metrics and spans. It changes nothing. */
+export class HandlingObserver {
+  readonly #init: HandlingObserverInit;
+  readonly #received = new WeakMap<Work, OpenSpan>();
+
+  constructor(init: HandlingObserverInit) {
+    this.#init = init;
+  }
+
+  /** A message has come. */
+  delivered(work: Work): void {
+    const { queue, metrics, tracing } = this.#init;
+    metrics?.delivered(queue, this.#waitOf(work));
+    if (tracing?.isActive !== true) return;
+    const { message } = work.delivery;
+    this.#received.set(work, tracing.receive(message, { ...placeOf(work), queue }));
+  }
+
+  /** It is settled, or back in its queue. */
+  settled(work: Work): void {
+    const received = this.#received.get(work);
+    if (received === undefined) return;
+    const outcomes = work.runs.map(({ outcome }) => outcome?.kind ?? 'none');
+    received.span.addEvent('settle', { 'nestmq.outcomes': outcomes });
+    received.span.end();
+  }
+
+  /** It was given up without a handler. */
+  refused(work: Work, reason: DeadLetterReason): void {
+    this.#init.metrics?.deadLettered(this.#init.queue, undefined, reason);
+    this.#received.get(work)?.span.setAttribute('nestmq.dead_letter.reason', reason);
+  }
+
+  /** A handler had it before, and does not get it again. */
+  duplicate({ handler }: Pick<Run, 'handler'>): void {
+    this.#init.metrics?.duplicate(labelsOf(handler));
+  }
+
+  /** Around one attempt of a handler; several runs are a batch. Their outcomes are in their order. */
+  async process(runs: readonly Run[], call: () => Promise<readonly Outcome[]>): Promise<readonly Outcome[]> {
+    const { metrics, clock } = this.#init;
+    if (metrics === undefined) return this.#traced(runs, call);
+    const startedAt = clock.now();
+    for (const { handler } of runs) metrics.started(labelsOf(handler));
+    let outcomes: readonly Outcome[] = [];
+    try {
+      return (outcomes = await this.#traced(runs, call));
+    } finally {
+      const durationMs = Math.max(0, clock.now() - startedAt);
+      for (const [place, run] of runs.entries())
+        this.#count(metrics, run, run.outcome ?? outcomes[place] ?? REQUEUE, durationMs);
+    }
+  }
+
+  #count(metrics: QueueMetrics, run: Run, outcome: Outcome, durationMs: number): void {
+    const labels = labelsOf(run.handler);
+    const result = resultOf(run, outcome);
+    metrics.ended(labels, result, durationMs);
+    if (result === 'dead-lettered' && outcome.kind === 'dead')
+      metrics.deadLettered(labels.queue, labels, outcome.reason);
+  }
+
+  async #traced(runs: readonly Run[], call: () => Promise<readonly Outcome[]>): Promise<readonly Outcome[]> {
+    const { tracing } = this.#init;
+    if (tracing?.isActive !== true) return call();
+    const open = this.#open(tracing, runs);
+    try {
+      const outcomes = await tracing.run(open, call);
+      for (const [place, run] of runs.entries())
+        tell(tracing, open, run, run.outcome ?? (outcomes[place] as Outcome));
+      return outcomes;
+    } catch (error) {
+      tracing.fail(open.span, error);
+      throw error;
+    } finally {
+      open.span.end();
+    }
+  }
+
+  #open(tracing: Tracing, runs: readonly Run[]): OpenSpan {
+    const [{ work, handler, attempt }] = runs as [Run];
+    const received = runs.map((run) => this.#received.get(run.work)).filter((span) => span !== undefined);
+    return tracing.process({
+      received,
+      pattern: handler.pattern,
+      message: runs.length === 1 ? work.delivery.message : undefined,
+      destination: { ...placeOf(work), queue: this.#init.queue },
+      attributes:
+        runs.length === 1
+          ? { 'nestmq.attempt': attempt, 'nestmq.max_attempts': handler.policy.retry.attempts }
+          : { 'messaging.batch.message_count': runs.length },
+    });
+  }
+
+  /** Since it was published, or was due: only for what comes for the first time. Milliseconds. */
+  #waitOf({ delivery }: Work): number | undefined {
+    if (delivery.redelivered) return undefined;
+    const { attempts, dueAt } = progressOf(delivery.message);
+    const { timestamp } = delivery.message.properties;
+    if (attempts > 0 || (dueAt ?? timestamp) === undefined) return undefined;
+    return Math.max(0, this.#init.clock.now() - (dueAt ?? Number(timestamp) * 1000));
+  }
+}
+
+function labelsOf({ policy, pattern }: RegisteredHandler): HandlerLabels {
+  return { queue: policy.queue, pattern };
+}
+
+function resultOf({ thrown, handler, work }: Run, { kind }: Outcome): HandlingResult {
+  const { noAck, deadLetterQueue } = handler.policy;
+  switch (kind) {
+    case 'done':
+      return work.received.kind === 'request' && thrown !== undefined ? 'failed' : 'handled';
+    case 'retry':
+      return noAck ? 'discarded' : 'retried';
+    case 'dead':
+      return noAck || deadLetterQueue === undefined ? 'discarded' : 'dead-lettered';
+    default:
+      return 'requeued';
+  }
+}
+
+function tell(tracing: Tracing, { span }: OpenSpan, run: Run, outcome: Outcome): void {
+  span.setAttribute('nestmq.result', resultOf(run, outcome));
+  if (outcome.kind === 'retry') span.setAttribute('nestmq.retry.delay_ms', outcome.delayMs);
+  if ('error' in outcome) tracing.fail(span, outcome.error);
+  else if (run.work.received.kind === 'request' && run.thrown !== undefined)
+    tracing.fail(span, run.thrown.error);
+}
+
+/** Where it was published to, also when it has come back to its queue since. */
+function placeOf({ delivery: { message } }: Work): Destination {
+  const origin = originOf(message);
+  if (exchangeOf(message) !== '' || origin.replyFormat === 'nest-rmq') return message;
+  return {
+    exchange: origin.kind === 'request' ? REQUESTS_EXCHANGE : EVENTS_EXCHANGE,
+    routingKey: origin.pattern,
+  };
+}

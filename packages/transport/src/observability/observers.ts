@@ -1,0 +1,24 @@
+import type { Clock } from '@nestmq/broker';
+import type { NormalisedQueueOptions } from '../queue.options.js';
+import { loadTracing } from './load-tracing.js';
+import { guarded, type QueueMetrics } from './metrics.js';
+import type { Tracing } from './tracing.js';
+
+/** What looks on as messages go their way. */
+export interface Observers {
+  readonly metrics: QueueMetrics | undefined;
+  readonly tracing: Tracing | undefined;
+  readonly clock: Clock;
+}
+
+/** What the options ask for. Rejects with QueueOptionsException when a package for it is missing. */
+export async function loadObservers(
+  { metrics, telemetry, home, clock }: NormalisedQueueOptions,
+  report: (error: unknown) => void,
+): Promise<Observers> {
+  return {
+    metrics: metrics === undefined ? undefined : guarded(metrics, report),
+    tracing: await loadTracing(telemetry, home),
+    clock,
+  };
+}
