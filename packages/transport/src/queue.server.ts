@@ -115,7 +115,9 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   /** The handler of an event or of a request: the exact one, else one whose wildcards match. Null when there is none. */
   override getHandlerByPattern(pattern: string): MessageHandler | null {
-    return super.getHandlerByPattern(pattern) ?? this.#handlers.find(this.getRouteFromPattern(pattern)) ?? null;
+    return (
+      super.getHandlerByPattern(pattern) ?? this.#handlers.find(this.getRouteFromPattern(pattern)) ?? null
+    );
   }
 
   /** Calls back once: when every queue is consumed, or with the error that prevents it. */

@@ -67,13 +67,13 @@ describe.each(['hybrid', 'standalone'])('SIGTERM ends a %s application', (kind) 
 
   it('in order: intake, handlers, everything else; what was not begun stays; a second signal changes nothing', async () => {
     const ended = start(60_000);
-    expect((await lines.until(3)).toSorted()).toEqual(['began 1', 'began 2', 'connected']);
+    expect((await lines.until(4)).toSorted()).toEqual(['began 1', 'began 2', 'connected', 'emitted']);
     child.kill('SIGTERM');
-    expect((await lines.until(4)).at(3)).toBe('draining');
+    expect((await lines.until(5)).at(4)).toBe('draining');
     child.kill('SIGTERM');
     child.send('release');
     expect(await ended).toEqual({ code: null, signal: 'SIGTERM' });
-    expect(lines.items.slice(4)).toEqual([
+    expect(lines.items.slice(5)).toEqual([
       'handled 1, database open',
       'handled 2, database open',
       'database closed',
@@ -85,10 +85,10 @@ describe.each(['hybrid', 'standalone'])('SIGTERM ends a %s application', (kind) 
 
   it('after the grace period, when handlers do not end: their signals abort and their messages go back', async () => {
     const ended = start(1);
-    await lines.until(3);
+    await lines.until(4);
     child.kill('SIGTERM');
     expect(await ended).toEqual({ code: null, signal: 'SIGTERM' });
-    expect(lines.items.slice(3)).toEqual([
+    expect(lines.items.slice(4)).toEqual([
       'draining',
       'aborted 1',
       'aborted 2',
@@ -207,7 +207,7 @@ describe.each(HOMES)('closing an application on %s', (_scheme, makeHome) => {
     const closed = app.close();
     starting.resolve();
     await Promise.all([initialised, closed]);
-    await expect(app.startAllMicroservices()).rejects.toThrow('The server is closed.');
+    await expect(app.startAllMicroservices()).rejects.toThrow('is closed.');
     expect(() => server.unwrap()).toThrow('Not initialized');
   });
 

@@ -188,7 +188,8 @@ describe('the waits between attempts', () => {
 
 const TEN_SECONDS_SIX_TIMES = Array.from({ length: 6 }, () => '10s');
 
-/** The message has been put off when its link has nothing under way any more. */
+/** The message has been put off when nothing of its queue is with a handler any more. */
 async function heldBack(link: Link): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) await link.flush();
+  while ((await link.queueState('orders'))?.unsettled !== 0)
+    await new Promise((resolve) => setImmediate(resolve));
 }

@@ -17,7 +17,7 @@ import {
 import { NestFactory } from '@nestjs/core';
 import { Ctx, EventPattern, Payload } from '@nestjs/microservices';
 import { TestBroker } from '@nestmq/testing';
-import { QueueClient, QueueContext, QueueModule } from '@nestmq/transport';
+import { type Link, QueueClient, QueueContext, QueueHealthIndicator, QueueModule } from '@nestmq/transport';
 import { EMPTY, lastValueFrom, type Observable } from 'rxjs';
 import { Collector, startApp, temporaryDirectory } from '../app.js';
 import { depth, HOMES, type Home } from '../homes.js';
@@ -122,6 +122,24 @@ describe.each(HOMES)('an application on %s', (_scheme, makeHome) => {
     expect(await calls.until(1)).toEqual(['00-1-2-01']);
     await app.close();
     expect(spans).toEqual(['00-1-2-01', 'end']);
+  });
+
+  it('23. RabbitMQ health check leaks a queue with each ping: it declares nothing, and says the truth', async () => {
+    const { app, client, server } = await startApp(
+      { url: home.url, queue: 'work' },
+      { controllers: [Worker] },
+    );
+    const health = app.get(QueueHealthIndicator);
+    for (let ping = 0; ping < 20; ping++)
+      expect(await health.isHealthy()).toMatchObject({ queue: { status: 'up' } });
+    await emit(client, 'work', 1);
+    await calls.until(1);
+    expect(await health.isHealthy()).toMatchObject({ queue: { queues: [{ name: 'work' }] } });
+    await server.unwrap<Link>().deleteQueue('work');
+    expect(await health.isHealthy()).toMatchObject({
+      queue: { status: 'down', message: expect.stringContaining("'work'") },
+    });
+    await app.close();
   });
 
   it('25. Queue workers lack Nest enhancers: guards, interceptors, pipes and filters, as anywhere', async () => {
