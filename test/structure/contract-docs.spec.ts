@@ -17,7 +17,7 @@ describe('docs/nest-contract.md', () => {
 
   it.each([...new Set(names)])('names a test that is there: %s', (name) => {
     const beginning = name.replace(/[,:]? ?…$/, '');
-    expect(sources.replaceAll(/\s+/g, ' ')).toContain(beginning);
+    expect(sources.replaceAll(/\s+/g, ' ').includes(beginning)).toBe(true);
   });
 
   it('has no line that is not ticked', () => {
@@ -36,6 +36,7 @@ describe.each(['nest-contract', 'pain-points'])('docs/%s.md', (name) => {
 describe('docs/pain-points.md', () => {
   it.each(Array.from({ length: 25 }, (_, i) => i + 1))('has a test for number %d', (number) => {
     expect(page('pain-points')).toContain(` ${number}. **`);
-    expect(sources).toMatch(new RegExp(`it\\(\\s*['"]${number}\\. `));
+    const titles = [...sources.matchAll(/['"](\d+)\. /g)].map(([, title]) => Number(title));
+    expect(titles).toContain(number);
   });
 });
