@@ -5,6 +5,7 @@ import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import type { Service } from './admin/service.js';
+import { QUEUE_TRANSPORT } from './queue.constants.js';
 import type { Background } from './handling/background.js';
 import { Consumers } from './handling/consumers.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
@@ -17,10 +18,9 @@ import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { routingKeyOf } from './pattern.js';
-import { QUEUE_TRANSPORT } from './queue.constants.js';
 import { handlingObserver } from './observability/handling-observer.js';
 import { loadObservers, type Observers } from './observability/observers.js';
+import { routingKeyOf } from './pattern.js';
 import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
@@ -81,7 +81,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   /** How many handlers there were when their queues were declared. */
-  #declaredHandlers = -1;
+  #declaredHandlers = 0;
   /** Whether somebody wants to know when handlers start and end. */
   #hooked = false;
   #keepAlive: NodeJS.Timeout | undefined;
@@ -191,7 +191,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   async #prepare(): Promise<void> {
     // An application that is closed while it starts goes on starting.
-    if (this.#closing !== undefined) throw new Error('The server is closed.');
+    if (this.#closing !== undefined) throw notOpen();
     this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
@@ -205,16 +205,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     }
   }
 
-  /** Those of handlers that were added since are declared when listening: `deferInitialization` adds them that late. */
-  async #declareQueues(link: Link): Promise<void> {
-    const { size } = this.#handlers;
-    if (size === this.#declaredHandlers) return;
-    this.#declaredHandlers = size;
-    for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
-    await this.#prepareBackground(link);
-  }
-
-  async #prepareBackground(link: Link): Promise<void> {
+  async #startBackground(link: Link): Promise<void> {
     const init = {
       queue: this.#options.handlers.queue,
       queues: [...this.#handlers.queues],
@@ -229,6 +220,15 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#inbox = new Inbox(init);
     this.#background = [this.#inbox, new Schedules(init)];
     for (const one of this.#background) await one.declare();
+    for (const one of this.#background) await one.start();
+  }
+
+  /** Those of handlers that were added since are declared when listening: `deferInitialization` adds them that late. */
+  async #declareQueues(link: Link): Promise<void> {
+    const { size } = this.#handlers;
+    if (size === this.#declaredHandlers) return;
+    this.#declaredHandlers = size;
+    for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
@@ -285,7 +285,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
       await this.#declareQueues(this.#requireLink());
-      for (const one of this.#background) await one.start();
+      await this.#startBackground(this.#requireLink());
       for (const handlers of this.#handlers.queues) {
         await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
@@ -380,9 +380,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   #requireLink(): Link {
     if (this.#link === undefined) {
-      throw new QueueUnavailableException(
-        'The queue server is not open: the application has not been initialised, or is closed.',
-      );
+      throw notOpen();
     }
     return this.#link;
   }
@@ -392,4 +390,10 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.logger.error(known);
     this.#emit('error', known);
   }
+}
+
+function notOpen(): Error {
+  return new QueueUnavailableException(
+    'The queue server is not open: the application has not been initialised, or is closed.',
+  );
 }

@@ -100,3 +100,4 @@ async function emit(client: QueueClient): Promise<void> {
 }
 
 await start();
+say('emitted');

@@ -207,18 +207,18 @@ describe.each(HOMES)('closing an application on %s', (_scheme, makeHome) => {
     const closed = app.close();
     starting.resolve();
     await Promise.all([initialised, closed]);
-    await expect(app.startAllMicroservices()).rejects.toThrow('is closed.');
+    await expect(app.startAllMicroservices()).rejects.toThrow('The queue server is not open');
     expect(() => server.unwrap()).toThrow('Not initialized');
   });
 
   it('before it has started leaves nothing behind, and what starts later is refused', async () => {
     const server = new QueueServer({ url: home.url });
     await server.close();
-    await expect(server.prepare()).rejects.toThrow('The server is closed.');
+    await expect(server.prepare()).rejects.toThrow('The queue server is not open');
     const error = await new Promise((called) => {
       server.listen(called);
     });
-    expect(String(error)).toContain('The server is closed.');
+    expect(String(error)).toContain('The queue server is not open');
   });
 
   it('tells handlers by their signal, not by an end: a handler that watches it ends in time', async () => {

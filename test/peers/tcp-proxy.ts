@@ -1,0 +1,66 @@
+import { connect, createServer, type Socket } from 'node:net';
+
+/** A way to a server that can be cut. */
+export interface TcpProxy {
+  readonly port: number;
+  /** Cuts all connections, in the middle of whatever goes over them. */
+  cut(): void;
+  /** From now on nobody gets through; or again. */
+  refuse(refusing: boolean): void;
+  /** Resolves once so many have tried in vain. */
+  refused(count: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** To a port of this machine. */
+export async function startProxy(targetPort: number): Promise<TcpProxy> {
+  const sockets = new Set<Socket>();
+  let isRefusing = false;
+  const refusals = { count: 0 };
+  let onRefused: () => void = () => {};
+  const keep = (socket: Socket): void => {
+    sockets.add(socket);
+    // That it is cut is no news.
+    socket.on('error', () => {});
+    socket.on('close', () => sockets.delete(socket));
+  };
+  const server = createServer((client) => {
+    keep(client);
+    if (isRefusing) {
+      refusals.count++;
+      onRefused();
+      return client.destroy();
+    }
+    const upstream = connect(targetPort, '127.0.0.1');
+    keep(upstream);
+    client.pipe(upstream).pipe(client);
+    client.on('close', () => upstream.destroy());
+    return upstream.on('close', () => client.destroy());
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  return {
+    port: (server.address() as { readonly port: number }).port,
+    cut,
+    refuse(refusing) {
+      isRefusing = refusing;
+      if (refusing) cut();
+    },
+    async refused(count) {
+      while (refusals.count < count) {
+        await new Promise<void>((resolve) => {
+          onRefused = resolve;
+        });
+      }
+    },
+    close: () =>
+      new Promise((resolve) => {
+        cut();
+        server.close(() => resolve());
+      }),
+  };
+}
