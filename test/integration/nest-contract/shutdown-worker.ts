@@ -96,7 +96,6 @@ async function start(): Promise<void> {
 
 async function emit(client: QueueClient): Promise<void> {
   for (const n of [1, 2, 3, 4]) await lastValueFrom(client.emit('work', n), { defaultValue: undefined });
-  say('emitted');
 }
 
 await start();
