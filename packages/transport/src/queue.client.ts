@@ -244,13 +244,6 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     });
   }
 
-  /** Nest 11 has no dispatch hook, and no method of this name. */
-  protected override createPacket(pattern: unknown, data: unknown): ReadPacket {
-    const packet: ReadPacket = { pattern, data };
-    this.onDispatchHook?.(packet);
-    return packet;
-  }
-
   /** Throws QueueOptionsException for a pattern that can't be a routing key. */
   protected override normalizePattern(pattern: Parameters<ClientProxy['normalizePattern']>[0]): string {
     return routingKeyOf(pattern, super.normalizePattern(pattern));
