@@ -208,13 +208,6 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     return this.#connected.link as T;
   }
 
-  /** As Nest 12 does it; Nest 11 has neither this nor its hook. */
-  protected override createPacket<I>(pattern: unknown, data: I): ReadPacket<I> {
-    const packet = { pattern, data };
-    this.onDispatchHook?.(packet);
-    return packet;
-  }
-
   // ---------------------------------------------------------------- events
 
   /**
