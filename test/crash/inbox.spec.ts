@@ -23,21 +23,25 @@ describe('an application that is killed with SIGKILL, with handlers that have de
       await life.kill();
     }
     await new Life('inbox-worker', [directory, 'drain']).finished();
-    const before = handled();
-    await new Life('inbox-worker', [directory, 'again']).finished();
     const isNumber = (id: string): boolean => /^\d+$/.test(id);
-    const again = handled().slice(before.length).filter(isNumber);
+    const publishedAgain = async (): Promise<string[]> => {
+      const before = handled().length;
+      await new Life('inbox-worker', [directory, 'again']).finished();
+      return handled().slice(before).filter(isNumber);
+    };
+    const before = handled();
+    // A message that was handled before it was on the disk, and whose publisher was not told that it is, is gone after a kill.
+    const unconfirmed = await publishedAgain();
+    const again = await publishedAgain();
     const repeated = before.length - new Set(before).size;
     // The seed, so that a failure can be repeated.
     expect({ seed, again }).toEqual({ seed, again: [] });
-    expect({ seed, isBounded: repeated <= KILLS * IN_FLIGHT }).toEqual({ seed, isBounded: true });
+    const isBounded = repeated + unconfirmed.length <= KILLS * IN_FLIGHT;
+    expect({ seed, isBounded }).toEqual({ seed, isBounded: true });
     const ticks = handled().filter((id) => !isNumber(id));
     // Else nothing was shown.
     expect(before.length).toBeGreaterThan(KILLS * 10);
     expect(ticks.length).toBeGreaterThan(1);
-    process.stderr.write(
-      `inbox: ${before.length} handled, ${repeated} of them twice, ${ticks.length} ticks\n`,
-    );
     rmSync(directory, { recursive: true, force: true });
   }, 120_000);
 });

@@ -1,7 +1,9 @@
+import { afterAll } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { Message } from '@nestmq/broker';
 import type { Link, QueueServer } from '@nestmq/transport';
 import { TestBroker } from '@nestmq/testing';
+import { startRabbitMq } from '../peers/rabbitmq.js';
 import { temporaryDirectory } from './app.js';
 
 /** Where the messages of a test live. */
@@ -10,6 +12,24 @@ export interface Home {
   readonly url: string;
   /** When everything on it is closed. */
   remove(): Promise<void>;
+}
+
+/**
+ * With NESTMQ_TEST_RABBITMQ=true a RabbitMQ is a home as well, with a vhost for each test. It takes two minutes more, so it is not
+ * by default; the contract of links runs on one always.
+ */
+async function rabbitMqHome(): Promise<typeof HOMES> {
+  if (process.env['NESTMQ_TEST_RABBITMQ'] !== 'true') return [];
+  const rabbit = await startRabbitMq();
+  if (rabbit === undefined) return [];
+  afterAll(() => rabbit.stop());
+  const make = async (): Promise<Home> => {
+    const vhost = randomUUID();
+    rabbit.ctl('add_vhost', vhost);
+    rabbit.ctl('set_permissions', '-p', vhost, 'guest', '.*', '.*', '.*');
+    return { url: `${rabbit.url}/${vhost}`, remove: async () => undefined };
+  };
+  return [['RabbitMQ', make]];
 }
 
 /** What a user chooses by URL alone: what is tested for one must hold for all. */
@@ -29,6 +49,7 @@ export const HOMES: readonly (readonly [scheme: string, make: () => Promise<Home
       return { url: `file:${path}/mq`, remove: async () => remove() };
     },
   ],
+  ...(await rabbitMqHome()),
 ];
 
 export interface Letter {

@@ -91,7 +91,9 @@ async function main(): Promise<void> {
   const broker = await TestBroker.start();
   const results = { file: await run(process.argv[2] as string), memory: await run(broker.url) };
   await broker.stop();
-  console.log(JSON.stringify(results));
+  // Optional packages are not installed here.
+  const amqp = await new QueueClient({ url: 'amqp://127.0.0.1' }).connect().catch((error: Error) => error.message);
+  console.log(JSON.stringify({ ...results, amqp }));
 }
 void main();
 `;

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { temporaryDirectory } from '../integration/app.js';
 import { compile, install, MODULE_KINDS, pack, start } from './install.js';
 
-/** The oldest that the peer range takes, and the newest of each major version. */
-const NEST_VERSIONS = ['11.1.5', '^11.1.5', '^12.0.0'];
+/** The oldest that the peer range takes, and the newest. */
+const NEST_VERSIONS = ['11.1.5', '^12.0.0'];
 
 const REPORT = {
   seen: [
@@ -43,7 +43,11 @@ describe.each(NEST_VERSIONS)('the packed packages beside Nest %s', (version) => 
     'compile with all types checked, and run on file: and memory:, as %s',
     async (kind) => {
       if (!isThere) return;
-      expect(await start(directory, kind)).toEqual({ file: REPORT, memory: REPORT });
+      expect(await start(directory, kind)).toEqual({
+        file: REPORT,
+        memory: REPORT,
+        amqp: expect.stringContaining('npm install amqplib'),
+      });
     },
   );
 });

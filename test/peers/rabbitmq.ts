@@ -20,18 +20,23 @@ const SERVER = '/usr/lib/rabbitmq/bin/rabbitmq-server';
 const CTL = '/usr/lib/rabbitmq/bin/rabbitmqctl';
 const START_MS_MAX = 60_000;
 
+/** Starts a RabbitMQ, where there is one: see {@link hasRabbitMq}. */
+export async function startRabbitMq(options: { installs?: boolean } = {}): Promise<RabbitMq | undefined> {
+  return hasRabbitMq(options) ? start() : undefined;
+}
+
 /**
- * Starts a RabbitMQ, installing it first where that can be done (Debian, as root), unless it shall not. Resolves with undefined, after a
+ * Whether RabbitMQ is installed; installs it first where that can be done (Debian, as root), unless it shall not. False, after a
  * line that says so, where there is none; with CI=true that is an error.
  */
-export async function startRabbitMq({ installs = true } = {}): Promise<RabbitMq | undefined> {
+export function hasRabbitMq({ installs = true }: { installs?: boolean } = {}): boolean {
   if (installs && !existsSync(SERVER)) install();
-  if (existsSync(SERVER)) return start();
+  if (existsSync(SERVER)) return true;
   const line =
     'RabbitMQ is not installed (apt-get install rabbitmq-server): what compares with it is skipped.';
   if (process.env['CI'] === 'true') throw new Error(line);
   process.stderr.write(`${line}\n`);
-  return undefined;
+  return false;
 }
 
 function install(): void {
@@ -43,11 +48,44 @@ function install(): void {
 
 async function start(): Promise<RabbitMq> {
   const directory = mkdtempSync(join(tmpdir(), 'nestmq-rabbitmq-'));
-  const [port, distributionPort, epmdPort] = await freePorts(3);
+  const [epmdPort] = await freePorts(1);
+  const removeAll = (): void => {
+    stopEpmd(epmdPort as number);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const name = `nestmq-${process.pid}@localhost`;
+    const node = await startNode({ name, directory, epmdPort: epmdPort as number });
+    return {
+      ...node,
+      async stop() {
+        await node.stop();
+        removeAll();
+      },
+    };
+  } catch (error) {
+    removeAll();
+    throw error;
+  }
+}
+
+export interface NodeInit {
+  /** Of the Erlang node. */
+  readonly name: string;
+  /** For its data, beside that of nodes of other names; its home, with Erlang's cookie in it. */
+  readonly directory: string;
+  readonly epmdPort: number;
+  /** A configuration file. @default none */
+  readonly config?: string;
+}
+
+/** Starts one RabbitMQ; `stop` leaves its directory and epmd as they are. */
+export async function startNode({ name, directory, epmdPort, config }: NodeInit): Promise<RabbitMq> {
+  const [port, distributionPort] = await freePorts(2);
   const environment = {
     ...process.env,
     HOME: directory,
-    RABBITMQ_NODENAME: `nestmq-${process.pid}@localhost`,
+    RABBITMQ_NODENAME: name,
     RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
     RABBITMQ_NODE_PORT: String(port),
     RABBITMQ_DIST_PORT: String(distributionPort),
@@ -56,10 +94,10 @@ async function start(): Promise<RabbitMq> {
     RABBITMQ_MNESIA_BASE: join(directory, 'mnesia'),
     RABBITMQ_LOG_BASE: join(directory, 'log'),
     RABBITMQ_LOGS: '-',
-    RABBITMQ_PID_FILE: join(directory, 'pid'),
+    RABBITMQ_PID_FILE: join(directory, `${name}.pid`),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(directory, 'enabled_plugins'),
     RABBITMQ_CONF_ENV_FILE: '/dev/null',
-    RABBITMQ_CONFIG_FILE: join(directory, 'none'),
+    RABBITMQ_CONFIG_FILE: config ?? join(directory, 'none'),
   };
   // A group of its own: Erlang's helpers end with it.
   const server = spawn(SERVER, [], { env: environment, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -71,11 +109,7 @@ async function start(): Promise<RabbitMq> {
       version = /RabbitMQ\s+([\d.]+)/.exec(output)?.[1] ?? version;
     });
   }
-  const stop = async (): Promise<void> => {
-    await end(server);
-    spawnSync('epmd', ['-port', String(epmdPort), '-kill'], { stdio: 'ignore' });
-    rmSync(directory, { recursive: true, force: true });
-  };
+  const stop = (): Promise<void> => end(server);
   try {
     await accepting(server, port as number, () => output);
   } catch (error) {
@@ -89,6 +123,11 @@ async function start(): Promise<RabbitMq> {
     return stdout;
   };
   return { url: `amqp://guest:guest@127.0.0.1:${port}`, version, pid, ctl, stop };
+}
+
+/** It is started by the first node that needs it, and outlives all of them. */
+export function stopEpmd(port: number): void {
+  spawnSync('epmd', ['-port', String(port), '-kill'], { stdio: 'ignore' });
 }
 
 async function accepting(server: ChildProcess, port: number, output: () => string): Promise<void> {
@@ -126,7 +165,7 @@ function end(server: ChildProcess): Promise<void> {
   });
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from(
       { length: count },

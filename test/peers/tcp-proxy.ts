@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 
 /** A way to a server that can be cut. */
@@ -16,8 +17,8 @@ export interface TcpProxy {
 export async function startProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isRefusing = false;
-  const refusals = { count: 0 };
-  let onRefused: () => void = () => {};
+  const refusals = new EventEmitter();
+  let refused = 0;
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     // That it is cut is no news.
@@ -27,8 +28,8 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
   const server = createServer((client) => {
     keep(client);
     if (isRefusing) {
-      refusals.count++;
-      onRefused();
+      refused++;
+      refusals.emit('refused');
       return client.destroy();
     }
     const upstream = connect(targetPort, '127.0.0.1');
@@ -51,11 +52,7 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
       if (refusing) cut();
     },
     async refused(count) {
-      while (refusals.count < count) {
-        await new Promise<void>((resolve) => {
-          onRefused = resolve;
-        });
-      }
+      for (let missing = count - refused; missing > 0; missing--) await once(refusals, 'refused');
     },
     close: () =>
       new Promise((resolve) => {

@@ -62,6 +62,7 @@ export type {
   ReplySubscription,
   Subscription,
 } from './links/link.js';
+export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
 export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
 export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
 export type { TelemetryOptions } from './observability/telemetry.options.js';

@@ -12,7 +12,7 @@ import {
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
-import { QueueClient, QueueContext, QueueModule, QueueServer } from '@nestmq/transport';
+import { QueueClient, QueueContext, QueueModule, QueueRecordBuilder, QueueServer } from '@nestmq/transport';
 import { firstValueFrom, from, lastValueFrom, Observable, of, scan, take, type Subscriber } from 'rxjs';
 import { Collector } from '../app.js';
 import { HOMES, type Home } from '../homes.js';
@@ -73,6 +73,11 @@ class Numbers {
   @EventPattern('notification')
   notification(@Payload() data: unknown): void {
     notified.add(data);
+  }
+  @MessagePattern('record')
+  record(@Payload() data: unknown, @Ctx() context: QueueContext): unknown {
+    const { headers, priority } = context.getMessage().properties;
+    return { data, headers, priority };
   }
   @MessagePattern('wildcard.*.*')
   wildcard(@Payload() _data: unknown, @Ctx() context: QueueContext): string {
@@ -140,6 +145,17 @@ describe.each(HOMES)('requests and events on %s', (_scheme, makeHome) => {
   it('a wildcard handler is told the pattern that was sent', async () => {
     const response = await fetch(`${await app.getUrl()}/topic`);
     expect(await response.text()).toBe('wildcard.a.b');
+  });
+
+  it('a record carries headers and a priority beside the data, both ways', async () => {
+    const record = new QueueRecordBuilder({ a: 1 })
+      .setOptions({ headers: { 'x-version': '1.0.0' }, priority: 3 })
+      .build();
+    expect(await firstValueFrom(app.get(QueueClient).send('record', record))).toEqual({
+      data: { a: 1 },
+      headers: expect.objectContaining({ 'x-version': '1.0.0' }),
+      priority: 3,
+    });
   });
 
   it('a service that only sends reaches one that only handles', async () => {

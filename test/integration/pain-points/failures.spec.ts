@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload, RpcException } from '@nestjs/microservices';
 import { ManualClock } from '@nestmq/broker';
-import { type Link, QueueContext, RetryLaterException } from '@nestmq/transport';
+import { type Link, QueueContext, QueueRecordBuilder, RetryLaterException } from '@nestmq/transport';
 import { firstValueFrom, lastValueFrom } from 'rxjs';
 import { Collector, type StartedApp, startApp } from '../app.js';
 import { depth, HOMES, type Home, take } from '../homes.js';
@@ -146,6 +146,13 @@ describe.each(HOMES)('what fails, on %s', (_scheme, makeHome) => {
       [1, 2],
     ]);
   });
+
+  it('17. … and so does who sends it', async () => {
+    const sentAt = Date.now();
+    await emit('order.placed', new QueueRecordBuilder({ id: 1 }).setDelay(30).build());
+    expect(await calls.until(1)).toEqual([1]);
+    expect(Date.now() - sentAt).toBeGreaterThanOrEqual(29);
+  });
 });
 
 describe('the waits between attempts', () => {
@@ -188,7 +195,8 @@ describe('the waits between attempts', () => {
 
 const TEN_SECONDS_SIX_TIMES = Array.from({ length: 6 }, () => '10s');
 
-/** The message has been put off when its link has nothing under way any more. */
+/** The message has been put off when nothing of its queue is with a handler any more. */
 async function heldBack(link: Link): Promise<void> {
-  while ((await link.queueState('orders'))?.unsettled !== 0) await link.flush();
+  while ((await link.queueState('orders'))?.unsettled !== 0)
+    await new Promise((resolve) => setImmediate(resolve));
 }

@@ -118,6 +118,15 @@ export class AmqpConsumer implements Subscription {
     else if (this.#open.tag !== undefined) this.#stop(this.#open);
   }
 
+  /** Brokers requeue what a closed channel has not settled, and only then is another consumer active. */
+  giveUp(): void {
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    const open = this.#open;
+    if (open === undefined) this.#init.onEnd(this);
+    else if (open.tag !== undefined) open.closing = open.channel.close().catch(ignoreClosed);
+  }
+
   /** What was delivered can still be settled, so the channel closes after that. */
   #stop(open: Open): void {
     const { channel, unsettled, tag } = open;

@@ -1,7 +1,7 @@
 import type { Clock, FieldTable, Message } from '@nestmq/broker';
 import { HEADER } from '../envelope.js';
 import { QueueUnavailableException } from '../queue.exceptions.js';
-import type { AmqpPublishOptions } from './amqp-publisher.js';
+import type { AmqpPublishOptions } from './amqp-confirms.js';
 import type { PublishCallback } from './link.js';
 
 /**

@@ -29,5 +29,5 @@ export function amqpError(error: unknown): AmqpError {
 /** Logging in was refused: trying again is no use. amqplib keeps what a broker says to opening a vhost to itself. */
 export function isLoginRefused(error: unknown): boolean {
   const { code, message } = amqpError(error);
-  return code === ACCESS_REFUSED || message.startsWith('Expected ConnectionOpenOk; got <ConnectionClose');
+  return code === ACCESS_REFUSED || message.includes('Expected ConnectionOpenOk; got <ConnectionClose');
 }

@@ -1,29 +1,22 @@
 import { BrokerError, type Clock, type Message, type Timer } from '@nestmq/broker';
-import type { ConfirmChannel, Message as AmqplibMessage } from 'amqplib';
 import { NoHandlerException, QueueUnavailableException } from '../queue.exceptions.js';
-import { type AmqpError, amqpError } from './amqp-errors.js';
-import { propertiesTo } from './amqp-fields.js';
+import {
+  AmqpConfirms,
+  type AmqpPublishOptions,
+  type Confirmation,
+  type ConfirmsListener,
+  type Outgoing,
+} from './amqp-confirms.js';
+import type { AmqpError } from './amqp-errors.js';
+import { NackedPublishes } from './amqp-nacked.js';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import type { AmqpSession } from './amqp-session.js';
 import type { PublishCallback } from './link.js';
 
 /** Sent and not confirmed. More would only fill the memory of this process, so it waits. Bytes of bodies. */
 const UNCONFIRMED_BYTES_MAX = 64 * 1024 * 1024;
-
-export interface AmqpPublishOptions {
-  readonly mandatory?: boolean;
-  readonly settles?: boolean;
-  /** It settles a delivery that comes again when the connection is lost: then it is not published again, but fails. */
-  readonly once?: boolean;
-}
-
-interface Entry extends AmqpPublishOptions {
-  readonly message: Message;
-  done: PublishCallback;
-  /** Since when it waits. Milliseconds since the epoch. */
-  since: number;
-  returned: boolean;
-}
+/** So long a publish is repeated that the broker nacks: electing a leader takes seconds. Milliseconds. */
+const NACKED_MS_MAX = 10_000;
 
 export interface PublisherInit {
   readonly options: Pick<NormalisedAmqpOptions, 'publishTimeoutMs' | 'maxWaiting' | 'maxMessageSize'>;
@@ -37,13 +30,15 @@ export interface PublisherInit {
  */
 export class AmqpPublisher {
   readonly #init: PublisherInit;
-  readonly #unconfirmed = new Set<Entry>();
-  #unconfirmedBytes = 0;
-  #waiting: Entry[] = [];
+  readonly #nacked: NackedPublishes;
+  /** The channel of now, and those before that have unconfirmed ones. */
+  readonly #channels = new Set<AmqpConfirms>();
+  #channel: AmqpConfirms | undefined;
+  #waiting: Outgoing[] = [];
   /** So many of the first that wait are sent one at a time: the broker has closed the channel because of one of them. */
   #suspects = 0;
+  #sequence = 0;
   #session: AmqpSession | undefined;
-  #channel: ConfirmChannel | undefined;
   #blocked: string | undefined;
   #away: Error | undefined;
   #ended: Error | undefined;
@@ -51,6 +46,7 @@ export class AmqpPublisher {
 
   constructor(init: PublisherInit) {
     this.#init = init;
+    this.#nacked = new NackedPublishes(init.clock, (publishes) => void this.#repeat(publishes));
   }
 
   /** Why publishes wait, if so. */
@@ -60,24 +56,20 @@ export class AmqpPublisher {
 
   /** Resolves when it can publish. Rejects when the session ends before. */
   async attach(session: AmqpSession): Promise<void> {
-    const channel = await session.openPublishing();
-    let refusal: AmqpError | undefined;
-    channel.on('return', (returned) => this.#onReturned(returned));
-    channel.on('error', (error) => {
-      refusal = amqpError(error);
-    });
-    // Before amqplib itself fails what is unconfirmed: it is to be sent again.
-    channel.prependListener('close', () => this.#onClosed(channel, refusal));
+    const channel = await AmqpConfirms.open(session, this.#listener);
+    this.#channels.add(channel);
     this.#session = session;
-    this.#away = undefined;
-    this.#blocked = undefined;
     this.#channel = channel;
+    this.#away = undefined;
     this.#send();
   }
 
-  /** The session has ended, after its channels have. */
+  /** The session has ended; its channels close by and by. */
   detach(reason: Error): void {
     this.#session = undefined;
+    this.#channel = undefined;
+    this.#sendAgain([...this.#channels].flatMap((channel) => channel.forgetAll()));
+    this.#channels.clear();
     this.#away = reason;
     this.#blocked = undefined;
     this.#arm();
@@ -87,7 +79,7 @@ export class AmqpPublisher {
     this.#blocked = reason;
     if (reason !== undefined) return;
     const now = this.#init.clock.now();
-    for (const entry of this.#all()) entry.since = now;
+    for (const publish of this.#all()) publish.since = now;
     this.#arm();
     this.#send();
   }
@@ -97,8 +89,9 @@ export class AmqpPublisher {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
     const all = this.#all();
-    this.#unconfirmed.clear();
+    for (const channel of this.#channels) channel.forgetAll();
     this.#waiting = [];
+    this.#nacked.takeAll();
     this.#timer?.cancel();
     for (const { done } of all) done(reason);
   }
@@ -110,12 +103,17 @@ export class AmqpPublisher {
   publish(message: Message, done: PublishCallback, options: AmqpPublishOptions = {}): void {
     this.assertSize(message.body);
     if (this.#ended !== undefined) throw this.#ended;
-    const entry: Entry = { ...options, message, done, since: this.#init.clock.now(), returned: false };
+    const since = this.#init.clock.now();
+    const publish = { ...options, message, sequence: this.#sequence++, done, since, nackedAt: undefined };
+    const isHeld = this.#nacked.holds(message);
     const isNext = this.#waiting.length === 0 && this.#blocked === undefined;
-    if ((isNext || options.settles === true) && this.#maySend()) return this.#sendOne(entry);
-    this.#assertRoom(options);
-    this.#waiting.push(entry);
-    return this.#arm();
+    if (!isHeld && (isNext || options.settles === true) && this.#maySend()) this.#channel?.send(publish);
+    else {
+      this.#assertRoom(options);
+      if (isHeld) this.#nacked.add(publish);
+      else this.#waiting.push(publish);
+    }
+    this.#arm();
   }
 
   assertSize(body: Buffer): void {
@@ -132,7 +130,7 @@ export class AmqpPublisher {
 
   #assertRoom({ settles }: AmqpPublishOptions): void {
     const { maxWaiting } = this.#init.options;
-    if (settles === true || this.#waiting.length < maxWaiting) return;
+    if (settles === true || this.#waiting.length + this.#nacked.count < maxWaiting) return;
     throw new QueueUnavailableException(
       `${maxWaiting} publishes wait already: ${this.blocked ?? 'the broker confirms too slowly'}.`,
     );
@@ -141,10 +139,10 @@ export class AmqpPublisher {
   /** Resolves when all that was published before has come to its end. */
   async settled(): Promise<void> {
     const ends = this.#all().map(
-      (entry) =>
+      (publish) =>
         new Promise<void>((resolve) => {
-          const { done } = entry;
-          entry.done = (error, unroutable) => {
+          const { done } = publish;
+          publish.done = (error, unroutable) => {
             done(error, unroutable);
             resolve();
           };
@@ -153,107 +151,102 @@ export class AmqpPublisher {
     await Promise.all(ends);
   }
 
-  #all(): Entry[] {
-    return [...this.#unconfirmed, ...this.#waiting];
+  #all(): Outgoing[] {
+    const unconfirmed = [...this.#channels].flatMap((channel) => channel.all());
+    return [...unconfirmed, ...this.#nacked.all(), ...this.#waiting];
   }
 
   #maySend(): boolean {
-    if (this.#channel === undefined || this.#unconfirmedBytes >= UNCONFIRMED_BYTES_MAX) return false;
-    return this.#suspects === 0 || this.#unconfirmed.size === 0;
+    if (this.#channel === undefined || this.#channel.bytes >= UNCONFIRMED_BYTES_MAX) return false;
+    return this.#suspects === 0 || this.#channel.count === 0;
   }
 
   #send(): void {
     while (this.#blocked === undefined && this.#waiting.length > 0 && this.#maySend()) {
-      this.#sendOne(this.#waiting.shift() as Entry);
-    }
-  }
-
-  #sendOne(entry: Entry): void {
-    const { exchange, routingKey, properties, body } = entry.message;
-    // Always mandatory: the caller is told where it did not go.
-    const options = { ...propertiesTo(properties), mandatory: true };
-    entry.returned = false;
-    this.#unconfirmed.add(entry);
-    this.#unconfirmedBytes += body.length;
-    try {
-      this.#channel?.publish(exchange, routingKey, body, options, (error: unknown) =>
-        this.#onConfirmed(entry, error),
-      );
-    } catch (error) {
-      // What can't be encoded. Never before publish has returned.
-      queueMicrotask(() => this.#finish(entry, error as Error));
+      this.#channel?.send(this.#waiting.shift() as Outgoing);
     }
     this.#arm();
   }
 
-  #onConfirmed(entry: Entry, error: unknown): void {
-    const { exchange, routingKey } = entry.message;
-    if (error !== null && error !== undefined) {
-      const what = `A queue that '${exchange}' leads to for '${routingKey}' is full.`;
-      const cure = 'Publish again when its consumers have caught up.';
-      this.#finish(entry, new BrokerError('REJECTED', what, { cure }));
-    } else if (!entry.returned) this.#finish(entry);
-    else if (entry.mandatory === true) this.#finish(entry, new NoHandlerException(routingKey));
-    else this.#finish(entry, undefined, true);
+  readonly #listener: ConfirmsListener = {
+    onConfirmed: (publish, confirmation) => {
+      if (confirmation === 'nacked') this.#onNacked(publish);
+      else this.#onTaken(publish, confirmation);
+      this.#onGone();
+    },
+    onUnsendable: (publish, error) => {
+      publish.done(error);
+      this.#onGone();
+    },
+    onClosed: (channel, unconfirmed, refusal) => {
+      this.#channels.delete(channel);
+      if (refusal === undefined) this.#sendAgain(unconfirmed);
+      else this.#onRefused(unconfirmed, refusal);
+      if (this.#channel !== channel) return;
+      this.#channel = undefined;
+      // When the connection is lost its channels close first.
+      queueMicrotask(() => void this.#reopen());
+    },
+  };
+
+  /** In the order in which they were published; channels close in any. */
+  #waitFirst(publishes: readonly Outgoing[]): void {
+    this.#waiting = [...publishes, ...this.#waiting].toSorted((a, b) => a.sequence - b.sequence);
   }
 
-  #finish(entry: Entry, error?: Error, unroutable?: boolean): void {
-    // Sent again or given up meanwhile.
-    if (!this.#unconfirmed.delete(entry)) return;
-    this.#unconfirmedBytes -= entry.message.body.length;
+  /** There is room for another one. */
+  #onGone(): void {
     if (this.#suspects > 0) this.#suspects--;
-    if (unroutable === true) entry.done(error, true);
-    else entry.done(error);
     if (this.#waiting.length > 0) this.#send();
   }
 
-  /** Comes before its confirm. Of messages that are alike in all, one is as good as the other. */
-  #onReturned({ fields, properties, content }: AmqplibMessage): void {
-    for (const entry of this.#unconfirmed) {
-      const { message, returned } = entry;
-      if (returned || message.routingKey !== fields.routingKey || message.exchange !== fields.exchange)
-        continue;
-      if (message.properties.messageId !== properties.messageId) continue;
-      if (message.properties.correlationId !== properties.correlationId) continue;
-      if (!message.body.equals(content)) continue;
-      entry.returned = true;
-      return;
-    }
+  #onTaken({ done, mandatory, message, nackedAt }: Outgoing, confirmation: Confirmation): void {
+    if (nackedAt !== undefined) this.#nacked.onTaken();
+    if (confirmation === 'routed') done();
+    else if (mandatory === true) done(new NoHandlerException(message.routingKey));
+    else done(undefined, true);
   }
 
-  /** `refusal` is what the broker said; nothing when the connection was lost. */
-  #onClosed(channel: ConfirmChannel, refusal: AmqpError | undefined): void {
-    if (this.#channel !== channel) return;
+  #onNacked(publish: Outgoing): void {
+    const { clock, options } = this.#init;
+    publish.nackedAt ??= clock.now();
+    if (clock.now() - publish.nackedAt < Math.min(NACKED_MS_MAX, options.publishTimeoutMs))
+      this.#nacked.add(publish);
+    else publish.done(nacked(publish.message));
+  }
+
+  /**
+   * On another channel: one of RabbitMQ 3.10 that published to a quorum queue first while that had no leader nacks whatever
+   * goes there from then on.
+   */
+  async #repeat(publishes: readonly Outgoing[]): Promise<void> {
+    this.#waitFirst(publishes);
+    const before = this.#channel;
+    if (before === undefined) return;
     this.#channel = undefined;
-    const unconfirmed = [...this.#unconfirmed];
-    this.#unconfirmed.clear();
-    this.#unconfirmedBytes = 0;
-    if (refusal === undefined) this.#sendLater(unconfirmed);
-    else this.#onRefused(unconfirmed, refusal);
-    // When the connection is lost its channels close first.
-    queueMicrotask(() => void this.#reopen());
+    await this.#reopen();
+    before.retire();
   }
 
-  #sendLater(unconfirmed: readonly Entry[]): void {
-    this.#suspects = Math.max(0, this.#suspects - unconfirmed.filter(({ once }) => once === true).length);
-    this.#waiting.unshift(...unconfirmed.filter(({ once }) => once !== true));
-    const lost = new QueueUnavailableException(
-      'The connection was lost; the message that was to be settled comes again.',
-    );
-    for (const { done } of unconfirmed.filter(({ once }) => once === true)) done(lost);
+  #sendAgain(unconfirmed: readonly Outgoing[]): void {
+    const again = unconfirmed.filter(({ once }) => once !== true);
+    this.#suspects = Math.max(0, this.#suspects - (unconfirmed.length - again.length));
+    this.#waitFirst(again);
+    const lost = 'The connection was lost; the message that was to be settled comes again.';
+    for (const { once, done } of unconfirmed) if (once === true) done(new QueueUnavailableException(lost));
   }
 
   /** It does not say which of them it refuses. */
-  #onRefused(unconfirmed: readonly Entry[], refusal: AmqpError): void {
+  #onRefused(unconfirmed: readonly Outgoing[], refusal: AmqpError): void {
     const [only] = unconfirmed;
-    if (only !== undefined && unconfirmed.length === 1) {
-      this.#suspects = Math.max(0, this.#suspects - 1);
-      only.done(refusal);
-      return;
+    if (only === undefined) return this.#init.onError(refusal);
+    if (unconfirmed.length > 1) {
+      this.#waitFirst(unconfirmed);
+      this.#suspects = Math.max(this.#suspects, unconfirmed.length);
+      return undefined;
     }
-    if (only === undefined) this.#init.onError(refusal);
-    this.#waiting.unshift(...unconfirmed);
-    this.#suspects = Math.max(this.#suspects, unconfirmed.length);
+    this.#suspects = Math.max(0, this.#suspects - 1);
+    return only.done(refusal);
   }
 
   async #reopen(): Promise<void> {
@@ -269,7 +262,7 @@ export class AmqpPublisher {
   /** One timer, for the one that waits longest. */
   #arm(): void {
     if (this.#timer !== undefined || this.#blocked !== undefined) return;
-    const oldest = this.#unconfirmed.values().next().value ?? this.#waiting[0];
+    const oldest = this.#oldest();
     if (oldest === undefined) return;
     const { clock, options } = this.#init;
     const left = Math.max(0, oldest.since + options.publishTimeoutMs - clock.now());
@@ -280,22 +273,36 @@ export class AmqpPublisher {
     });
   }
 
+  #oldest(): Outgoing | undefined {
+    for (const channel of this.#channels) if (channel.count > 0) return channel.oldest();
+    return this.#nacked.all()[0] ?? this.#waiting[0];
+  }
+
   #expire(): void {
     const { clock, options } = this.#init;
     const latest = clock.now() - options.publishTimeoutMs;
-    const late = this.#all().filter(({ since }) => since <= latest);
-    if (late.length === 0) return;
-    const afterMs = `within ${options.publishTimeoutMs} ms`;
-    const unsent = new QueueUnavailableException(
-      `It could not be published ${afterMs}: ${this.blocked ?? ''}`,
-    );
-    const unconfirmed = new QueueUnavailableException(
-      `It was published, but not confirmed ${afterMs}; the broker may have it or not.`,
-    );
-    this.#waiting = this.#waiting.filter(({ since }) => since > latest);
-    for (const entry of late) {
-      if (this.#unconfirmed.has(entry)) this.#finish(entry, unconfirmed);
-      else entry.done(unsent);
+    const isLate = ({ since }: Outgoing): boolean => since <= latest;
+    const within = `within ${options.publishTimeoutMs} ms`;
+    for (const channel of this.#channels) {
+      for (const publish of channel.all().filter(isLate)) {
+        channel.forget(publish);
+        publish.done(
+          new QueueUnavailableException(
+            `It was published, but not confirmed ${within}; the broker may have it or not.`,
+          ),
+        );
+      }
     }
+    const waiting = [...this.#nacked.takeAll(), ...this.#waiting];
+    this.#waiting = waiting.filter((publish) => !isLate(publish));
+    const why = this.blocked ?? 'the broker confirms too slowly';
+    for (const { done } of waiting.filter(isLate))
+      done(new QueueUnavailableException(`It could not be published ${within}: ${why}`));
+    this.#send();
   }
+}
+
+function nacked({ exchange, routingKey }: Message): BrokerError {
+  const what = `A queue that '${exchange}' leads to for '${routingKey}' is full, or out of the broker's reach.`;
+  return new BrokerError('REJECTED', what, { cure: 'Publish again when its consumers have caught up.' });
 }

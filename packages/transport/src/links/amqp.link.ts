@@ -1,4 +1,5 @@
-import { BrokerError, type Clock, type Message } from '@nestmq/broker';
+import { Logger } from '@nestjs/common';
+import { BrokerError, type Clock, type FieldTable, type Message } from '@nestmq/broker';
 import { QueueUnavailableException } from '../queue.exceptions.js';
 import { AmqpConnector } from './amqp-connector.js';
 import { AmqpConsumer } from './amqp-consumer.js';
@@ -27,6 +28,7 @@ import type {
   ReplySubscription,
   Subscription,
 } from './link.js';
+import { lintDeclarations } from './link-lint.js';
 import { loadAmqplib } from './load-amqplib.js';
 import { amqpArgumentsOf } from './queue-arguments.js';
 import { driftOf } from './topology-drift.js';
@@ -52,6 +54,8 @@ export class AmqpLink implements Link {
   readonly #consumers = new Set<AmqpConsumer>();
   readonly #replies = new Set<AmqpReplies>();
   readonly #sessions: SessionWaiters;
+  readonly #logger = new Logger('AmqpLink');
+  readonly #warned = new Set<string>();
   #closing: Promise<void> | undefined;
 
   private constructor(init: AmqpLinkInit, connector: AmqpConnector) {
@@ -161,7 +165,17 @@ export class AmqpLink implements Link {
 
   async declareQueue(name: string, declaration: QueueDeclaration = {}): Promise<void> {
     const args = amqpArgumentsOf(declaration, this.#init.options.queueType);
+    this.#lint(name, args);
     await this.#run((session) => orDrift('queue', name, this.#topology.declareQueue(session, name, args)));
+  }
+
+  /** Warns once of what newer brokers refuse. */
+  #lint(name: string, args: FieldTable): void {
+    for (const sentence of lintDeclarations({ queues: [{ name, arguments: args }] })) {
+      if (this.#warned.has(sentence)) continue;
+      this.#warned.add(sentence);
+      this.#logger.warn(`RabbitMQ 4.3: ${sentence}`);
+    }
   }
 
   declareOwnQueue(): Promise<string> {

@@ -1,6 +1,7 @@
 import {
   BrokerError,
   type Connection,
+  type Consumer,
   type Delivery,
   type FieldTable,
   type Message,
@@ -183,7 +184,15 @@ export class EmbeddedLink implements Link {
 
   async consume(queue: string, options: ConsumeOptions): Promise<Subscription> {
     const consumer = this.#connection.consume(queue, options);
-    return { cancel: () => this.#connection.cancel(consumer) };
+    const cancel = (): void => this.#connection.cancel(consumer);
+    return { cancel, giveUp: () => this.#giveUp(consumer) };
+  }
+
+  /** In one go: the queue delivers later. */
+  #giveUp(consumer: Consumer): void {
+    if (consumer.cancelled) return;
+    this.#connection.cancel(consumer);
+    consumer.giveBack();
   }
 
   async consumeReplies({ onReply }: ReplyOptions): Promise<ReplySubscription> {
@@ -195,6 +204,7 @@ export class EmbeddedLink implements Link {
   async forward(delivery: LinkDelivery, messages: readonly ForwardedMessage[]): Promise<void> {
     const [only] = messages;
     if (only !== undefined && messages.length === 1 && only.body === undefined) {
+      if ((only.delayMs ?? 0) > 0) this.#assertPlace(only);
       assertForwarded(only, this.#connection.forward(delivery as Delivery, delayedIfAsked(only)));
     } else {
       for (const message of messages) this.#assertPlace(message);
@@ -205,7 +215,7 @@ export class EmbeddedLink implements Link {
     await this.flush();
   }
 
-  /** A transaction drops what is unroutable. */
+  /** A transaction drops what is unroutable, and so does what holds delayed messages when they are due. */
   #assertPlace(message: ForwardedMessage): void {
     if (message.exchange === '' && !this.#connection.hasQueue(message.routingKey))
       assertForwarded(message, 'unroutable');

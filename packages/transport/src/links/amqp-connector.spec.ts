@@ -1,0 +1,125 @@
+import { describe, expect, it } from '@jest/globals';
+import { ManualClock } from '@nestmq/broker';
+import { AmqpConnector } from './amqp-connector.js';
+import type { AmqpSession } from './amqp-session.js';
+import { parseAmqpUrl } from './amqp-url.js';
+import { QueueUnavailableException } from '../queue.exceptions.js';
+
+/** Lets what is due in promises be done. */
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+const REFUSED = new Error(
+  'Handshake terminated by server: 403 (ACCESS-REFUSED) with message "ACCESS_REFUSED - Login was refused"',
+);
+
+/** Each try takes the next answer: an error, or a session. */
+function connectorOf(answers: (Error | 'session')[], { random = 1, timeoutMs = 30_000 } = {}) {
+  const clock = new ManualClock();
+  const tried: string[] = [];
+  const session = { close: async () => {} } as AmqpSession;
+  const connector = new AmqpConnector({
+    options: {
+      endpoints: parseAmqpUrl('amqp://u:secret@a,b'),
+      connectionTimeoutMs: timeoutMs,
+      reconnectMs: { min: 100, max: 1000 },
+    },
+    clock,
+    random: () => random,
+    open: async ({ host }) => {
+      tried.push(`${host} ${clock.now()}`);
+      const answer = answers.shift() ?? new Error('nobody there');
+      if (answer === 'session') return session;
+      throw answer;
+    },
+  });
+  const startMs = clock.now();
+  const at = (): string[] =>
+    tried.map((one) => one.replace(/ (\d+)$/, (_, ms: string) => ` ${Number(ms) - startMs}`));
+  return { connector, clock, session, at };
+}
+
+const away = (): Error => new Error('connect ECONNREFUSED');
+
+describe('connecting', () => {
+  it('tries one host after the other, and pauses after each round for longer and longer', async () => {
+    const { connector, clock, session, at } = connectorOf([
+      away(),
+      away(),
+      away(),
+      away(),
+      away(),
+      'session',
+    ]);
+    const connecting = connector.connect();
+    for (const ms of [100, 200]) {
+      await turn();
+      clock.advance(ms);
+    }
+    expect(await connecting).toBe(session);
+    expect(at()).toEqual(['a 0', 'b 0', 'a 100', 'b 100', 'a 300', 'b 300']);
+  });
+
+  it('takes a random part off each pause', async () => {
+    const { connector, clock, at } = connectorOf([away(), away(), 'session'], { random: 0 });
+    const connecting = connector.connect();
+    await turn();
+    clock.advance(50);
+    await connecting;
+    expect(at()).toEqual(['a 0', 'b 0', 'a 50']);
+  });
+
+  it('fails when nobody lets in for too long, with words that name the hosts and no password', async () => {
+    const { connector, clock } = connectorOf([], { timeoutMs: 250 });
+    const connecting = connector.connect().catch((error: unknown) => error);
+    await turn();
+    clock.advance(100);
+    const error = (await connecting) as Error;
+    expect(error).toBeInstanceOf(QueueUnavailableException);
+    expect(error.message).toBe(
+      'No broker could be reached at amqp://a:5672/, amqp://b:5672/. The last try: amqp://b:5672/: nobody there',
+    );
+  });
+
+  it('tries each host once when it shall not wait', async () => {
+    const { connector, at } = connectorOf([], { timeoutMs: 0 });
+    await expect(connector.connect()).rejects.toThrow('No broker could be reached');
+    expect(at()).toEqual(['a 0', 'b 0']);
+  });
+
+  it('fails at once when the login is refused', async () => {
+    const { connector, at } = connectorOf([REFUSED]);
+    await expect(connector.connect()).rejects.toThrow(
+      /refuses the login.*ACCESS_REFUSED - Login was refused/,
+    );
+    expect(at()).toEqual(['a 0']);
+  });
+
+  it('comes back however long that takes', async () => {
+    const { connector, clock, session, at } = connectorOf([...Array.from({ length: 40 }, away), 'session']);
+    const connecting = connector.reconnect();
+    for (let i = 0; i < 25; i++) {
+      await turn();
+      clock.advance(1000);
+    }
+    expect(await connecting).toBe(session);
+    expect(at()).toHaveLength(41);
+  });
+
+  it('gives up to come back when the login is refused again and again', async () => {
+    const { connector, clock } = connectorOf([away(), REFUSED, REFUSED, REFUSED]);
+    const connecting = connector.reconnect().catch((error: unknown) => error);
+    await turn();
+    clock.advance(1000);
+    expect(await connecting).toMatchObject({
+      message: expect.stringContaining('refuses the login') as unknown,
+    });
+  });
+
+  it('stops when it is closed', async () => {
+    const { connector } = connectorOf([]);
+    const connecting = connector.reconnect();
+    await turn();
+    connector.close();
+    await expect(connecting).rejects.toThrow('The link was closed while it was connecting.');
+  });
+});

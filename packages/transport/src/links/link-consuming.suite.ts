@@ -1,0 +1,218 @@
+import { expect, it } from '@jest/globals';
+import type { Message } from '@nestmq/broker';
+import type { Contract } from './link.suite.js';
+import { bodyOf, Consumed, publish, publishAll, settledState, toQueue } from './link.suite.support.js';
+
+/** Deliveries, consumers, answers, and settling by forwarding. */
+export function consumingContract({ features, home, open, name }: Contract): void {
+  const itWithExclusive = features.exclusiveConsumers ? it : it.skip;
+
+  it('settles a delivery once; what comes later does nothing', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a']);
+    const consumed = await Consumed.start(link, queue);
+    const delivery = (await consumed.count(1)).at(0);
+    expect([delivery.settled, delivery.redelivered, delivery.deliveryCount]).toEqual([false, false, 0]);
+    delivery.ack();
+    expect(delivery.settled).toBe(true);
+    delivery.requeue({ failed: true });
+    delivery.ack();
+    expect(await settledState(link, queue)).toBe(0);
+    await publishAll(link, queue, ['b']);
+    expect((await consumed.count(2)).bodies).toEqual(['a', 'b']);
+  });
+
+  it('puts back to its place what is requeued, redelivered, and counted when it failed', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a', 'b']);
+    const consumed = await Consumed.start(link, queue, { prefetchCount: 1 });
+    (await consumed.count(1)).at(0).requeue({ failed: false });
+    const [, again] = (await consumed.count(2)).deliveries;
+    expect([consumed.bodies, again?.redelivered]).toEqual([['a', 'a'], true]);
+    const others = features.countsFailuresOnly ? 0 : 1;
+    expect(again?.deliveryCount).toBe(others);
+    again?.requeue({ failed: true });
+    expect((await consumed.count(3)).bodies).toEqual(['a', 'a', 'a']);
+    expect(consumed.at(2).deliveryCount).toBe(others + 1);
+  });
+
+  it('hands over no more than may be unsettled at once', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a', 'b', 'c']);
+    const consumed = await Consumed.start(link, queue, { prefetchCount: 2 });
+    await consumed.count(2);
+    expect(await settledState(link, queue)).toBe(1);
+    expect(consumed.bodies).toEqual(['a', 'b']);
+    consumed.at(0).ack();
+    expect((await consumed.count(3)).bodies).toEqual(['a', 'b', 'c']);
+  });
+
+  it('settles as it hands over, when that is asked', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a']);
+    const consumed = await Consumed.start(link, queue, { noAck: true });
+    expect((await consumed.count(1)).at(0).settled).toBe(true);
+    await link.close();
+    expect(await (await open()).queueState(queue)).toMatchObject({ ready: 0 });
+  });
+
+  itWithExclusive('refuses a second consumer beside an exclusive one, and goes on', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await Consumed.start(link, queue, { exclusive: true });
+    await expect(Consumed.start(link, queue)).rejects.toThrow(/exclusive/);
+    expect(await publish(link, toQueue(queue, 'a'))).toMatchObject({ error: undefined });
+  });
+
+  it('refuses to consume from a queue that is not there, and goes on', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await expect(Consumed.start(link, queue)).rejects.toThrow(`no queue '${queue}'`);
+    await link.declareQueue(queue);
+    expect(await publish(link, toQueue(queue, 'a'))).toMatchObject({ error: undefined });
+  });
+
+  it('tells a consumer when its queue is deleted', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    const consumed = await Consumed.start(link, queue);
+    // In a cluster RabbitMQ 3.10 forgets to tell those who had only just subscribed.
+    await publishAll(link, queue, ['a']);
+    (await consumed.count(1)).at(0).ack();
+    await link.flush();
+    await link.deleteQueue(queue);
+    await consumed.until(({ cancelled }) => cancelled);
+    expect(consumed.bodies).toEqual(['a']);
+  });
+
+  it('hands over nothing after a cancel, which can be repeated; what was handed over is still settled', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a']);
+    const consumed = await Consumed.start(link, queue);
+    await consumed.count(1);
+    consumed.subscription?.cancel();
+    consumed.subscription?.cancel();
+    await publishAll(link, queue, ['b']);
+    const other = await Consumed.start(link, queue);
+    expect((await other.count(1)).bodies).toEqual(['b']);
+    consumed.at(0).ack();
+    other.at(0).ack();
+    expect(await settledState(link, queue)).toBe(0);
+    await link.close();
+    expect(await (await open()).queueState(queue)).toMatchObject({ ready: 0 });
+    expect(consumed.bodies).toEqual(['a']);
+  });
+
+  it('gets answers at its address, until that is cancelled', async () => {
+    if (home() === undefined) return;
+    const [link, other] = [await open(), await open()];
+    let onReply: (message: Message) => void = () => {};
+    const replied = new Promise<Message>((resolve) => {
+      onReply = resolve;
+    });
+    const replies = await link.consumeReplies({ onReply: (reply) => onReply(reply), onLost: () => {} });
+    const answer = toQueue(replies.address, 'answer', { correlationId: '7' });
+    expect(await publish(other, answer, { settles: true })).toMatchObject({
+      error: undefined,
+      unroutable: undefined,
+    });
+    expect(await replied).toMatchObject({ properties: { correlationId: '7' } });
+    replies.cancel();
+    await link.close();
+    expect(await publish(other, answer)).toMatchObject({ unroutable: true });
+  });
+
+  it('settles a delivery by forwarding its body', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const [queue, other] = [name('queue'), name('other')];
+    await link.declareQueue(queue);
+    await link.declareQueue(other);
+    await publishAll(link, queue, ['a']);
+    const delivery = (await (await Consumed.start(link, queue)).count(1)).at(0);
+    const properties = { deliveryMode: 2, headers: { reason: 'moved' } };
+    await link.forward(delivery, [{ exchange: '', routingKey: other, properties }]);
+    expect(delivery.settled).toBe(true);
+    expect(await settledState(link, queue)).toBe(0);
+    const [got] = await link.peek(other, 1);
+    expect([got?.body.toString(), got?.properties.headers?.['reason']]).toEqual(['a', 'moved']);
+  });
+
+  it('settles a delivery by several messages, with bodies of their own', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const [queue, other] = [name('queue'), name('other')];
+    await link.declareQueue(queue);
+    await link.declareQueue(other);
+    await publishAll(link, queue, ['a']);
+    const delivery = await link.take(queue);
+    const to = { exchange: '', routingKey: other, properties: { deliveryMode: 2 } };
+    await link.forward(delivery as NonNullable<typeof delivery>, [to, { ...to, body: Buffer.from('news') }]);
+    expect((await link.peek(other, 5)).map(({ body }) => body.toString()).toSorted()).toEqual(['a', 'news']);
+    expect(await settledState(link, queue)).toBe(0);
+  });
+
+  it('forwards with a delay to the queue itself', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a']);
+    const consumed = await Consumed.start(link, queue);
+    const properties = { deliveryMode: 2, headers: { again: 1 } };
+    const again = { exchange: '', routingKey: queue, properties, delayMs: 60 };
+    await link.forward((await consumed.count(1)).at(0), [again]);
+    expect((await consumed.count(2)).bodies).toEqual(['a', 'a']);
+    expect(consumed.at(1).message.properties.headers?.['again']).toBe(1);
+    expect(consumed.at(1).deliveryCount).toBe(0);
+  });
+
+  it.each([0, 60])('keeps a delivery that has nowhere to go, delayed by %d ms', async (delayMs) => {
+    if (home() === undefined) return;
+    const link = await open();
+    const [queue, gone] = [name('queue'), name('gone')];
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a']);
+    const delivery = (await (await Consumed.start(link, queue)).count(1)).at(0);
+    const forwarding = link.forward(delivery, [{ exchange: '', routingKey: gone, properties: {}, delayMs }]);
+    await expect(forwarding).rejects.toThrow(`Nothing is bound to '' for '${gone}'`);
+    expect(delivery.settled).toBe(false);
+    delivery.ack();
+    expect(await settledState(link, queue)).toBe(0);
+  });
+
+  it('gives back what is unsettled when it closes, which can be repeated', async () => {
+    if (home() === undefined) return;
+    const link = await open();
+    const queue = name('queue');
+    await link.declareQueue(queue);
+    await publishAll(link, queue, ['a', 'b']);
+    await (await Consumed.start(link, queue)).count(2);
+    await Promise.all([link.close(), link.close()]);
+    const consumed = await Consumed.start(await open(), queue);
+    expect((await consumed.count(2)).deliveries.map((one) => [bodyOf(one), one.redelivered])).toEqual([
+      ['a', true],
+      ['b', true],
+    ]);
+  });
+}
