@@ -10,6 +10,7 @@ import {
 } from '@nestjs/microservices';
 import type { Message } from '@nestmq/broker';
 import { AsyncSubject, Observable } from 'rxjs';
+import { stillAway, tooManyWait, WAITING_MAX } from './client-waiting.js';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import { EventListeners } from './event-listeners.js';
@@ -20,12 +21,7 @@ import { observedPublish, type Publish, publishDirectly } from './observability/
 import { routingKeyOf } from './pattern.js';
 import { millisecondsOf } from './option-checks.js';
 import { PendingRequests } from './pending-requests.js';
-import {
-  NoHandlerException,
-  QueueClosedException,
-  QueueTimeoutException,
-  QueueUnavailableException,
-} from './queue.exceptions.js';
+import { NoHandlerException, QueueClosedException, QueueTimeoutException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { recordIn } from './queue.record.js';
 import { InOrder } from './wire/in-order.js';
@@ -208,13 +204,6 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     return this.#connected.link as T;
   }
 
-  /** As Nest 12 does it; Nest 11 has neither this nor its hook. */
-  protected override createPacket<I>(pattern: unknown, data: I): ReadPacket<I> {
-    const packet = { pattern, data };
-    this.onDispatchHook?.(packet);
-    return packet;
-  }
-
   // ---------------------------------------------------------------- events
 
   /**
@@ -370,21 +359,6 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     const { correlationId = '' } = message.properties;
     this.#pending.onReply(correlationId, () => readReply(message, this.#wire.format, this.#wire));
   }
-}
-
-/** Messages that wait for the connection, or to be encoded: more would fill memory. */
-const WAITING_MAX = 10_000;
-
-function tooManyWait(): Error {
-  return new QueueUnavailableException(
-    `${WAITING_MAX} messages wait already, for the connection or to be encoded. Send it again when it is there: 'status' tells.`,
-  );
-}
-
-function stillAway(timeoutMs: number): Error {
-  return new QueueUnavailableException(
-    `The broker was away for ${timeoutMs} ms, and the request was not sent. Send it again when it is back: 'status' tells.`,
-  );
 }
 
 /** To a queue of Nest's own transport the routing key is the queue. */

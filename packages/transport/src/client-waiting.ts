@@ -1,0 +1,16 @@
+import { QueueUnavailableException } from './queue.exceptions.js';
+
+/** Messages of a client that wait for the connection, or to be encoded: more would fill memory. */
+export const WAITING_MAX = 10_000;
+
+export function tooManyWait(): Error {
+  return new QueueUnavailableException(
+    `${WAITING_MAX} messages wait already, for the connection or to be encoded. Send it again when it is there: 'status' tells.`,
+  );
+}
+
+export function stillAway(timeoutMs: number): Error {
+  return new QueueUnavailableException(
+    `The broker was away for ${timeoutMs} ms, and the request was not sent. Send it again when it is back: 'status' tells.`,
+  );
+}
