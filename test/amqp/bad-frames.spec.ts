@@ -15,7 +15,7 @@ import {
   startServer,
   tuneOk,
 } from './server.js';
-import { ON_CHANNEL, openVhost, qos } from './wrong-frames.js';
+import { FAILING, ON_CHANNEL, ON_CLOSING_CHANNEL, openVhost, qos } from './wrong-frames.js';
 import { guest, IN_HANDSHAKE } from './wrong-handshakes.js';
 
 let server: Server;
@@ -31,10 +31,23 @@ afterAll(async () => {
 });
 
 describe('on an open channel', () => {
-  it.each(ON_CHANNEL)('$what closes', async ({ sent, answer }) => {
+  it.each(ON_CHANNEL)('$what closes', async ({ sent, answer, cause }) => {
     const client = await ScriptedClient.open(server.port);
     client.send(...sent);
     expect(await client.closing()).toContain(answer);
+    expect(client.cause).toBe(cause ?? client.cause);
+    client.socket.destroy();
+  });
+});
+
+describe('on a channel that the server is closing', () => {
+  it.each(ON_CLOSING_CHANNEL)('$what closes', async ({ sent, answer, cause }) => {
+    const client = await ScriptedClient.open(server.port);
+    client.send(FAILING);
+    expect(await client.closing()).toContain('channel 404');
+    client.send(...sent);
+    expect(await client.closing()).toContain(answer);
+    expect(client.cause).toBe(cause ?? client.cause);
     client.socket.destroy();
   });
 });

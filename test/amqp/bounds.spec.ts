@@ -150,6 +150,22 @@ it('a client that has not logged in, and reads nothing, does not keep a server t
   silent.socket.destroy();
 });
 
+it('a client that does not answer its close keeps a server that is closed for two seconds, and no longer', async () => {
+  const clock = new ManualClock();
+  const server = await startServer({ clock });
+  const silent = await ScriptedClient.open(server.port);
+  let isClosed = false;
+  const closed = server.close().then(() => (isClosed = true));
+  expect(await silent.closing()).toContain('connection 320');
+  clock.advance(LIMITS.shutdownTimeoutMs - 1);
+  silent.send(frame(8, 0, Buffer.alloc(0)));
+  await new Promise(setImmediate);
+  expect(isClosed).toBe(false);
+  clock.advance(1);
+  await closed;
+  expect(await silent.next()).toBeUndefined();
+});
+
 it('10,000 connections that do nothing are held, and one that does something is served', async () => {
   const limit = spawnSync('sh', ['-c', 'ulimit -Hn']).stdout.toString().trim();
   const count = limit === 'unlimited' ? 10_000 : Math.min(10_000, Number(limit) - 500);

@@ -77,9 +77,16 @@ export function closeIn({ payload }: RawFrame): string | undefined {
   return `${what} ${payload.readUInt16BE(4)} ${payload.toString('utf8', 7, 7 + length)}`;
 }
 
+/** The method that a close names as its cause, as `class.method`. */
+function causeIn({ payload }: RawFrame): string {
+  return `${payload.readUInt16BE(payload.length - 4)}.${payload.readUInt16BE(payload.length - 2)}`;
+}
+
 /** A client that says what it is told to say, right or wrong. */
 export class ScriptedClient {
   readonly socket: Socket;
+  /** Of the last close that came. */
+  cause = '';
   #bytes: Buffer = Buffer.alloc(0);
   #ended = false;
   #onChange: () => void = () => {};
@@ -145,7 +152,9 @@ export class ScriptedClient {
       const next = await this.next();
       if (next === undefined) return 'socket';
       const close = next.type === METHOD ? closeIn(next) : undefined;
-      if (close !== undefined) return close;
+      if (close === undefined) continue;
+      this.cause = causeIn(next);
+      return close;
     }
   }
 

@@ -1,53 +1,25 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Server, ServerOptions, TlsOptions } from '@nestmq/broker';
 import { type ChannelModel, connect, credentials } from 'amqplib';
+import { Certificates } from './certificates.js';
 import { addUser, startServer } from './server.js';
 
-let directory: string;
+let certificates: Certificates;
 let server: Server | undefined;
-const path = (name: string): string => join(directory, name);
-
-function openssl(...args: string[]): void {
-  const { status, stderr } = spawnSync('openssl', args, { cwd: directory, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`openssl ${args.join(' ')}: ${stderr}`);
-}
-
-/** A key and a certificate for it, signed by `ca`, or by itself. */
-function certificate(name: string, subject: string, ca?: string): void {
-  openssl(
-    'req',
-    '-utf8',
-    '-newkey',
-    'rsa:2048',
-    '-nodes',
-    '-subj',
-    subject,
-    '-keyout',
-    `${name}.key`,
-    '-out',
-    `${name}.csr`,
-  );
-  const signer = ca === undefined ? ['-signkey', `${name}.key`] : ['-CA', `${ca}.pem`, '-CAkey', `${ca}.key`];
-  writeFileSync(path('names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
-  const names = ca === undefined ? [] : ['-extfile', 'names'];
-  openssl('x509', '-req', '-days', '2', '-in', `${name}.csr`, ...signer, '-out', `${name}.pem`, ...names);
-}
+const path = (name: string): string => certificates.path(name);
 
 beforeAll(() => {
-  directory = mkdtempSync(join(tmpdir(), 'nestmq-tls-'));
-  certificate('ca', '/CN=root');
-  certificate('server', '/CN=localhost', 'ca');
-  certificate('client', '/O=shop/CN=billing', 'ca');
-  certificate('stranger', '/O=shop/CN=billing');
-  certificate('odd', '/C=DE/O=A, B/CN=Zoë/emailAddress=a@b.c', 'ca');
+  certificates = new Certificates();
+  certificates.make('ca', '/CN=root');
+  certificates.make('server', '/CN=localhost', 'ca');
+  certificates.make('client', '/O=shop/CN=billing', 'ca');
+  certificates.make('stranger', '/O=shop/CN=billing');
+  certificates.make('odd', '/C=DE/O=A, B/CN=Zoë/emailAddress=a@b.c', 'ca');
 });
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+afterAll(() => certificates.remove());
 afterEach(async () => {
   await server?.close();
   server = undefined;

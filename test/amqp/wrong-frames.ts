@@ -19,6 +19,8 @@ export interface WrongFrames {
   readonly sent: readonly Buffer[];
   /** What the answer has to contain. */
   readonly answer: string;
+  /** The method that the close names as its cause, here and there: class and method id. @default not looked at */
+  readonly cause?: string;
   /** What that of RabbitMQ 3.10.8 contains, where it is another; undefined is no answer at all. */
   readonly rabbitMq?: string | undefined;
 }
@@ -27,6 +29,10 @@ const NOTHING = Buffer.alloc(0);
 const BIT = Buffer.from([0]);
 
 export const qos: Buffer = method(1, 60, 10, long(0), short(0), BIT);
+
+const CLOSE: Buffer = method(1, 20, 40, short(200), shortString(''), long(0));
+const CLOSE_OK: Buffer = method(1, 20, 41);
+const OPEN: Buffer = method(1, 20, 10, shortString(''));
 
 export function openVhost(vhost: string): Buffer {
   return method(0, 10, 40, shortString(vhost), shortString(''), BIT);
@@ -44,10 +50,10 @@ function nested(depth: number): Buffer {
 }
 
 /** Sizes beyond what a number holds exactly. */
-function headerOfSize(size: bigint, weight = 0): Buffer {
+function headerOfSize(size: bigint, weight = 0, classId = 60): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(size);
-  return frame(HEADER, 1, Buffer.concat([short(60), short(weight), bytes, short(0)]));
+  return frame(HEADER, 1, Buffer.concat([short(classId), short(weight), bytes, short(0)]));
 }
 
 const delivery = method(
@@ -99,6 +105,18 @@ const MALFORMED: readonly WrongFrames[] = [
     what: 'half a method id',
     sent: [frame(1, 1, Buffer.from([0, 60, 0]))],
     answer: 'connection 501 FRAME_ERROR - type 1, all octets = <<0,60,0>>: unknown_frame',
+  },
+  {
+    what: 'a heartbeat that says something',
+    sent: [frame(8, 0, Buffer.from('abc'))],
+    answer: 'connection 501 FRAME_ERROR - type 8, all octets = <<"abc">>: unknown_frame',
+    cause: '0.0',
+  },
+  {
+    what: 'a heartbeat on a channel that says something',
+    sent: [frame(8, 1, Buffer.alloc(20, 1))],
+    answer:
+      'connection 501 FRAME_ERROR - type 8, first 16 octets = <<1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1>>: unknown_frame',
   },
   {
     what: 'a header that is cut off',
@@ -206,6 +224,13 @@ const METHODS: readonly WrongFrames[] = [
     sent: [startOk('PLAIN', Buffer.from('\0guest\0guest'))],
     answer: 'connection 504',
   },
+  { what: 'channel.close-ok, unasked', sent: [CLOSE_OK], answer: 'connection 503', cause: '20.41' },
+  {
+    what: 'channel.close-ok on a channel that is not open',
+    sent: [method(7, 20, 41)],
+    answer: "connection 504 CHANNEL_ERROR - expected 'channel.open'",
+    cause: '20.41',
+  },
   { what: 'channel.flow-ok, unasked', sent: [method(1, 20, 21, Buffer.from([1]))], answer: 'connection 503' },
 ];
 
@@ -244,6 +269,32 @@ const CONTENT: readonly WrongFrames[] = [
       'connection 505 UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead',
   },
   {
+    what: 'channel.close in place of a header',
+    sent: [publish(1, 'q'), CLOSE],
+    answer:
+      'connection 505 UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead',
+    cause: '60.40',
+  },
+  {
+    what: 'a header with a weight',
+    sent: [publish(1, 'q'), headerOfSize(3n, 1)],
+    answer:
+      'connection 505 UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead',
+    cause: '60.40',
+  },
+  {
+    what: 'a header of another class with a weight',
+    sent: [publish(1, 'q'), headerOfSize(0n, 1, 50)],
+    answer:
+      'connection 505 UNEXPECTED_FRAME - expected content header for class 60, got non content header frame instead',
+  },
+  {
+    what: 'a header with a weight, without a method',
+    sent: [headerOfSize(3n, 1)],
+    answer: 'connection 505 UNEXPECTED_FRAME - expected method frame, got non method frame instead',
+    cause: '0.0',
+  },
+  {
     what: 'a publish in place of a header',
     sent: [publish(1, 'q'), publish(1, 'q')],
     answer:
@@ -264,6 +315,30 @@ const CONTENT: readonly WrongFrames[] = [
     what: 'a method in place of a body',
     sent: [publish(1, 'q'), header(1, 5), qos],
     answer: 'connection 505 UNEXPECTED_FRAME - expected content body, got non content body frame instead',
+    cause: '60.40',
+  },
+  {
+    what: 'channel.close in place of a body',
+    sent: [publish(1, 'q'), header(1, 5), CLOSE],
+    answer: 'connection 505 UNEXPECTED_FRAME - expected content body, got non content body frame instead',
+    cause: '60.40',
+  },
+  {
+    what: 'channel.close before the rest of a body',
+    sent: [publish(1, 'q'), header(1, 5), frame(BODY, 1, Buffer.from('ab')), CLOSE],
+    answer: 'connection 505 UNEXPECTED_FRAME - expected content body, got non content body frame instead',
+  },
+  {
+    what: 'arguments that are cut off in place of a body',
+    sent: [publish(1, 'q'), header(1, 5), method(1, 60, 10)],
+    answer: 'connection 505 UNEXPECTED_FRAME - expected content body, got non content body frame instead',
+    cause: '60.40',
+  },
+  {
+    what: 'an unknown method in place of a body',
+    sent: [publish(1, 'q'), header(1, 5), method(1, 60, 99)],
+    answer: 'connection 505 UNEXPECTED_FRAME - expected content body, got non content body frame instead',
+    rabbitMq: 'socket',
   },
   {
     what: 'a body that is too long',
@@ -343,3 +418,34 @@ const REFUSED: readonly WrongFrames[] = [
 
 /** Sent on channel 1, which is open. */
 export const ON_CHANNEL: readonly WrongFrames[] = [...MALFORMED, ...METHODS, ...CONTENT, ...REFUSED];
+
+/** What fails on a channel: the server closes it. */
+export const FAILING: Buffer = method(
+  1,
+  50,
+  10,
+  short(0),
+  shortString('no such queue'),
+  Buffer.from([1]),
+  long(0),
+);
+
+/** Sent after {@link FAILING}, on a channel whose close is not answered yet. */
+export const ON_CLOSING_CHANNEL: readonly WrongFrames[] = [
+  {
+    what: 'channel.open',
+    sent: [OPEN],
+    answer: "connection 504 CHANNEL_ERROR - second 'channel.open' seen",
+    cause: '20.10',
+  },
+  {
+    what: 'channel.open after a close that crossed it, which is answered and is no answer',
+    sent: [CLOSE, OPEN],
+    answer: "connection 504 CHANNEL_ERROR - second 'channel.open' seen",
+  },
+  {
+    what: 'channel.open twice after the answer',
+    sent: [qos, CLOSE_OK, OPEN, OPEN],
+    answer: "connection 504 CHANNEL_ERROR - second 'channel.open' seen",
+  },
+];

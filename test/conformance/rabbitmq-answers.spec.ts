@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { GREETING, ScriptedClient } from '../amqp/server.js';
-import { ON_CHANNEL, type WrongFrames } from '../amqp/wrong-frames.js';
+import { FAILING, ON_CHANNEL, ON_CLOSING_CHANNEL, type WrongFrames } from '../amqp/wrong-frames.js';
 import { IN_HANDSHAKE } from '../amqp/wrong-handshakes.js';
 import { type RabbitMq, startRabbitMq } from '../peers/rabbitmq.js';
 
@@ -22,8 +22,23 @@ describe('RabbitMQ itself', () => {
     const client = await ScriptedClient.open(port);
     client.send(...one.sent);
     expect(await client.closing()).toContain(one.rabbitMq ?? one.answer);
+    expect(client.cause).toBe(one.cause ?? client.cause);
     client.socket.destroy();
   });
+
+  it.each(ON_CLOSING_CHANNEL)(
+    'answers $what on a channel that it is closing as it is written down',
+    async (one) => {
+      if (rabbitMq === undefined) return;
+      const client = await ScriptedClient.open(port);
+      client.send(FAILING);
+      expect(await client.closing()).toContain('channel 404');
+      client.send(...one.sent);
+      expect(await client.closing()).toContain(one.answer);
+      expect(client.cause).toBe(one.cause ?? client.cause);
+      client.socket.destroy();
+    },
+  );
 
   it('answers what is wrong in a handshake as it is written down', async () => {
     if (rabbitMq === undefined) return;

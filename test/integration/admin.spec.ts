@@ -219,6 +219,7 @@ describe('dead letters', () => {
       'x-nestmq-routing-key': 'order.placed',
       'x-nestmq-handlers': ['order.placed@0'],
       'x-nestmq-redriven': 1,
+      'x-nestmq-redrive': expect.stringMatching(/^[0-9a-f-]{36}$/),
     });
   });
 
@@ -299,17 +300,27 @@ describe('dead letters', () => {
     expect((await letters.list()).map(({ data }) => data)).toEqual([2]);
   });
 
-  it('that came straight to their queue go there again, and only there', async () => {
-    await put('parcels', { properties: { headers: { mine: 'yes' } } });
+  it('that came straight to their queue go there again, and are what they were', async () => {
+    const packet = { pattern: 'parcel.lost', data: 5 };
+    await put('parcels', {
+      body: Buffer.from(JSON.stringify(packet)),
+      properties: { headers: { mine: 'yes' } },
+    });
     await until('parcels.dead', 1);
     const letters = admin.deadLetters('parcels');
     expect(await letters.list()).toEqual([
-      expect.objectContaining({ pattern: 'parcels.dead', reason: 'no-handler', queue: 'parcels' }),
+      expect.objectContaining({ pattern: 'parcel.lost', data: 5, reason: 'no-handler', queue: 'parcels' }),
     ]);
     admin.pause('parcels');
     await letters.redrive();
     const [back] = await admin.peek('parcels');
-    expect(back?.headers).toEqual({ mine: 'yes', 'x-nestmq-redriven': 1 });
+    expect(back).toMatchObject({ pattern: 'parcel.lost', data: 5, headers: { mine: 'yes' } });
+    expect(Object.keys(back?.headers ?? {}).filter((key) => key.startsWith('x-nestmq'))).toEqual([
+      'x-nestmq-routing-key',
+      'x-nestmq-exchange',
+      'x-nestmq-redriven',
+      'x-nestmq-redrive',
+    ]);
   });
 
   it('of a queue that is not of this service are in QUEUE.dead; there may be none', async () => {

@@ -30,6 +30,10 @@ describe('options that can not be meant', () => {
     ["'gracePeriod' is -1 (number).", { url: 'memory:', gracePeriod: -1 }],
     ["retry has the unknown option 'atempts'.", { url: 'memory:', retry: { atempts: 3 } }],
     ["'retry.attempts' is 0 (number).", { url: 'memory:', retry: { attempts: 0 } }],
+    ["'requestTimeout' is 'soon'.", { url: 'memory:', requestTimeout: 'soon' }],
+    ["'requestTimeout' is -1 (number).", { url: 'memory:', requestTimeout: -1 }],
+    ["'compression' is 'gzip'.", { url: 'memory:', compression: 'gzip' }],
+    ["'codec' is 'msgpack'.", { url: 'memory:', codec: 'msgpack' }],
     ["'retry' is 5 (number).", { url: 'memory:', retry: 5 }],
   ])('are refused: %s', (message, options) => {
     expect(() => new QueueServer(options as QueueOptions)).toThrow(message);

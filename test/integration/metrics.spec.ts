@@ -5,6 +5,7 @@ import { ManualClock } from '@nestmq/broker';
 import {
   type Link,
   promMetrics,
+  QueueBatchContext,
   QueueContext,
   type QueueMetrics,
   type QueueOptions,
@@ -32,6 +33,15 @@ class Work {
   @EventPattern('lossy', { queue: 'lossy', deadLetter: false, retry: { attempts: 1 } })
   lossy(_data: unknown): void {
     throw new Error('lost');
+  }
+  @EventPattern<string>('parcel', { queue: 'parcels', batch: { size: 3, timeoutMs: 60_000 } })
+  load(@Payload() all: string[], @Ctx() context: QueueBatchContext): void {
+    context.contexts[0]?.deadLetter('not this one');
+    if (all.includes('bad')) throw new Error('a bad one');
+  }
+  @EventPattern<string>('once', { queue: 'once', deduplication: true })
+  once(@Payload() what: string): void {
+    handled.add(what);
   }
   @MessagePattern('ask')
   ask(@Payload() what: string): string {
@@ -113,6 +123,27 @@ describe('promMetrics', () => {
     expect(await valuesOf('nestmq_delivered_total')).toEqual({ work: 6, lossy: 1 });
     expect(await valuesOf('nestmq_handling_seconds')).toEqual({ 'work work.*': 6, 'lossy lossy': 1 });
     expect(await valuesOf('nestmq_in_flight')).toEqual({ 'work work.*': 0, 'lossy lossy': 0 });
+  });
+
+  it('counts each message of a batch, by its own fate', async () => {
+    for (const what of ['a', 'b', 'c']) await emit('parcel', what);
+    await until('nestmq_handled_total', 'parcels parcel handled', 2);
+    expect(await valuesOf('nestmq_handled_total')).toEqual({
+      'parcels parcel handled': 2,
+      'parcels parcel dead-lettered': 1,
+    });
+    expect(await valuesOf('nestmq_dead_lettered_total')).toEqual({ 'parcels parcel unrecoverable': 1 });
+    expect(await valuesOf('nestmq_in_flight')).toEqual({ 'parcels parcel': 0 });
+  });
+
+  it('counts what a handler with deduplication had had before', async () => {
+    const properties = { messageId: 'm-1' };
+    const message = { exchange: 'nestmq.events', routingKey: 'once', properties, body: Buffer.from('"x"') };
+    await started.client.connect();
+    for (let time = 0; time < 3; time++) started.client.unwrap<Link>().publish(message, () => {});
+    await until('nestmq_duplicates_total', 'once once', 2);
+    expect(await valuesOf('nestmq_handled_total')).toEqual({ 'once once handled': 1 });
+    expect(await valuesOf('nestmq_delivered_total')).toEqual({ once: 3 });
   });
 
   it('counts requests that are answered with an error', async () => {

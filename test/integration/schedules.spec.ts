@@ -101,6 +101,33 @@ describe('a handler with a schedule', () => {
     expect(fired.items.slice(1).map(([instance]) => instance)).toEqual(['b', 'b']);
   });
 
+  it('is called by the next instance while the one that kept the time still waits for a handler to end', async () => {
+    const began = new Collector<number>();
+    let end!: () => void;
+    const ending = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    @Controller()
+    class Slow extends ticking('a') {
+      @EventPattern('slow')
+      slow(_data: unknown): Promise<void> {
+        began.add(1);
+        return ending;
+      }
+    }
+    options = { ...options, gracePeriod: '1h' };
+    const first = await start(Slow);
+    first.client.emit('slow', 1);
+    await began.until(1);
+    await start(ticking('b'));
+    const closed = first.app.close();
+    await settle();
+    await pass(2);
+    expect(times()).toEqual(['00:01', '00:02']);
+    end();
+    await closed;
+  });
+
   it('is called by the next instance when the one that keeps the time is gone without a word', async () => {
     const [first] = [await start(ticking('a')), await start(ticking('b'))];
     const errors: Error[] = [];

@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import {
+  BatchFailedException,
   type Link,
   QueueAdmin,
   QueueContext,
@@ -40,6 +41,10 @@ class Orders {
   @EventPattern<string>('order.placed')
   ship(@Payload() id: number, @Ctx() ctx: QueueContext): void {
     note(`ship ${id}`, ctx);
+  }
+  @EventPattern<string>('parcel', { queue: 'parcels', batch: { size: 3, timeoutMs: 60_000 } })
+  load(@Payload() ids: number[]): void {
+    if (ids.includes(-1)) throw new BatchFailedException({ failed: [ids.indexOf(-1)] });
   }
   @MessagePattern('price')
   price(@Payload() id: number): number {
@@ -244,6 +249,29 @@ describe('with OpenTelemetry', () => {
     });
   });
 
+  it('a batch is a trace of its own with links to the deliveries, which belong to their producers', async () => {
+    await start();
+    for (const id of [1, -1, 3]) await emit('parcel', id);
+    const [process] = await spans('process parcel');
+    const receives = await spans('receive parcels', 3);
+    const publishes = await spans('publish parcel', 3);
+    expect(process?.parentSpanContext).toBeUndefined();
+    expect(process?.links.map((link) => link.context.spanId)).toEqual(
+      expect.arrayContaining(receives.map(idOf)),
+    );
+    expect(receives.map((span) => span.parentSpanContext?.spanId).toSorted()).toEqual(
+      publishes.map(idOf).toSorted(),
+    );
+    expect(process).toMatchObject({
+      status: { code: SpanStatusCode.ERROR },
+      attributes: {
+        'messaging.batch.message_count': 3,
+        'messaging.destination.name': 'nestmq.events:parcel:parcels',
+        'nestmq.result': 'handled, retried',
+      },
+    });
+  });
+
   it('what could not be sent has a span that failed', async () => {
     await start();
     await expect(firstValueFrom(started.client.send('nobody', 1))).rejects.toThrow(/No service handles/);
@@ -260,9 +288,11 @@ describe('with OpenTelemetry', () => {
       (packet as { metadata?: object }).metadata = { tenant: 'acme' };
     });
     await emit('order.shipped', 1);
-    const [{ headers }] = (await handled.until(1)) as unknown as [{ headers: Record<string, unknown> }];
-    expect(headers['tenant']).toBe('acme');
-    expect(headers['traceparent']).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/);
+    const [first] = await handled.until(1);
+    expect(first?.headers).toEqual({
+      tenant: 'acme',
+      traceparent: expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/),
+    });
   });
 
   it('what strangers write where a trace is expected is not followed, and handled all the same', async () => {
@@ -285,18 +315,22 @@ describe('with OpenTelemetry', () => {
   it('can be off', async () => {
     await start({ telemetry: false });
     await emit('order.shipped', 1);
-    const [{ headers }] = (await handled.until(1)) as unknown as [{ headers: object }];
-    expect(headers).toEqual({});
+    const [first] = await handled.until(1);
+    expect(first?.headers).toEqual({});
     expect(exporter.getFinishedSpans().map(({ name }) => name)).toEqual(['write to the database']);
   });
 });
 
 describe('with the OpenTelemetry API alone', () => {
-  it('nothing is added to messages, until there is a provider', async () => {
+  it('nothing is made and nothing added to messages, until there is a provider', async () => {
+    const tracers = jest.spyOn(trace, 'getTracer');
     await start({ telemetry: true });
     await emit('order.shipped', 1);
-    const [{ headers }] = (await handled.until(1)) as unknown as [{ headers: object }];
-    expect(headers).toEqual({});
+    const [first] = await handled.until(1);
+    expect(first?.headers).toEqual({});
+    // The application's own.
+    expect(tracers.mock.calls).toEqual([['app']]);
+    tracers.mockRestore();
     useSdk();
     await emit('order.shipped', 2);
     await spans('process order.*');

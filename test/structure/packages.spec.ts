@@ -40,7 +40,11 @@ describe.each(PACKAGES)('the package %s', (name) => {
       dependencies?: object;
     };
     expect(Object.keys(dependencies)).toEqual(
-      { broker: [], transport: ['@nestmq/broker'], testing: ['@nestmq/broker', '@nestmq/transport'] }[name],
+      {
+        broker: [],
+        transport: ['@nestmq/broker', 'croner'],
+        testing: ['@nestmq/broker', '@nestmq/transport'],
+      }[name],
     );
   });
 });

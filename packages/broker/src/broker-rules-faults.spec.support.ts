@@ -1,6 +1,7 @@
 import { replace } from './planting.spec.support.js';
 import { QueueRules } from './queue/queue-rules.js';
 import { DelayQueue } from './queue/delay-queue.js';
+import { StuckLetters } from './queue/stuck-letters.js';
 import { Departures } from './queue/departures.js';
 import { DelayedIndex } from './queue/delayed-index.js';
 import { JournalStore } from './store/journal-store.js';
@@ -59,6 +60,25 @@ export const RULES_FAULTS: readonly RulesFault[] = [
           },
       ),
     ],
+  },
+  {
+    name: 'letters that nobody takes go, though they are to stay',
+    withinSeeds: 20,
+    plant: () => [
+      replace(
+        StuckLetters.prototype,
+        'add',
+        () =>
+          function (this: StuckLetters) {
+            this.stop();
+          },
+      ),
+    ],
+  },
+  {
+    name: 'letters that nobody takes are not found when messages are brought forward',
+    withinSeeds: 400,
+    plant: () => [replace(StuckLetters.prototype, 'find', () => () => undefined)],
   },
   {
     name: 'what expires is settled, not dead-lettered',

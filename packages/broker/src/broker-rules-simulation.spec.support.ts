@@ -20,6 +20,7 @@ import { SimulatedFileSystem } from './store/simulated-file-system.js';
 const DEAD = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
 const LENGTH_MAX = 6;
 const PRIORITY_MAX = 3;
+const NARROW_MAX = 2;
 /** Whatever these queues do with a message, it is in one of them, or held, until it is acked. */
 const QUEUES: Readonly<Record<string, FieldTable>> = {
   work: { 'x-max-length': LENGTH_MAX, 'x-max-priority': PRIORITY_MAX, ...DEAD },
@@ -31,14 +32,23 @@ const QUEUES: Readonly<Record<string, FieldTable>> = {
     'x-delayed-retry-min': 400,
     ...DEAD,
   },
+  sure: {
+    'x-queue-type': 'quorum',
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+    'x-dead-letter-exchange': 'letters',
+  },
+  /** Takes the letters of the one before; it is full at times, and not bound at others. */
+  narrow: { 'x-max-length': NARROW_MAX, 'x-overflow': 'reject-publish', ...DEAD },
   // The last: what is taken out of the others may bring something here.
   dead: {},
 };
+const LETTERS = ['narrow', 'letters', 'sure'] as const;
 const DELAYING = { type: 'x-delayed-message', arguments: { 'x-delayed-type': 'direct' } } as const;
 /** Reads of a slow disk come within this. */
 const ROUNDS_MAX = 100;
-/** Longer than anything waits. Milliseconds. */
-const ALL_IS_DUE_MS = 60_000;
+/** Longer than anything waits, and often as long as a letter that may be sent again soon. Milliseconds. */
+const ALL_IS_DUE_MS = 240_000;
 const SEGMENT_BYTES = 64 * 1024;
 
 /** What is known of one message. */
@@ -107,6 +117,8 @@ class RulesMachine {
     for (const name of Object.keys(QUEUES)) {
       await soon(this.#connection.bindQueue(name, 'later', name), 'binding');
     }
+    await soon(this.#connection.declareExchange('letters', { type: 'direct' }), 'declaring');
+    await soon(this.#connection.bindQueue(...LETTERS), 'binding');
     if (this.#random() < 0.5) slowDown(this.#disk, this.#random);
   }
 
@@ -116,6 +128,7 @@ class RulesMachine {
     const choice = random();
     if (choice < (this.#broker.failure === undefined ? 0.02 : 0.15)) await this.#crash();
     else if (choice < 0.04) failSoon(this.#disk, random, this.count, { times: 1 + pick(random, 3) });
+    else if (choice < 0.06) this.#rebind();
     else if (choice < 0.25) this.#clock.advance(pickOne(random, [10, 300, 300, 2000]));
     else if (choice < 0.35) this.#awaitDurable();
     else if (choice < 0.65) this.#publish();
@@ -146,6 +159,14 @@ class RulesMachine {
         if (error === undefined && life === this.#life) known.isConfirmed = true;
       }),
     );
+  }
+
+  #rebind(): void {
+    const isBound = this.#random() < 0.5;
+    const change = isBound
+      ? this.#connection.bindQueue(...LETTERS)
+      : this.#connection.unbindQueue(...LETTERS);
+    change.catch(assertRefusal);
   }
 
   async #get(): Promise<void> {
@@ -231,8 +252,22 @@ class RulesMachine {
   async end(): Promise<void> {
     await this.#crash();
     this.#disk.wait = undefined;
-    await this.#settleDown();
     const found = new Map<string, string>();
+    // Where there is room now, more may come.
+    for (let before = -1; before < found.size;) {
+      before = found.size;
+      await this.#settleDown();
+      await this.#findAll(found);
+    }
+    for (const [id, { isConfirmed, acked }] of this.#known) {
+      if (isConfirmed && acked === 'no' && !found.has(id)) throw new Error(`${id} is lost`);
+      if (acked === 'durably' && found.has(id))
+        throw new Error(`${id} was acked, and is in '${found.get(id)}'`);
+    }
+    await soon(this.#broker.close(), 'closing');
+  }
+
+  async #findAll(found: Map<string, string>): Promise<void> {
     for (const queue of Object.keys(QUEUES)) {
       let priority = Infinity;
       for (const message of await this.#drain(queue)) {
@@ -246,12 +281,6 @@ class RulesMachine {
         priority = known.priority;
       }
     }
-    for (const [id, { isConfirmed, acked }] of this.#known) {
-      if (isConfirmed && acked === 'no' && !found.has(id)) throw new Error(`${id} is lost`);
-      if (acked === 'durably' && found.has(id))
-        throw new Error(`${id} was acked, and is in '${found.get(id)}'`);
-    }
-    await soon(this.#broker.close(), 'closing');
   }
 
   async #settleDown(): Promise<void> {
@@ -283,7 +312,7 @@ function messageOf(
   const headers = delay === 0 ? {} : { headers: { 'x-delay': delay } };
   return {
     exchange: delay === 0 ? '' : 'later',
-    routingKey: pickOne(random, ['work', 'work', 'brief', 'retry']),
+    routingKey: pickOne(random, ['work', 'work', 'brief', 'retry', 'sure']),
     properties: { deliveryMode: 2, messageId: id, priority, ...expiration, ...headers },
     body: Buffer.alloc(Math.floor(random() ** 3 * 8192), id),
   };

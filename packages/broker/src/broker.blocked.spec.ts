@@ -44,10 +44,15 @@ describe('J5 a broker whose disk is nearly full', () => {
     const [first, second, third] = [await inbox.nth(1), await inbox.nth(2), await inbox.nth(3)];
     first.ack();
     expect(connection.forward(second, to('dead', ''))).toBe('routed');
-    connection.transact([], [third]);
+    const { settled } = third;
+    expect(connection.transact([to('dead', 'part')], [third], undefined, { settles: true })).toEqual([
+      'routed',
+    ]);
+    expect([settled, third.settled]).toEqual([false, true]);
+    connection.transact([], []);
     expect(connection.publish(to('dead', 'letter'), undefined, { settles: true })).toBe('routed');
     await connection.durable();
-    expect(connection.checkQueue('dead').messageCount).toBe(2);
+    expect(connection.checkQueue('dead').messageCount).toBe(3);
     await broker.close();
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { openBroker } from './broker.js';
-import { consumeInto, to } from './engine.spec.support.js';
+import { consumeInto, idle, to } from './engine.spec.support.js';
 import { SimulatedFileSystem } from './store/simulated-file-system.js';
 
 const open = (fileSystem: SimulatedFileSystem) => openBroker({ directory: '/data', fileSystem });
@@ -42,5 +42,30 @@ describe('a purge', () => {
     const third = await open(disk);
     expect(third.connect().checkQueue('q').messageCount).toBe(1);
     await third.close();
+  });
+
+  it('of very many is over at once for who asks, gives the disk back in turns, and what comes meanwhile stays', async () => {
+    const disk = new SimulatedFileSystem();
+    const small = { directory: '/data', fileSystem: disk, segmentBytesMax: 64 * 1024, settlementDelayMs: 0 };
+    const broker = await openBroker(small);
+    const connection = broker.connect();
+    await connection.declareQueue('q', { arguments: { 'x-max-priority': 1 } });
+    for (let i = 0; i < 60_000; i++) {
+      connection.publish(to('q', '', { properties: { deliveryMode: 2, priority: i % 2 } }));
+      if (i % 1000 === 0) await connection.durable();
+    }
+    await connection.durable();
+    const segments = (): number => disk.paths().filter((path) => path.endsWith('.segment')).length;
+    expect(segments()).toBeGreaterThan(20);
+    const purging = connection.purgeQueue('q');
+    connection.publish(to('q', 'later'));
+    expect(await purging).toBe(60_000);
+    expect(connection.checkQueue('q').messageCount).toBe(1);
+    for (let turns = 0; turns < 1000 && segments() > 2; turns++) await idle();
+    expect(segments()).toBeLessThanOrEqual(2);
+    await broker.close();
+    const again = await openBroker(small);
+    expect(again.connect().checkQueue('q').messageCount).toBe(1);
+    await again.close();
   });
 });

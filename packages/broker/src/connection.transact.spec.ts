@@ -68,6 +68,22 @@ describe('J2 a transaction', () => {
     await broker.close();
   });
 
+  it('that is never made leaves nothing seen by deduplication that was routed for it', async () => {
+    const { broker, connection } = await engine();
+    await connection.declareQueue('q');
+    const once = { type: 'x-message-deduplication', arguments: { 'x-cache-size': 9 } } as const;
+    await connection.declareExchange('once', once);
+    await connection.bindQueue('q', 'once', 'q');
+    const message = to('q', 'a', {
+      exchange: 'once',
+      properties: { headers: { 'x-deduplication-header': '1' } },
+    });
+    expect(connection.prepare({ ...message })).toBe(1);
+    expect(connection.prepare(message)).toBe(1);
+    expect(connection.transact([message, { ...message }], [])).toEqual(['routed', 'unroutable']);
+    await broker.close();
+  });
+
   it('that is too large for one record is refused, and nothing has changed', async () => {
     const disk = new SimulatedFileSystem();
     const broker = await openBroker({ directory: '/data', fileSystem: disk });

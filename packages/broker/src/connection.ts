@@ -7,21 +7,11 @@ import { Consumer } from './queue/consumer.js';
 import type { Delivery } from './queue/delivery.js';
 import type { PublishGate } from './publish-gate.js';
 import type { Queue } from './queue/queue.js';
+import { type QueueState, stateOf } from './queue/queue-state.js';
 import type { ReplyConsumer, ReplyConsumerInit } from './reply-consumers.js';
 import type { DurableCallback, MessageStore } from './store/message-store.js';
 import type { PublishOutcome } from './message-way.js';
 import type { DeleteOptions, QueueOptions, Vhost } from './vhost.js';
-
-export interface QueueState {
-  readonly name: string;
-  /** Messages that wait for a consumer; not those delivered and unsettled. */
-  readonly messageCount: number;
-  /** Messages that were delivered and are not settled yet. */
-  readonly unsettledCount: number;
-  readonly consumerCount: number;
-  /** Why the queue stands still, if so: its next message can't be read. It is tried again now and then. */
-  readonly readFailure?: string;
-}
 
 export interface ConsumeOptions {
   /** Unique in the connection. @default made by the server */
@@ -194,6 +184,12 @@ export class Connection {
     if (outcome === 'rejected') this.#store.whenDurable((error) => onDurable(error ?? queueIsFull(message)));
     else this.#store.whenDurable(onDurable);
     return outcome;
+  }
+
+  /** See {@link MessageWay.prepare}. */
+  prepare(message: Message): number {
+    this.#assertOpen();
+    return this.#vhost.prepare(message);
   }
 
   /**
@@ -392,14 +388,4 @@ function unreadable(queueName: string, cause: unknown): BrokerError {
 function newHolder(queue: Queue, noAck: boolean): Consumer {
   const init = { tag: '', prefetchCount: 0, exclusive: false, onDelivery: nothing, onCancel: nothing };
   return new Consumer(queue, { ...init, noAck });
-}
-
-function stateOf(queue: Queue): QueueState {
-  return {
-    name: queue.name,
-    messageCount: queue.readyCount,
-    unsettledCount: queue.unsettledCount,
-    consumerCount: queue.consumerCount,
-    ...(queue.readFailure === undefined ? {} : { readFailure: queue.readFailure }),
-  };
 }

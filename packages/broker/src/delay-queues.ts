@@ -1,5 +1,5 @@
 import { type DefinitionKey, encodeKey, type QueueDefinition } from './definitions/definitions.js';
-import { DelayQueue } from './queue/delay-queue.js';
+import { DelayQueue, type Target } from './queue/delay-queue.js';
 import type { QueueIds } from './queue/queue-ids.js';
 import type { QueueEnvironment } from './queue/queue.js';
 import { moveDelayed, type Sending } from './sending-on.js';
@@ -50,6 +50,11 @@ export class DelayQueues {
     ids.add(queue);
     if (durable && known === undefined) this.#define(queue, { id, autoDelete: false, delays: exchange });
     return queue;
+  }
+
+  /** It is one of these, and its exchange is there. */
+  has(target: Target): boolean {
+    return target instanceof DelayQueue && this.#all.has(target);
   }
 
   /** Its exchange is gone, and with it what it holds. Throws STORE_FAILED, with nothing done. */

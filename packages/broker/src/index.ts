@@ -1,7 +1,8 @@
 export { Broker, type ConnectOptions, openBroker } from './broker.js';
 export { hashPassword, type HashingAlgorithm, type PasswordHash } from './auth/password.js';
 export { type Clock, ManualClock, systemClock, type Timer } from './clock.js';
-export { type ConsumeOptions, Connection, type QueueState } from './connection.js';
+export { type ConsumeOptions, Connection } from './connection.js';
+export type { QueueState } from './queue/queue-state.js';
 export type {
   Policy,
   PolicyDefinition,

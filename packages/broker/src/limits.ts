@@ -48,6 +48,8 @@ export interface Limits {
   readonly handshakeTimeoutMs: number;
   /** A client that does not answer a close is cut off after this. Milliseconds. */
   readonly closeTimeoutMs: number;
+  /** When the server ends, a client that does not answer its close keeps it no longer; RabbitMQ waits for none. Milliseconds. */
+  readonly shutdownTimeoutMs: number;
   /** What clients are offered: dead peers are noticed within two of these. Seconds. */
   readonly heartbeatSeconds: number;
   /** Contents under way on all channels of a connection, begun and not complete: properties and bodies. Bytes. */
@@ -64,6 +66,13 @@ export interface Limits {
   readonly unsettledMax: number;
   /** The bodies and properties of those: they are kept until they are settled. Bytes. */
   readonly unsettledBytesMax: number;
+  /**
+   * A dead letter that no queue takes is sent again after this (`at-least-once`), and soon after a change of the topology.
+   * Milliseconds.
+   */
+  readonly letterRetryMsMin: number;
+  /** Each time it takes twice as long, and no longer than this: RabbitMQ's, always. Milliseconds. */
+  readonly letterRetryMsMax: number;
   /** Ten years, as RabbitMQ allows: time to live of messages and queues. Milliseconds. */
   readonly expirationMsMax: number;
   /** Longer regular expressions are no names' patterns. Characters. */
@@ -104,6 +113,7 @@ export const LIMITS: Limits = {
   reservedFiles: 128,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 10_000,
+  shutdownTimeoutMs: 2000,
   heartbeatSeconds: 60,
   unfinishedBytesMax: 192 * 1024 * 1024,
   unsentDeliveriesBytesMax: 1024 * 1024,
@@ -112,6 +122,8 @@ export const LIMITS: Limits = {
   undurableBytesMax: 8 * 1024 * 1024,
   unsettledMax: 1_000_000,
   unsettledBytesMax: 256 * 1024 * 1024,
+  letterRetryMsMin: 1000,
+  letterRetryMsMax: 180_000,
   expirationMsMax: 315_360_000_000,
   patternCharactersMax: 1024,
   patternStatesMax: 2048,

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server as TcpServer, type Socket } from 'node:net';
-import { createSecureContext, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import {
+  createSecureContext,
+  createServer as createTlsServer,
+  type Server as TlsServer,
+  type TLSSocket,
+} from 'node:tls';
 import { BrokerError, messageOf, systemCodeOf } from './errors.js';
 import { LIMITS } from './limits.js';
 import type { CertLoginFrom, NormalisedServerOptions } from './server-options.js';
@@ -22,7 +27,7 @@ export function tcpListener(onSocket: OnSocket): TcpServer {
 export async function tlsListener(
   tls: NonNullable<NormalisedServerOptions['tls']>,
   onSocket: OnSocket,
-): Promise<TcpServer> {
+): Promise<TlsServer> {
   const credentials = await readCredentials(tls);
   const asks = credentials.ca !== undefined;
   const server = createTlsServer(
@@ -37,6 +42,17 @@ export async function tlsListener(
   // A handshake that fails is its client's business; a socket that is reset before would be an error of nobody.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   return server;
+}
+
+/**
+ * Reads the files anew, for handshakes that begin from now on. Rejects with INVALID_OPTION when they can't be read, or don't go
+ * together; then those before stay.
+ */
+export async function reloadTls(
+  server: TlsServer,
+  tls: NonNullable<NormalisedServerOptions['tls']>,
+): Promise<void> {
+  server.setSecureContext(await readCredentials(tls));
 }
 
 async function readCredentials({

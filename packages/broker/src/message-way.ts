@@ -9,7 +9,7 @@ import { accept, enqueueAll, isRuled } from './queue/acceptance.js';
 import type { Target } from './queue/delay-queue.js';
 import type { Delivery } from './queue/delivery.js';
 import type { ReplyConsumers } from './reply-consumers.js';
-import { acceptAll, byDurability, publicationsOf, type Routed } from './routed.js';
+import { acceptAll, byDurability, type Onwards, publicationsOf, type Routed } from './routed.js';
 import type { Appended, MessageStore } from './store/message-store.js';
 
 /**
@@ -23,11 +23,15 @@ export interface MessageWayInit {
   readonly clock: Clock;
   readonly exchanges: Exchanges;
   readonly replies: ReplyConsumers;
+  /** What a queue is now that a message was routed to before: the one of its name, if there is one. */
+  readonly current: (target: Target) => Target | undefined;
 }
 
 /** The way of a message in one virtual host: publish, route, store, enqueue. */
 export class MessageWay {
   readonly #init: MessageWayInit;
+  /** Where messages go that were routed, and are not published yet. */
+  readonly #prepared = new WeakMap<Message, readonly Target[]>();
 
   constructor(init: MessageWayInit) {
     this.#init = init;
@@ -97,6 +101,19 @@ export class MessageWay {
   }
 
   /**
+   * Routes a message that {@link transact} publishes later: to the queues that are bound now, as far as they are there then; as
+   * RabbitMQ. Those of the default exchange, and what deduplication lets through, are routed when they are published.
+   * Returns how many queues that are. Throws as {@link publish}, but for a bad expiration.
+   */
+  prepare(message: Message): number {
+    const { queues, admissions } = this.#routed(message);
+    forget(admissions);
+    if (message.exchange !== DEFAULT_EXCHANGE && admissions === undefined)
+      this.#prepared.set(message, [...queues]);
+    return queues.size;
+  }
+
+  /**
    * Publishes messages and acks deliveries, all or none of it, also after a crash (J2). Deliveries that were settled
    * before are passed over. Throws, with nothing done, what {@link publish} throws, TRANSACTION_TOO_LARGE, and
    * PRECONDITION_FAILED when a queue is full.
@@ -132,6 +149,11 @@ export class MessageWay {
   }
 
   #routed(message: Message): Routed {
+    const prepared = this.#prepared.get(message);
+    if (prepared !== undefined) {
+      const queues = new Set(prepared.flatMap((target) => this.#init.current(target) ?? []));
+      return { message: withoutBcc(message), queues, copyKeys: copyKeysOf(message), admissions: undefined };
+    }
     const exchange = this.#init.exchanges.forPublishing(message.exchange);
     const copyKeys = copyKeysOf(message);
     const queues = this.#init.exchanges.route(exchange, message, copyKeys);
@@ -140,19 +162,19 @@ export class MessageWay {
   }
 
   /**
-   * The queues of a message that the broker itself sends, such as a dead letter: also through an internal exchange;
-   * undefined when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through
-   * counts as seen, but not while the store has failed: the message stays where it is, and is sent again.
+   * The queues of a message that the broker itself sends, such as a dead letter: also through an internal exchange; none
+   * when there is no such exchange. Only its routing key and `copyKeys` count. What deduplication lets through counts as
+   * seen, unless who sends it forgets it; and not while the store has failed: the message stays where it is, and is sent again.
    */
-  queuesFor(
+  onwards(
     envelope: Omit<Message, 'body'>,
     copyKeys?: readonly string[],
     exchange: string = envelope.exchange,
-  ): ReadonlySet<Target> | undefined {
-    const queues = this.#init.exchanges.routeFrom(exchange, envelope, copyKeys);
+  ): Onwards {
+    const queues = this.#init.exchanges.routeFrom(exchange, envelope, copyKeys) ?? [];
     const admissions = this.#init.exchanges.takeAdmissions();
     if (this.#init.store.failure !== undefined) forget(admissions);
-    return queues;
+    return { queues, admissions };
   }
 
   /**

@@ -14,6 +14,12 @@ export interface Routed {
   readonly admissions: Admissions;
 }
 
+/** Where a message that the broker itself sends goes. */
+export interface Onwards {
+  readonly queues: Iterable<Target>;
+  readonly admissions: Admissions;
+}
+
 /** As the store wants to know a message's queues. */
 export function byDurability(queues: ReadonlySet<Target>): RouteByDurability {
   if (queues.size === 1) return (queues.values().next().value as Target).alone;

@@ -1,11 +1,13 @@
+import { type Admissions, forget } from './admissions.js';
 import { BrokerError } from './errors.js';
 import { copyKeysOf, withoutBcc } from './message/copy-keys.js';
 import { afterDelay } from './message/delay.js';
 import type { Message } from './message/message.js';
 import { type Death, deadLetterOf, isCycle } from './message/x-death.js';
-import { accept, enqueueAll } from './queue/acceptance.js';
+import { type Acceptance, accept, enqueueAll } from './queue/acceptance.js';
+import type { Letter, LetterOutcome } from './queue/dead-letters.js';
 import type { Target } from './queue/delay-queue.js';
-import type { Letter } from './queue/queue-rules.js';
+import type { Onwards } from './routed.js';
 import type { MessageStore } from './store/message-store.js';
 
 /** What the virtual host tells those who send messages on. */
@@ -15,23 +17,24 @@ export interface Sending {
    * Where an exchange, by default the message's own, routes it, by these keys beside its own; nowhere, where there is no
    * such exchange.
    */
-  readonly route: (
-    message: Message,
-    copyKeys: readonly string[] | undefined,
-    exchange?: string,
-  ) => Iterable<Target>;
+  readonly route: (message: Message, copyKeys: readonly string[] | undefined, exchange?: string) => Onwards;
 }
 
 /** A message in the queue that it is to leave. */
-type Leaving = Omit<Letter, 'death'>;
+type Leaving = Pick<Letter, 'queueId' | 'entry' | 'message'>;
 
 /**
  * Moves a message out of its queue, to where the dead-letter exchange leads: one step of the store (J2), and the body is
  * not copied. Where it leads nowhere, or only round in a circle, or all is full, or it can't be a message any more, it is
- * settled: RabbitMQ drops it as silently. Throws STORE_FAILED or CLOSED, with nothing done.
+ * settled: RabbitMQ drops it as silently. One that has to be taken stays instead, and also where only some are full: those that
+ * are not have it then. Throws STORE_FAILED or CLOSED, with nothing done.
  */
-export function moveDeadLetter(sending: Sending, { death, ...leaving }: Letter): void {
-  moveOn(sending, leaving, death.at, () => letterFor(sending, leaving.message, death));
+export function moveDeadLetter(sending: Sending, letter: Letter): LetterOutcome {
+  const { death, takenBy } = letter;
+  const sent = (): Sent => letterFor(sending, letter.message, death);
+  if (takenBy !== undefined) return moveOrKeep(sending, { ...letter, takenBy }, sent);
+  moveOn(sending, letter, death.at, sent);
+  return 'gone';
 }
 
 /**
@@ -41,8 +44,8 @@ export function moveDeadLetter(sending: Sending, { death, ...leaving }: Letter):
 export function moveDelayed(sending: Sending, leaving: Leaving, exchange: string, now: number): void {
   moveOn(sending, leaving, now, () => {
     const message = afterDelay(leaving.message);
-    const targets = sending.route(message, copyKeysOf(message), exchange);
-    return { message: withoutBcc(message), targets };
+    const onwards = sending.route(message, copyKeysOf(message), exchange);
+    return { message: withoutBcc(message), targets: onwards.queues, admissions: onwards.admissions };
   });
 }
 
@@ -55,9 +58,7 @@ export function publishDeadLetter(sending: Sending, rejected: Message, death: De
   if (store.failure !== undefined) return;
   unlessRefused(() => {
     const { message, targets } = letterFor(sending, rejected, death);
-    const acceptance = accept(targets, message, death.at);
-    const { queues, journaled, others, marks } = acceptance;
-    if (queues.length > 0) enqueueAll(acceptance, store.publish(message, journaled, others, marks), message);
+    publishTo(store, accept(targets, message, death.at), message);
     return true;
   });
 }
@@ -65,28 +66,70 @@ export function publishDeadLetter(sending: Sending, rejected: Message, death: De
 interface Sent {
   readonly message: Message;
   readonly targets: Iterable<Target>;
+  readonly admissions: Admissions;
 }
 
 function letterFor({ route }: Sending, dead: Message, death: Death): Sent {
   const message = deadLetterOf(dead, death);
-  const routed = [...route(message, copyKeysOf(message))];
+  const { queues, admissions } = route(message, copyKeysOf(message));
+  const routed = [...queues];
   const targets = death.reason === 'rejected' ? routed : routed.filter(({ name }) => !isCycle(message, name));
-  return { message, targets };
+  return { message, targets, admissions };
 }
 
 function moveOn({ store }: Sending, leaving: Leaving, now: number, sent: () => Sent): void {
-  const { queueId, entry, message: before } = leaving;
-  const { sequence, position } = entry;
   const isMoved = unlessRefused(() => {
     const { message, targets } = sent();
     const acceptance = accept(targets, message, now);
-    const { queues, journaled, others, marks } = acceptance;
-    if (queues.length === 0) return false;
-    const from = { queueId, sequence, position, message: before };
-    enqueueAll(acceptance, store.move(from, message, journaled, others, marks), message);
+    if (acceptance.queues.length === 0) return false;
+    move(store, leaving, acceptance, message);
     return true;
   });
-  if (!isMoved) store.settle(queueId, sequence, position);
+  if (!isMoved) settle(store, leaving);
+}
+
+/** As RabbitMQ's `at-least-once`: it goes when all have it, and one at least. */
+function moveOrKeep(
+  { store }: Sending,
+  { takenBy, death, ...leaving }: Letter & { readonly takenBy: Set<string> },
+  sent: () => Sent,
+): LetterOutcome {
+  const isGone = unlessRefused(() => {
+    const { message, targets, admissions } = sent();
+    const left = [...targets].filter(({ name }) => !takenBy.has(name));
+    const acceptance = accept(left, message, death.at);
+    const { queues, rejecting } = acceptance;
+    if (rejecting.length === 0 && queues.length > 0) {
+      move(store, leaving, acceptance, message);
+      return true;
+    }
+    if (rejecting.length === 0 && takenBy.size > 0) {
+      settle(store, leaving);
+      return true;
+    }
+    // It is sent again, and is no duplicate then.
+    forget(admissions);
+    publishTo(store, acceptance, message);
+    for (const { name } of queues) takenBy.add(name);
+    return false;
+  });
+  return isGone ? 'gone' : 'stays';
+}
+
+function move(store: MessageStore, leaving: Leaving, acceptance: Acceptance, message: Message): void {
+  const { queueId, entry, message: before } = leaving;
+  const { journaled, others, marks } = acceptance;
+  const from = { queueId, sequence: entry.sequence, position: entry.position, message: before };
+  enqueueAll(acceptance, store.move(from, message, journaled, others, marks), message);
+}
+
+function publishTo(store: MessageStore, acceptance: Acceptance, message: Message): void {
+  const { queues, journaled, others, marks } = acceptance;
+  if (queues.length > 0) enqueueAll(acceptance, store.publish(message, journaled, others, marks), message);
+}
+
+function settle(store: MessageStore, { queueId, entry }: Leaving): void {
+  store.settle(queueId, entry.sequence, entry.position);
 }
 
 /** False also for what no store takes: too many queues, a routing key that is too long. */

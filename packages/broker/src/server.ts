@@ -1,11 +1,13 @@
 import type { Server as TcpServer, Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import { AmqpConnection } from './amqp/amqp-connection.js';
 import { type Authenticator, UserAuthenticator } from './auth/authenticator.js';
 import { type Broker, openBroker } from './broker.js';
 import { type Clock, systemClock } from './clock.js';
 import { connectionsMax, openFilesMax, shareConnections } from './connections-max.js';
+import { BrokerError } from './errors.js';
 import { LIMITS } from './limits.js';
-import { listen, portOf, tcpListener, tlsListener } from './listeners.js';
+import { listen, portOf, reloadTls, tcpListener, tlsListener } from './listeners.js';
 import {
   type NormalisedServerOptions,
   normaliseServerOptions,
@@ -20,7 +22,9 @@ export class Server {
   readonly #onFailure: (error: Error) => void;
   #sockets: ReadonlySet<Socket> = new Set();
   #tcp: TcpServer | undefined;
-  #tls: TcpServer | undefined;
+  #tls: TlsServer | undefined;
+  readonly #tlsOptions: NormalisedServerOptions['tls'];
+  #reloading: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
   #onEmpty: () => void = () => {};
 
@@ -28,9 +32,10 @@ export class Server {
   constructor(
     /** The engine, for use in this process. */
     readonly broker: Broker,
-    { loopbackUsers, broker: { clock = systemClock, onFailure } }: NormalisedServerOptions,
+    { loopbackUsers, tls, broker: { clock = systemClock, onFailure } }: NormalisedServerOptions,
   ) {
     this.#clock = clock;
+    this.#tlsOptions = tls;
     this.#authenticator = new UserAuthenticator({ clock, users: broker.registry.users, loopbackUsers });
     this.#onFailure = onFailure ?? ((error) => process.emitWarning(error));
   }
@@ -89,8 +94,24 @@ export class Server {
   }
 
   /**
-   * Accepts no more connections, confirms what was published, tells the clients (320 CONNECTION_FORCED), waits a
-   * bounded time for their answers, and closes the broker. Idempotent.
+   * Reads the certificate, its key and `caFile` anew: clients that connect from now on see them, those that are there keep what
+   * they have. Rejects with INVALID_OPTION when the files can't be used, and when there is no `tls`; then all stays as it was.
+   */
+  reloadTls(): Promise<void> {
+    // One after the other: the files that were read last are those that count.
+    this.#reloading = this.#reloading.catch(() => {}).then(() => this.#reloadTls());
+    return this.#reloading;
+  }
+
+  async #reloadTls(): Promise<void> {
+    if (this.#tls === undefined || this.#tlsOptions === undefined)
+      throw new BrokerError('INVALID_OPTION', 'There is no `tls` to be read anew.');
+    await reloadTls(this.#tls, this.#tlsOptions);
+  }
+
+  /**
+   * Accepts no more connections, confirms what was published, tells the clients (320 CONNECTION_FORCED), waits up to two
+   * seconds for their answers, and closes the broker. Idempotent.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -104,10 +125,11 @@ export class Server {
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    const timer = this.#clock.setTimer(LIMITS.closeTimeoutMs, () => {
+    // What they published may be long on its way to the disk.
+    await Promise.all([...this.#connections].map((connection) => connection.shutDown(reason)));
+    const timer = this.#clock.setTimer(LIMITS.shutdownTimeoutMs, () => {
       for (const connection of this.#connections) connection.destroy();
     });
-    await Promise.all([...this.#connections].map((connection) => connection.shutDown(reason)));
     if (this.#connections.size > 0) await empty;
     // Those that are left have not finished their TLS handshakes.
     for (const socket of this.#sockets) socket.destroy();

@@ -11,7 +11,7 @@ import { Policies, type PolicySubject } from './definitions/policies.js';
 import { DelayQueues } from './delay-queues.js';
 import type { FieldTable, Message } from './message/message.js';
 import { MessageWay, type PublishOutcome } from './message-way.js';
-import type { Target } from './queue/delay-queue.js';
+import type { Onwards } from './routed.js';
 import type { QueueIds } from './queue/queue-ids.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
@@ -78,6 +78,8 @@ export class Vhost {
   readonly replies: ReplyConsumers;
   readonly #way: MessageWay;
   readonly #queues = new Map<string, Queue>();
+  /** Told, once each, when messages may go another way. */
+  readonly #awaitingRoutes = new Set<() => void>();
   #policies = new Policies([], []);
 
   constructor(
@@ -86,12 +88,13 @@ export class Vhost {
   ) {
     const sending: Sending = {
       store: environment.store,
-      route: (message, copyKeys, exchange) => this.queuesFor(message, copyKeys, exchange) ?? [],
+      route: (message, copyKeys, exchange) => this.onwards(message, copyKeys, exchange),
     };
     this.#environment = {
       ...environment,
       deadLetter: (letter) => moveDeadLetter(sending, letter),
       deadLetterRejected: (message, death) => publishDeadLetter(sending, message, death),
+      awaitRoutes: (tell) => this.#awaitingRoutes.add(tell),
       onUnused: (queue) => this.#removeUnused(queue),
       onIdle: (queue) => this.#removeUnused(queue),
       onForgotten: (queue) => environment.ids.forget(queue),
@@ -100,7 +103,13 @@ export class Vhost {
     this.#exchanges = new Exchanges(name, { ...environment, delayQueues: this.#delayQueues });
     this.replies = new ReplyConsumers(environment.schedule);
     const { store, clock } = environment;
-    this.#way = new MessageWay({ store, clock, exchanges: this.#exchanges, replies: this.replies });
+    this.#way = new MessageWay({
+      store,
+      clock,
+      exchanges: this.#exchanges,
+      replies: this.replies,
+      current: (target) => (this.#delayQueues.has(target) ? target : this.#queues.get(target.name)),
+    });
   }
 
   /** Rebuilds what the store had, of definitions of all vhosts. Throws JOURNAL_DAMAGED when some are missing. */
@@ -130,7 +139,9 @@ export class Vhost {
 
   declareExchange(name: string, options: ExchangeOptions): void {
     const declared = this.#exchanges.declare(name, options);
-    if (declared !== undefined) this.#applyPolicyTo(declared);
+    if (declared === undefined) return;
+    this.#applyPolicyTo(declared);
+    this.#routesChanged();
   }
 
   /** Throws NOT_FOUND (AMQP 0-9-1, `exchange.declare` with `passive`). */
@@ -146,6 +157,7 @@ export class Vhost {
   /** Also removes its bindings. One that is not there is not an error (RabbitMQ since 3.2). */
   deleteExchange(name: string, { ifUnused = false }: Pick<DeleteOptions, 'ifUnused'> = {}): void {
     this.#exchanges.delete(name, ifUnused);
+    this.#routesChanged();
   }
 
   // ---------------------------------------------------------------- queues
@@ -173,6 +185,7 @@ export class Vhost {
     if (durable) this.#define(['queue', this.name, given], definitionOf(queue));
     this.#add(queue);
     this.#applyPolicyTo(queue);
+    this.#routesChanged();
     return queue;
   }
 
@@ -214,8 +227,10 @@ export class Vhost {
     if (queue.init.durable) this.#define(['queue', this.name, queue.name], null);
     this.#queues.delete(queue.name);
     // What is unsettled is settled later, at the position that it knows.
+    const count = queue.delete();
     if (queue.heldCount === 0) this.#environment.ids.forget(queue);
-    return queue.delete();
+    this.#routesChanged();
+    return count;
   }
 
   // ---------------------------------------------------------------- bindings
@@ -224,6 +239,7 @@ export class Vhost {
     // The exchange is looked for first, as in RabbitMQ.
     this.#exchanges.find(binding.source);
     this.#exchanges.bind({ ...binding, destination: this.queue(destination, owner) });
+    this.#routesChanged();
   }
 
   /** A binding, queue or exchange that is not there is not an error (RabbitMQ since 3.2). */
@@ -231,17 +247,26 @@ export class Vhost {
     const queue = this.#queues.get(destination);
     if (queue !== undefined) this.#assertAccess(queue, owner);
     this.#exchanges.unbind({ ...binding, destination: queue });
+    this.#routesChanged();
   }
 
   /** What goes to the source goes on to the destination. Throws NOT_FOUND when one is not there. */
   bindExchange({ source, destination, ...binding }: BindingInit<string>): void {
     const [from, to] = [this.#exchanges.find(source), this.#exchanges.find(destination)];
     this.#exchanges.bind({ ...binding, source: from.name, destination: to });
+    this.#routesChanged();
   }
 
   /** A binding or an exchange that is not there is not an error. */
   unbindExchange(binding: BindingInit<string>): void {
     this.#exchanges.unbindExchange(binding);
+    this.#routesChanged();
+  }
+
+  #routesChanged(): void {
+    const tells = [...this.#awaitingRoutes];
+    this.#awaitingRoutes.clear();
+    for (const tell of tells) tell();
   }
 
   #assertWritable(): void {
@@ -264,6 +289,11 @@ export class Vhost {
     return this.#way.publish(message);
   }
 
+  /** See {@link MessageWay.prepare}. */
+  prepare(message: Message): number {
+    return this.#way.prepare(message);
+  }
+
   /** See {@link MessageWay.transact}. */
   transact(messages: readonly Message[], deliveries: readonly Delivery[]): PublishOutcome[] {
     return this.#way.transact(messages, deliveries);
@@ -274,13 +304,9 @@ export class Vhost {
     return this.#way.forward(delivery, envelope);
   }
 
-  /** See {@link MessageWay.queuesFor}. */
-  queuesFor(
-    envelope: Omit<Message, 'body'>,
-    copyKeys?: readonly string[],
-    exchange?: string,
-  ): ReadonlySet<Target> | undefined {
-    return this.#way.queuesFor(envelope, copyKeys, exchange);
+  /** See {@link MessageWay.onwards}. */
+  onwards(envelope: Omit<Message, 'body'>, copyKeys?: readonly string[], exchange?: string): Onwards {
+    return this.#way.onwards(envelope, copyKeys, exchange);
   }
 
   /** Nothing happens by itself any more. Idempotent. */
@@ -296,6 +322,7 @@ export class Vhost {
     this.#policies = policies;
     for (const queue of this.#queues.values()) this.#applyPolicyTo(queue);
     for (const exchange of this.#exchanges.all()) this.#applyPolicyTo(exchange);
+    this.#routesChanged();
   }
 
   #applyPolicyTo(target: Queue | Exchange): void {

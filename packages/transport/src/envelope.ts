@@ -60,6 +60,8 @@ export const HEADER = {
   deadAt: 'x-nestmq-dead-at',
   /** How often it has come back from the dead letters. */
   redriven: 'x-nestmq-redriven',
+  /** By which redrive it has come back last. */
+  redrive: 'x-nestmq-redrive',
 } as const;
 
 /** `nowMs` since the epoch. */

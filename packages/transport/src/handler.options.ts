@@ -10,7 +10,7 @@ import {
   table,
 } from './option-checks.js';
 import { describeError } from './describe-error.js';
-import { CronTimes } from './handling/cron-times.js';
+import { timesOf } from './handling/cron-times.js';
 import type { RetryPolicy } from './handling/retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
@@ -284,7 +284,7 @@ function schedule(key: string, value: unknown): HandlerPolicy['schedule'] {
 
 function assertCron(key: string, cron: string, timeZone: string): void {
   try {
-    void new CronTimes(cron, timeZone);
+    timesOf(cron, timeZone);
   } catch (error) {
     throw new QueueOptionsException(
       `'${key}' can't be meant: '${cron}' in the time zone '${timeZone}' (${describeError(error)}).`,

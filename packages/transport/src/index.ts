@@ -66,7 +66,8 @@ export { type DeclaredQueue, type Declarations, lintDeclarations } from './links
 export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
 export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
 export type { TelemetryOptions } from './observability/telemetry.options.js';
-export { QueueClient } from './queue.client.js';
+export { QUEUE_TRANSPORT } from './queue.constants.js';
+export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
 export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';
 export {
@@ -74,12 +75,19 @@ export {
   QueueClosedException,
   QueueNotFoundException,
   QueueOptionsException,
+  QueueTimeoutException,
   QueueUnavailableException,
+  RemoteException,
   type TopologyDrift,
   TopologyDriftException,
+  UnreadableBodyException,
 } from './queue.exceptions.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
+export { QueueRecord, QueueRecordBuilder, type QueueRecordOptions } from './queue.record.js';
 export type { RetryOptions } from './retry.options.js';
 export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
+export type { QueueCodec } from './wire/codec.js';
+export type { CompressionEncoding } from './wire/compression.js';
+export type { QueueCompression, QueueEncryption, WireFormat, WireOptions } from './wire/wire-options.js';

@@ -1,39 +1,80 @@
 import { randomUUID } from 'node:crypto';
 import { Logger } from '@nestjs/common';
-import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
-import { type Message, systemClock } from '@nestmq/broker';
-import { AsyncSubject, type Observable } from 'rxjs';
-import { eventMessage, EVENTS_EXCHANGE, REPLY, requestMessage, REQUESTS_EXCHANGE } from './envelope.js';
+import {
+  ClientProxy,
+  type MsPattern,
+  type ProducerDeserializer,
+  type ProducerSerializer,
+  type ReadPacket,
+  type WritePacket,
+} from '@nestjs/microservices';
+import type { Message } from '@nestmq/broker';
+import { AsyncSubject, Observable } from 'rxjs';
+import { describeError } from './describe-error.js';
+import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import { EventListeners } from './event-listeners.js';
 import type { Link, LinkListener, PublishCallback, ReplySubscription } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { loadObservers } from './observability/observers.js';
 import { observedPublish, type Publish, publishDirectly } from './observability/publish-observer.js';
-import { QueueClosedException } from './queue.exceptions.js';
-import { type Encoded, Wire } from './wire/wire.js';
+import { routingKeyOf } from './pattern.js';
+import { millisecondsOf } from './option-checks.js';
+import { PendingRequests } from './pending-requests.js';
+import {
+  NoHandlerException,
+  QueueClosedException,
+  QueueTimeoutException,
+  QueueUnavailableException,
+} from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
+import { recordIn } from './queue.record.js';
+import { InOrder } from './wire/in-order.js';
+import { type Outgoing, outgoingEvent, outgoingRequest } from './wire/outgoing.js';
+import { readReply } from './wire/replies.js';
+import { Wire } from './wire/wire.js';
 
-type PacketWithMetadata = ReadPacket & { readonly metadata?: unknown };
+/** `blocked`: the broker takes no publishes now; they wait. */
+export type QueueClientStatus = 'connected' | 'disconnected' | 'blocked' | 'unblocked';
+
+/** What {@link QueueClient.on} can listen to. `error`: what no caller is told of. */
+// A type, since Nest wants an index signature.
+export type QueueClientEvents = {
+  connect: () => void;
+  disconnect: (error: Error) => void;
+  blocked: (reason: string) => void;
+  unblocked: () => void;
+  error: (error: Error) => void;
+};
 
 interface Session {
   readonly link: Link;
   readonly replies: ReplySubscription;
 }
 
+type Callback = (packet: WritePacket) => void;
+
 /**
  * Sends to handlers, of this process or another one on the same broker. By `QueueModule`, or as `customClass` in Nest's
- * `ClientsModule`, whose `options` are then QueueOptions.
+ * `ClientsModule`, whose `options` are then QueueOptions. Data may be a QueueRecord, which says how it is sent.
  *
  * `emit` completes when the event is on the disk, in the queue of each service that handles it; it errors when that
  * can't be promised. An event that no service has ever subscribed to is not kept.
- * `send` fails at once with NoHandlerException when no service handles the pattern.
+ * `send` fails at once with NoHandlerException when no service handles the pattern, and with QueueTimeoutException when no
+ * answer comes in time. Messages of one client go out in the order in which it was told to send them.
  *
  * @publicApi
  */
-export class QueueClient extends ClientProxy {
+export class QueueClient extends ClientProxy<QueueClientEvents> {
   readonly #options: NormalisedQueueOptions;
   readonly #logger = new Logger(QueueClient.name);
-  readonly #wire = new Wire();
+  readonly #wire: Wire;
+  readonly #outgoing = new InOrder();
+  readonly #pending: PendingRequests;
   readonly #unheard = new Set<string>();
+  readonly #listeners = new EventListeners<QueueClientEvents>(this.#logger);
+  /** Requests that wait for the broker to come back: where answers come in is another address then. */
+  readonly #held: (() => void)[] = [];
+  #isAway = false;
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
   #publish: Publish = publishDirectly;
@@ -42,19 +83,46 @@ export class QueueClient extends ClientProxy {
   constructor(options: QueueOptions) {
     super();
     this.#options = normaliseQueueOptions(options);
+    this.#pending = new PendingRequests(this.#options.clock);
+    this.initializeSerializer(options);
+    this.initializeDeserializer(options);
+    const { serializer, deserializer } = this;
+    this.#wire = new Wire({ ...this.#options.wire, serializer, deserializer });
   }
+
+  /** None unless the options name one: packets are written as they are. */
+  protected override initializeSerializer(options: { readonly serializer?: ProducerSerializer }): void {
+    if (options.serializer !== undefined) this.serializer = options.serializer;
+  }
+
+  protected override initializeDeserializer(options: { readonly deserializer?: ProducerDeserializer }): void {
+    if (options.deserializer !== undefined) this.deserializer = options.deserializer;
+  }
+
+  /** The last one, and each that follows. */
+  override get status(): Observable<QueueClientStatus> {
+    return super.status as Observable<QueueClientStatus>;
+  }
+
+  // ---------------------------------------------------------------- the link
 
   /** Opens the link; a failed try is not remembered. Not needed: the first message connects. */
   async connect(): Promise<Link> {
-    if (this.#connected !== undefined) return this.#connected.link;
-    this.#session ??= this.#open();
+    return (this.#connected ?? (await this.#connect())).link;
+  }
+
+  async #connect(): Promise<Session> {
+    const opening = (this.#session ??= this.#open());
     try {
-      this.#connected = await this.#session;
+      const session = await opening;
+      // Closed meanwhile.
+      if (this.#session !== opening) throw new QueueClosedException();
+      this.#connected = session;
+      return session;
     } catch (error) {
-      this.#session = undefined;
+      if (this.#session === opening) this.#session = undefined;
       throw error;
     }
-    return this.#connected.link;
   }
 
   async #open(): Promise<Session> {
@@ -62,11 +130,13 @@ export class QueueClient extends ClientProxy {
     this.#publish = observedPublish(observers);
     const link = await openLink(this.#options, this.#listener());
     try {
-      await link.declareExchange(EVENTS_EXCHANGE);
-      await link.declareExchange(REQUESTS_EXCHANGE);
+      if (this.#wire.format === 'nestmq') {
+        await link.declareExchange(EVENTS_EXCHANGE);
+        await link.declareExchange(REQUESTS_EXCHANGE);
+      }
       const replies = await link.consumeReplies({
-        onReply: (message) => void this.#onReply(message),
-        onLost: (error) => this.#failRequests(error),
+        onReply: (message) => this.#onReply(message),
+        onLost: (error) => this.#pending.failAll(error),
       });
       return { link, replies };
     } catch (error) {
@@ -80,28 +150,54 @@ export class QueueClient extends ClientProxy {
     const session = this.#session;
     this.#session = undefined;
     this.#connected = undefined;
-    this.#failRequests(new QueueClosedException());
+    this.#pending.failAll(new QueueClosedException());
+    this.#held.length = 0;
+    this.#isAway = false;
+    if (session === undefined) return;
     // A connection that failed has told its caller.
-    const opened = await session?.catch(() => undefined);
+    const opened = await session.catch(() => undefined);
     await opened?.link.close();
+    if (opened !== undefined) this.#show('disconnected');
   }
 
   #listener(): LinkListener {
     return {
-      onConnected: () => {},
-      onDisconnected: (error) => this.#logger.error(error),
-      onBlocked: () => {},
-      onError: (error) => this.#logger.error(error),
+      onConnected: () => this.#onConnected(),
+      onDisconnected: (error) => {
+        this.#isAway = true;
+        this.#show('disconnected');
+        this.#logger.error(error);
+        this.#listeners.tell('disconnect', error);
+      },
+      onBlocked: (reason) => this.#onBlocked(reason),
+      onError: (error) => {
+        this.#logger.error(error);
+        this.#listeners.tell('error', error);
+      },
     };
   }
 
-  #failRequests(err: Error): void {
-    for (const callback of this.routingMap.values()) (callback as (packet: WritePacket) => void)({ err });
-    this.routingMap.clear();
+  #show(status: QueueClientStatus): void {
+    this._status$.next(status);
   }
 
-  override on(): never {
-    throw new Error('QueueClient has no events of its own; its methods tell their callers.');
+  #onConnected(): void {
+    this.#isAway = false;
+    this.#show('connected');
+    this.#listeners.tell('connect');
+    for (const send of this.#held.splice(0)) send();
+  }
+
+  #onBlocked(reason: string | undefined): void {
+    this.#show(reason === undefined ? 'unblocked' : 'blocked');
+    if (reason === undefined) return this.#listeners.tell('unblocked');
+    this.#logger.warn(`The broker takes no messages now, so they wait: ${reason}`);
+    return this.#listeners.tell('blocked', reason);
+  }
+
+  /** May be called before {@link connect}. What a listener throws is logged. */
+  override on<K extends keyof QueueClientEvents>(event: K, callback: QueueClientEvents[K]): void {
+    this.#listeners.add(event, callback);
   }
 
   /** The link to the broker. Throws before {@link connect}. */
@@ -112,51 +208,99 @@ export class QueueClient extends ClientProxy {
     return this.#connected.link as T;
   }
 
+  /** As Nest 12 does it; Nest 11 has neither this nor its hook. */
+  protected override createPacket<I>(pattern: unknown, data: I): ReadPacket<I> {
+    const packet = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
+  }
+
+  // ---------------------------------------------------------------- events
+
   /**
    * Sends the event now, whether or not somebody subscribes. The Observable gives `undefined` and completes when the
-   * event is durable, also for those who subscribe after that.
+   * event is durable, also for those who subscribe after that. A failure that nobody observes is logged.
    */
   override emit<R = unknown, I = unknown>(pattern: unknown, data: I): Observable<R> {
-    // The long way connects first, and refuses what Nest refuses.
-    if (this.#connected === undefined || isNil(pattern) || isNil(data)) return super.emit(pattern, data);
+    // Nest's own way to refuse.
+    if (isNil(pattern) || isNil(data)) return super.emit(pattern, data);
     const done = new AsyncSubject<R>();
-    this.#dispatch(this.createPacket(pattern, data), (error) => {
-      if (error !== undefined) {
-        if (!done.observed) this.#logger.error(`'${String(pattern)}' was not emitted: ${error.message}`);
-        return done.error(error);
-      }
-      done.next(undefined as R);
-      return done.complete();
-    });
+    this.#dispatch(
+      () => this.createPacket(pattern, data),
+      (error) => {
+        if (error !== undefined) return this.#fail(done, pattern, error);
+        done.next(undefined as R);
+        return done.complete();
+      },
+    );
     return done;
   }
 
-  protected override dispatchEvent<T>(packet: PacketWithMetadata): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.#dispatch(packet, (error) => (error === undefined ? resolve(undefined as T) : reject(error)));
+  /** Not at once: whoever emits subscribes after that. */
+  #fail<R>(done: AsyncSubject<R>, pattern: unknown, error: Error): void {
+    queueMicrotask(() => {
+      if (!done.observed) this.#logger.error(`'${String(pattern)}' was not emitted: ${describeError(error)}`);
+      done.error(error);
     });
   }
 
-  #dispatch(packet: PacketWithMetadata, done: PublishCallback): void {
-    const { clock = systemClock } = this.#options.broker;
-    try {
-      const { link } = this.#requireSession();
-      const pattern = this.normalizePattern(packet.pattern as string);
-      const encoded = this.#wire.encode(packet.data);
-      const publish = (ready: Encoded): void =>
+  /** Nest 11 has no dispatch hook, and no method of this name. */
+  protected override createPacket(pattern: unknown, data: unknown): ReadPacket {
+    const packet: ReadPacket = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
+  }
+
+  /** Throws QueueOptionsException for a pattern that can't be a routing key. */
+  protected override normalizePattern(pattern: Parameters<ClientProxy['normalizePattern']>[0]): string {
+    return routingKeyOf(pattern, super.normalizePattern(pattern));
+  }
+
+  protected override dispatchEvent<T>(packet: ReadPacket): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#dispatch(
+        () => packet,
+        (error) => (error === undefined ? resolve(undefined as T) : reject(error)),
+      );
+    });
+  }
+
+  #dispatch(packetOf: () => ReadPacket, done: PublishCallback): void {
+    this.#whenConnected(
+      () => outgoingEvent(packetOf(), this.#context()),
+      ({ message, options }) =>
         this.#publish(
-          link,
-          eventMessage(pattern, ready, packet.metadata, clock.now()),
+          this.#requireSession().link,
+          message,
           (error, unroutable) => {
-            if (unroutable === true) this.#warnUnheard(pattern);
+            if (unroutable === true) this.#warnUnheard(message.routingKey);
             done(error);
           },
-        );
-      if (encoded instanceof Promise) encoded.then(publish).catch(done);
-      else publish(encoded);
-    } catch (error) {
-      done(error as Error);
-    }
+          options,
+        ),
+      (error) => done(error as Error),
+    );
+  }
+
+  /** At once if it is connected and nothing waits. */
+  #whenConnected(
+    outgoing: () => Outgoing | Promise<Outgoing>,
+    publish: (outgoing: Outgoing) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    if (this.#outgoing.size >= WAITING_MAX) return failed(tooManyWait());
+    const value =
+      this.#connected === undefined ? (): Promise<Outgoing> => this.connect().then(outgoing) : outgoing;
+    return this.#outgoing.push(value, publish, failed);
+  }
+
+  #context(): Parameters<typeof outgoingEvent>[1] {
+    return {
+      wire: this.#wire,
+      queue: this.#options.handlers.queue,
+      nowMs: this.#options.clock.now(),
+      routeOf: (pattern) => this.normalizePattern(pattern),
+    };
   }
 
   #warnUnheard(pattern: string): void {
@@ -167,37 +311,61 @@ export class QueueClient extends ClientProxy {
     );
   }
 
-  protected override publish(
-    packet: PacketWithMetadata,
-    callback: (packet: WritePacket) => void,
-  ): () => void {
-    const pattern = this.normalizePattern(packet.pattern as string);
-    const correlationId = randomUUID();
-    const forget = (): void => {
-      this.routingMap.delete(correlationId);
-    };
-    void this.#request(pattern, correlationId, packet, callback).catch((error: unknown) => {
-      forget();
-      callback({ err: error });
-    });
-    return forget;
+  // ---------------------------------------------------------------- requests
+
+  /**
+   * Sends the request each time somebody subscribes. The Observable gives each value of the answer, and completes with it;
+   * to unsubscribe is to wait no longer.
+   */
+  override send<R = unknown, I = unknown>(pattern: unknown, data: I): Observable<R> {
+    // Nest's own way to refuse.
+    if (isNil(pattern) || isNil(data)) return super.send(pattern, data);
+    // Not connected first, as Nest's own does it: a request waits from now on, also for the connection.
+    return new Observable((observer) =>
+      this.publish(this.createPacket(pattern, data), this.createObserver(observer)),
+    );
   }
 
-  async #request(
-    pattern: string,
-    correlationId: string,
-    { data, metadata }: PacketWithMetadata,
-    callback: (packet: WritePacket) => void,
-  ): Promise<void> {
-    const { link, replies } = this.#requireSession();
-    this.routingMap.set(correlationId, callback);
-    const encoded = await this.#wire.encode(data);
-    const message = requestMessage(pattern, encoded, { replyTo: replies.address, correlationId, metadata });
-    const onPublished = (error?: Error): void => {
-      if (error === undefined || !this.routingMap.delete(correlationId)) return;
-      callback({ err: error });
-    };
-    this.#publish(link, message, onPublished, { mandatory: true });
+  /** Returns what makes nobody wait for the answer any more; a request that has not gone out yet does not go then. */
+  protected override publish(packet: ReadPacket, callback: Callback): () => void {
+    try {
+      return this.#request(packet, callback);
+    } catch (err) {
+      callback({ err });
+      return () => {};
+    }
+  }
+
+  #request(packet: ReadPacket, callback: Callback): () => void {
+    const { timeout, correlationId = randomUUID() } = recordIn(packet.data)?.options ?? {};
+    const pattern = this.normalizePattern(packet.pattern as MsPattern);
+    const timeoutMs = millisecondsOf(timeout) ?? this.#options.requestTimeoutMs;
+    if (this.#held.length >= WAITING_MAX) throw tooManyWait();
+    const timedOut = (): Error =>
+      this.#isAway ? stillAway(timeoutMs) : new QueueTimeoutException(pattern, timeoutMs);
+    this.#pending.add(correlationId, { timeoutMs, timedOut, callback });
+    const send = (): void => this.#sendRequest(packet, correlationId, pattern);
+    if (this.#isAway) this.#held.push(send);
+    else send();
+    return () => this.#pending.remove(correlationId);
+  }
+
+  #sendRequest(packet: ReadPacket, correlationId: string, pattern: string): void {
+    if (!this.#pending.has(correlationId)) return;
+    this.#whenConnected(
+      () => {
+        const replyTo = this.#requireSession().replies.address;
+        return outgoingRequest(packet, { replyTo, correlationId }, this.#context());
+      },
+      ({ message, options }) => {
+        if (!this.#pending.has(correlationId)) return;
+        const onPublished = (error?: Error): void => {
+          if (error !== undefined) this.#pending.fail(correlationId, namingPattern(error, pattern));
+        };
+        this.#publish(this.#requireSession().link, message, onPublished, options);
+      },
+      (error) => this.#pending.fail(correlationId, error),
+    );
   }
 
   #requireSession(): Session {
@@ -205,34 +373,30 @@ export class QueueClient extends ClientProxy {
     return this.#connected;
   }
 
-  async #onReply(message: Message): Promise<void> {
-    const { correlationId = '', type } = message.properties;
-    const callback = this.routingMap.get(correlationId) as ((packet: WritePacket) => void) | undefined;
-    // Who unsubscribed is not waiting any more.
-    if (callback === undefined) return;
-    if (type !== REPLY.value) this.routingMap.delete(correlationId);
-    callback(await this.#readReply(message));
+  #onReply(message: Message): void {
+    const { correlationId = '' } = message.properties;
+    this.#pending.onReply(correlationId, () => readReply(message, this.#wire.format, this.#wire));
   }
+}
 
-  async #readReply(message: Message): Promise<WritePacket> {
-    let data: unknown;
-    try {
-      data = await this.#wire.decode(message);
-    } catch (error) {
-      return { err: new Error(`The reply can't be read: ${String(error)}`) };
-    }
-    switch (message.properties.type) {
-      case REPLY.value:
-        return { response: data };
-      case REPLY.end:
-        return { isDisposed: true };
-      case REPLY.error:
-        return { err: data };
-      default:
-        // A plain reply, as a client in another language would send it.
-        return { response: data, isDisposed: true };
-    }
-  }
+/** Messages that wait for the connection, or to be encoded: more would fill memory. */
+const WAITING_MAX = 10_000;
+
+function tooManyWait(): Error {
+  return new QueueUnavailableException(
+    `${WAITING_MAX} messages wait already, for the connection or to be encoded. Send it again when it is there: 'status' tells.`,
+  );
+}
+
+function stillAway(timeoutMs: number): Error {
+  return new QueueUnavailableException(
+    `The broker was away for ${timeoutMs} ms, and the request was not sent. Send it again when it is back: 'status' tells.`,
+  );
+}
+
+/** To a queue of Nest's own transport the routing key is the queue. */
+function namingPattern(error: Error, pattern: string): Error {
+  return error instanceof NoHandlerException ? new NoHandlerException(pattern) : error;
 }
 
 function isNil(value: unknown): boolean {

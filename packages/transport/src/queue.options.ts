@@ -26,7 +26,6 @@ import {
   type NormalisedWireOptions,
   normaliseWireOptions,
   WIRE_KEYS,
-  type WireFormat,
   type WireOptions,
 } from './wire/wire-options.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
@@ -67,11 +66,6 @@ export interface QueueOptions extends WireOptions {
    * first. A {@link Duration} up to 24 days. @default '60s'
    */
   readonly requestTimeout?: Duration;
-  /**
-   * What a client sends: `'nest-rmq'` is packets for a service on Nest's own RMQ transport, to its queue `queue`.
-   * Handlers understand both, and answer in kind. @default 'nestmq'
-   */
-  readonly wireFormat?: WireFormat;
   /** For the embedded broker; counts for the first who opens it. */
   readonly broker?: EmbeddedBrokerOptions;
   /** For AMQP URLs. */
@@ -97,7 +91,6 @@ export interface NormalisedQueueOptions {
   readonly gracePeriod: number;
   /** 0 is for ever. */
   readonly requestTimeoutMs: number;
-  readonly wireFormat: WireFormat;
   readonly wire: NormalisedWireOptions;
   readonly broker: EmbeddedBrokerOptions;
   readonly metrics: QueueMetrics | undefined;
@@ -123,7 +116,6 @@ const KEYS = [
   'queueOptions',
   'gracePeriod',
   'requestTimeout',
-  'wireFormat',
   ...WIRE_KEYS,
   'broker',
   'amqp',
@@ -147,7 +139,6 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
     requestTimeoutMs: requestTimeoutOf('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
-    wireFormat: optional(options.wireFormat, 'nestmq', wireFormat),
     wire: normaliseWireOptions(options),
     broker,
     metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
@@ -161,11 +152,6 @@ const TIMEOUT_MS_MAX = 24 * 86_400_000;
 
 export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
   return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
-}
-
-function wireFormat(value: unknown): WireFormat {
-  if (value === 'nestmq' || value === 'nest-rmq') return value;
-  throw new QueueOptionsException(`'wireFormat' is ${describe(value)}.`, "Give 'nestmq' or 'nest-rmq'.");
 }
 
 function queueArguments(options: unknown): FieldTable {

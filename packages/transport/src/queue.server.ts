@@ -1,14 +1,17 @@
 import { isNativeError } from 'node:util/types';
-import { Server } from '@nestjs/microservices';
+import { type MessageHandler, Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
+import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import type { Service } from './admin/service.js';
+import { QUEUE_TRANSPORT } from './queue.constants.js';
 import type { Background } from './handling/background.js';
 import { Consumers } from './handling/consumers.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
 import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
+import { withProcessingHooks } from './handling/processing.js';
 import { Running } from './handling/running.js';
 import { Schedules } from './handling/schedules.js';
 import { recordThrownErrors } from './handling/thrown-error.recorder.js';
@@ -17,6 +20,7 @@ import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
 import { handlingObserver } from './observability/handling-observer.js';
 import { loadObservers, type Observers } from './observability/observers.js';
+import { routingKeyOf } from './pattern.js';
 import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
@@ -50,7 +54,7 @@ type Listeners = { [K in keyof QueueEvents]: Set<QueueEvents[K]> };
  * @publicApi
  */
 export class QueueServer extends Server<QueueEvents, QueueStatus> {
-  override readonly transportId: symbol = Symbol('nestmq');
+  override transportId: symbol = QUEUE_TRANSPORT;
   /** Failures are observed, retried and logged here; Nest need not log them again. */
   override readonly propagatesEventHandlerErrors: boolean = true;
 
@@ -76,6 +80,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  /** How many handlers there were when their queues were declared. */
+  #declaredHandlers = 0;
   /** Whether somebody wants to know when handlers start and end. */
   #hooked = false;
   #keepAlive: NodeJS.Timeout | undefined;
@@ -92,18 +98,26 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   // ---------------------------------------------------------------- Nest's contract
 
+  /** Throws QueueOptionsException for a pattern or extras that can't be meant. */
   override addHandler(
     pattern: unknown,
     callback: RegisteredHandler['handle'],
     isEventHandler = false,
     extras: HandlerOptions = {},
   ): void {
-    const route = this.normalizePattern(pattern as string);
+    const route = routingKeyOf(pattern, this.normalizePattern(pattern as string));
     callback.isEventHandler = isEventHandler;
     callback.extras = extras as Record<string, unknown>;
     // Not chained by `next` as the base class does: handlers of one event settle on their own.
     this.messageHandlers.set(route, callback);
     this.#handlers.add(route, callback, isEventHandler, extras);
+  }
+
+  /** The handler of an event or of a request: the exact one, else one whose wildcards match. Null when there is none. */
+  override getHandlerByPattern(pattern: string): MessageHandler | null {
+    return (
+      super.getHandlerByPattern(pattern) ?? this.#handlers.find(this.getRouteFromPattern(pattern)) ?? null
+    );
   }
 
   /** Calls back once: when every queue is consumed, or with the error that prevents it. */
@@ -176,21 +190,22 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #prepare(): Promise<void> {
+    // An application that is closed while it starts goes on starting.
+    if (this.#closing !== undefined) throw notOpen();
     this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
     const link = await openLink(this.#options, this.#listener());
     this.#link = link;
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
       await link.declareExchange(REQUESTS_EXCHANGE);
-      for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
-      await this.#prepareBackground(link);
+      await this.#declareQueues(link);
     } catch (error) {
       await this.#letGo();
       throw error;
     }
   }
 
-  async #prepareBackground(link: Link): Promise<void> {
+  async #startBackground(link: Link): Promise<void> {
     const init = {
       queue: this.#options.handlers.queue,
       queues: [...this.#handlers.queues],
@@ -205,6 +220,15 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#inbox = new Inbox(init);
     this.#background = [this.#inbox, new Schedules(init)];
     for (const one of this.#background) await one.declare();
+    for (const one of this.#background) await one.start();
+  }
+
+  /** Those of handlers that were added since are declared when listening: `deferInitialization` adds them that late. */
+  async #declareQueues(link: Link): Promise<void> {
+    const { size } = this.#handlers;
+    if (size === this.#declaredHandlers) return;
+    this.#declaredHandlers = size;
+    for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
@@ -260,7 +284,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An embedded broker has no socket that would keep the process alive while it waits for messages.
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
-      for (const one of this.#background) await one.start();
+      await this.#declareQueues(this.#requireLink());
+      await this.#startBackground(this.#requireLink());
       for (const handlers of this.#handlers.queues) {
         await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
       }
@@ -273,6 +298,10 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   #consumerInit(handlers: QueueHandlers): QueueConsumerInit {
     const observers = this.#observers as Observers;
+    const runWithProcessingHooks = withProcessingHooks({
+      start: (context, run) => this.onProcessingStartHook(this.transportId, context, run),
+      end: (context) => this.onProcessingEndHook?.(this.transportId, context),
+    });
     return {
       handlers,
       inbox: this.#inbox?.concerns(handlers) === true ? this.#inbox : undefined,
@@ -285,8 +314,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       observer: handlingObserver({ queue: handlers.queue, ...observers }),
       hooks: {
         around: () => this.#hooked,
-        runWithProcessingHooks: (context, run) => this.runWithProcessingHooks(context, run),
-        handleRequest: (context, produce, respond) => this.handleRequest(context, produce, respond),
+        runWithProcessingHooks,
+        handleRequest: (context, produce, respond) =>
+          runWithProcessingHooks(context, async (runEndHook) => {
+            this.send((await produce()).pipe(finalize(runEndHook)), respond);
+          }),
         transformToObservable: (result) => this.transformToObservable(result),
       },
     };
@@ -348,9 +380,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   #requireLink(): Link {
     if (this.#link === undefined) {
-      throw new QueueUnavailableException(
-        'The queue server is not open: the application has not been initialised, or is closed.',
-      );
+      throw notOpen();
     }
     return this.#link;
   }
@@ -360,4 +390,10 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.logger.error(known);
     this.#emit('error', known);
   }
+}
+
+function notOpen(): Error {
+  return new QueueUnavailableException(
+    'The queue server is not open: the application has not been initialised, or is closed.',
+  );
 }

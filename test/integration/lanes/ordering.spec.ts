@@ -128,8 +128,10 @@ describe('an order by key', () => {
   it('goes over to the next instance only when what runs has ended', async () => {
     const broker = await TestBroker.start();
     isHeld = true;
-    const first = await start({ url: broker.url });
-    const second = await start({ url: broker.url });
+    // So that the third is not delivered yet when the first instance stops.
+    const options = { url: broker.url, prefetchCount: 2 };
+    const first = await start(options);
+    const second = await start(options);
     await emitAll(
       first,
       'account.step',
@@ -145,6 +147,20 @@ describe('an order by key', () => {
     expect(await seen.until(3)).toEqual(['a 1 1', 'a 2 1', 'a 3 1']);
     await second.app.close();
     expect(broker.messageCount('accounts')).toBe(0);
+    await broker.stop();
+  });
+
+  it('is no reason to wait longer than the grace period', async () => {
+    const broker = await TestBroker.start();
+    isHeld = true;
+    const { app, client } = await start({ url: broker.url, gracePeriod: 1 });
+    for (const n of [1, 2, 3]) client.emit('account.step', { account: 'a', n });
+    await seen.until(1);
+    await app.close();
+    expect(seen.items).toEqual(['a 1 1']);
+    expect(broker.messageCount('accounts')).toBe(3);
+    const letters = await broker.take('accounts', 3);
+    expect(letters.map(({ data }) => (data as Step).n)).toEqual([1, 2, 3]);
     await broker.stop();
   });
 

@@ -2,13 +2,13 @@ import type { Socket } from 'node:net';
 import type { Timer } from '../clock.js';
 import type { Connection } from '../connection.js';
 import { LIMITS } from '../limits.js';
-import { ByteReader } from '../message/table-codec.js';
 import { type Access, enter, type Entered } from './access.js';
 import { AmqpError, octetsOf, toAmqpError } from './amqp-error.js';
 import { Channel, type Step } from './channel.js';
 import type { ChannelHost } from './channel-host.js';
 import type { AmqpConnectionInit } from './connection-init.js';
 import { ContentAssembler, type Unfinished } from './content.js';
+import { DurableMarks } from './durable-marks.js';
 import { FrameParser } from './frame-parser.js';
 import { Handshake, LoginRefused, type Session } from './handshake.js';
 import { Heartbeat } from './heartbeat.js';
@@ -18,9 +18,6 @@ import { FRAME, type Method } from './protocol.js';
 
 /** AMQP, zero, 0-9-1. */
 const PROTOCOL_HEADER: Buffer = Buffer.from([0x41, 0x4d, 0x51, 0x50, 0, 0, 9, 1]);
-/** A mark in the journal's stream is asked for so often. */
-const MARKS_MAX = 8;
-const MARK_BYTES: number = LIMITS.undurableBytesMax / MARKS_MAX;
 
 /**
  * One client's socket. Frames are handled in the order they come; where one has to wait, for the disk or because
@@ -45,8 +42,10 @@ export class AmqpConnection implements ChannelHost {
   #holdsFrame = false;
   /** Steps of channel 0 under way, or of all channels: nothing is read. */
   #stops = 0;
-  #sinceMarkBytes = 0;
-  #marks = 0;
+  readonly #marks = new DurableMarks(
+    () => this.engine.durable(),
+    () => this.#process(),
+  );
 
   constructor(init: AmqpConnectionInit) {
     this.#init = init;
@@ -84,16 +83,7 @@ export class AmqpConnection implements ChannelHost {
   }
 
   published(bytes: number): void {
-    this.#sinceMarkBytes += bytes;
-    if (this.#sinceMarkBytes < MARK_BYTES) return;
-    this.#sinceMarkBytes = 0;
-    this.#marks++;
-    const passed = (): void => {
-      this.#marks--;
-      this.#process();
-    };
-    // A store that failed is told to publishers by their confirms.
-    this.engine.durable().then(passed, passed);
+    this.#marks.published(bytes);
   }
 
   async unblocked(): Promise<void> {
@@ -146,7 +136,7 @@ export class AmqpConnection implements ChannelHost {
   get #isStopped(): boolean {
     if (this.#state !== 'running') return false;
     const isFull = this.outbox.unsentBytes >= LIMITS.unsentBytesMax;
-    return isFull || this.#stops > 0 || this.#marks >= MARKS_MAX;
+    return isFull || this.#stops > 0 || this.#marks.isFull;
   }
 
   /** Handles what has come, as far as it can be now, and reads on when all of it was. */
@@ -177,13 +167,14 @@ export class AmqpConnection implements ChannelHost {
     const channel = this.#channels.get(number);
     if (this.#state === 'running' && channel?.busy !== undefined) return false;
     let method: Method | undefined;
-    // What a content frame goes wrong with is the method that it belongs to.
-    const publish = type === FRAME.METHOD ? undefined : channel?.publishUnderWay;
+    // What goes wrong before a content is whole goes wrong with the method that it belongs to.
+    const publish = channel?.publishUnderWay;
     try {
       if (type === FRAME.METHOD) {
+        if (publish !== undefined) throw (channel as Channel).outOfOrder();
         if (this.#state === 'running' && channel?.isClosing === false && channel.frequent(this.#parser))
           return true;
-        method = readMethod(this.#reader());
+        method = readMethod(this.#parser.reader());
       }
       if (this.#state === 'closing') this.#whileClosing(method, number);
       else if (number === 0) this.#onChannelZero(method);
@@ -192,11 +183,6 @@ export class AmqpConnection implements ChannelHost {
       this.#fail(error, number, method ?? publish);
     }
     return true;
-  }
-
-  #reader(): ByteReader {
-    const { buffer, start, end } = this.#parser;
-    return new ByteReader(buffer, start, end);
   }
 
   // ---------------------------------------------------------------- channel 0
@@ -265,13 +251,10 @@ export class AmqpConnection implements ChannelHost {
     const { type } = this.#parser;
     if (this.#session === undefined || type === FRAME.HEARTBEAT) throw this.#unexpectedFrame();
     if (channel === undefined) return this.#onUnopened(number, method);
+    if (channel.isClosing) return this.#onClosing(number, method);
     if (method?.name === 'channel.close') {
       this.#drop(number, channel);
       return this.outbox.method(number, { name: 'channel.close-ok' });
-    }
-    if (channel.isClosing) {
-      if (method?.name === 'channel.close-ok') this.#channels.delete(number);
-      return undefined;
     }
     if (method !== undefined) return this.#waitFor(channel, number, channel.method(method), method);
     const publish = channel.publishUnderWay;
@@ -279,9 +262,16 @@ export class AmqpConnection implements ChannelHost {
     return this.#waitFor(channel, number, step, publish);
   }
 
+  /** Until its close is answered nothing else counts. A close of the client's own may have crossed it. */
+  #onClosing(number: number, method: Method | undefined): void {
+    const name = method?.name;
+    if (name === 'channel.open') throw new AmqpError('CHANNEL_ERROR', "second 'channel.open' seen");
+    if (name === 'channel.close-ok') this.#channels.delete(number);
+    if (name === 'channel.close') this.outbox.method(number, { name: 'channel.close-ok' });
+  }
+
   #onUnopened(number: number, method: Method | undefined): void {
     if (method === undefined) throw new ContentAssembler(this.unfinished).outOfOrder();
-    if (method.name === 'channel.close-ok') return;
     if (method.name !== 'channel.open') throw new AmqpError('CHANNEL_ERROR', "expected 'channel.open'");
     const { size } = this.#channels;
     const max = this.#session?.channelsMax ?? 0;

@@ -41,9 +41,14 @@ export class Channel {
     this.#publishing = new Publishing(number, host, this.#transaction, replyName);
   }
 
-  /** The method whose content has begun and is not whole. */
+  /** The method whose content has begun and is not whole: no other may come before. */
   get publishUnderWay(): Method | undefined {
     return this.#content.underWay;
+  }
+
+  /** What is wrong with a frame that comes all the same. */
+  outOfOrder(): AmqpError {
+    return this.#content.outOfOrder();
   }
 
   header(parser: FrameParser): Step {
@@ -58,10 +63,10 @@ export class Channel {
 
   /**
    * Handles the two methods that there are for each message straight from the frame. Returns false, with nothing done, for
-   * all others, and for what is wrong with these. Throws as {@link readMethod}.
+   * all others, and for what is wrong with these. No content is under way. Throws as {@link readMethod}.
    */
   frequent(parser: FrameParser): boolean {
-    if (this.#content.underWay !== undefined || parser.end - parser.start < ID_BYTES) return false;
+    if (parser.end - parser.start < ID_BYTES) return false;
     const id = parser.buffer.readUInt32BE(parser.start);
     if (id === ACK) return this.#consuming.ackOne(parser);
     if (id !== PUBLISH) return false;
@@ -70,7 +75,6 @@ export class Channel {
   }
 
   method(method: Method): Step {
-    if (this.#content.underWay !== undefined) throw this.#content.outOfOrder();
     return method.name.startsWith('basic.') ? this.#basic(method) : this.#other(method);
   }
 

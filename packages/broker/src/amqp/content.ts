@@ -1,6 +1,5 @@
 import { checkProperties, type PropertyPlaces } from '../message/encoded-properties.js';
 import { LIMITS } from '../limits.js';
-import { ByteReader } from '../message/table-codec.js';
 import { AmqpError, octetsOf } from './amqp-error.js';
 import type { FrameParser } from './frame-parser.js';
 import { readMethod } from './method-codec.js';
@@ -68,7 +67,7 @@ export class ContentAssembler {
   begin(parser: FrameParser): void {
     if (this.#lastMethod === undefined || !parser.equals(this.#lastMethodBytes)) {
       const { buffer, start, end } = parser;
-      this.#lastMethod = readMethod(new ByteReader(buffer, start, end)) as BasicPublish;
+      this.#lastMethod = readMethod(parser.reader()) as BasicPublish;
       this.#lastMethodBytes = Buffer.from(buffer.subarray(start, end));
     }
     this.#method = this.#lastMethod;
@@ -82,6 +81,8 @@ export class ContentAssembler {
       const octets = octetsOf(parser.type, buffer.subarray(start, end));
       throw new AmqpError('FRAME_ERROR', `${octets}: unknown_frame`);
     }
+    // A header with a weight is none, as in RabbitMQ.
+    if (buffer.readUInt16BE(start + 2) !== 0) throw this.outOfOrder();
     const classId = buffer.readUInt16BE(start);
     if (classId !== CLASS_ID.basic) {
       throw unexpected(`content header for class ${CLASS_ID.basic}, got one for class ${classId} instead`);

@@ -1,4 +1,5 @@
 import { LIMITS } from '../limits.js';
+import { ByteReader } from '../message/table-codec.js';
 import { AmqpError, octetsOf } from './amqp-error.js';
 import { FRAME } from './protocol.js';
 
@@ -101,9 +102,16 @@ export class FrameParser {
     this.start = at + FRAME_HEADER_BYTES;
     this.end = at + total - 1;
     const marker = buffer[this.end] as number;
-    if (marker === FRAME.END && isFrameType(this.type)) return;
+    // As in RabbitMQ, a heartbeat that says something is none.
+    const isKnown = isFrameType(this.type) && (this.type !== FRAME.HEARTBEAT || this.start === this.end);
+    if (marker === FRAME.END && isKnown) return;
     const what = marker === FRAME.END ? 'unknown_frame' : `{invalid_frame_end_marker,${marker}}`;
     throw frameError(this.type, buffer.subarray(this.start, this.end), what);
+  }
+
+  /** Reads the payload. */
+  reader(): ByteReader {
+    return new ByteReader(this.buffer, this.start, this.end);
   }
 
   /** The payload, which is a copy where it is a small part of a large buffer. */

@@ -64,10 +64,8 @@ export class Publishing {
       places.replyToAt < 0 ? propertiesBytes : this.#withReplyName(exchange, propertiesBytes, places);
     const message = new EncodedMessage(exchange, routingKey, properties, body);
     if (this.#transaction.isSelected) {
-      engine.checkRoute(exchange);
-      // Wrong ones are refused now, and not with the commit.
-      copyKeysOf(message);
-      this.#transaction.publish(message, mandatory);
+      // Where it goes is decided now, and what is wrong with it refused, and not with the commit.
+      this.#transaction.publish(message, { mandatory, queues: engine.prepare(message) });
       return undefined;
     }
     if (engine.blocked === undefined) return this.#publish(message, mandatory);

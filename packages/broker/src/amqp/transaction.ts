@@ -6,6 +6,8 @@ import { AmqpError } from './amqp-error.js';
 
 /** What a message takes beside its content. Bytes. */
 const MESSAGE_BYTES = 256;
+/** Of each queue that it goes to. Bytes. */
+const TARGET_BYTES = 8;
 
 export type Settlement = 'ack' | 'discard' | 'requeue';
 
@@ -34,9 +36,12 @@ export class Transaction {
     return this.#settledBytes;
   }
 
-  /** Throws PRECONDITION_FAILED when all that waits for the commit takes too much. */
-  publish(message: Message, mandatory: boolean): void {
-    this.#bytes += MESSAGE_BYTES + contentBytesOf(message);
+  /** It goes to so many queues. Throws PRECONDITION_FAILED when all that waits for the commit takes too much. */
+  publish(
+    message: Message,
+    { mandatory, queues }: { readonly mandatory: boolean; readonly queues: number },
+  ): void {
+    this.#bytes += MESSAGE_BYTES + TARGET_BYTES * queues + contentBytesOf(message);
     if (this.#bytes > LIMITS.transactionBytesMax) {
       const bytesMax = LIMITS.transactionBytesMax;
       throw new AmqpError('PRECONDITION_FAILED', `transaction of more than ${bytesMax} bytes`);

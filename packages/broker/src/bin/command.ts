@@ -14,6 +14,8 @@ export interface Terminal {
   input(): Promise<string>;
   /** Resolves when the process is asked to end. Without a call that ends it at once. */
   ended(): Promise<void>;
+  /** Calls back each time that the process is asked to read its files anew (SIGHUP). Without a call that ends it at once. */
+  onReload(callback: () => void): void;
 }
 
 /** 0: done, or sound. 1: damaged. 2: it could not be done, or was not asked for rightly. */

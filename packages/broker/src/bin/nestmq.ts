@@ -45,4 +45,5 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
     new Promise((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
     }),
+  onReload: (callback) => void process.on('SIGHUP', callback),
 });

@@ -1,6 +1,10 @@
+import { systemClock } from '../clock.js';
+import { messageOf } from '../errors.js';
+import { HeapHeadroom, v8Heap } from '../heap-headroom.js';
+import { systemMemory } from '../memory-watch.js';
 import { createServer, type Server } from '../server.js';
 import type { ServerOptions, TlsOptions } from '../server-options.js';
-import type { Command, CommandArguments } from './command.js';
+import type { Command, CommandArguments, Terminal } from './command.js';
 import { readConfig } from './config-file.js';
 import { textIn, type Values } from './data-directory.js';
 
@@ -23,18 +27,36 @@ export const serveCommand: Command = {
     config: { type: 'string' },
   },
   summary: 'runs a broker for AMQP 0-9-1 clients',
-  help: 'Give --data DIR, or --memory. It listens at --host 127.0.0.1, --port 5672; port 0 is any that is free, none is none. With --tls-cert FILE and --tls-key FILE also at --tls-port 5671; --tls-ca FILE asks clients for a certificate, and --tls-verify turns away who has none. --config FILE has options of `createServer` as JSON; arguments come before it. Prints where it is ready; SIGTERM or SIGINT ends it. Exit code: 0 ended, 1 the journal is damaged, 2 can not serve.',
+  help: 'Give --data DIR, or --memory. It listens at --host 127.0.0.1, --port 5672; port 0 is any that is free, none is none. With --tls-cert FILE and --tls-key FILE also at --tls-port 5671; --tls-ca FILE asks clients for a certificate, and --tls-verify turns away who has none. --config FILE has options of `createServer` as JSON; arguments come before it. Prints where it is ready; SIGHUP has it read the files of TLS anew, and keep the old ones when they can not be used; SIGTERM or SIGINT ends it. Exit code: 0 ended, 1 the journal is damaged, 2 can not serve.',
   async run({ values }, terminal) {
     const options = await optionsOf(values);
     // Asked for first: who ends it while it opens has it closed in order as well.
     const ended = terminal.ended();
-    const server = await createServer(options);
+    const starting = createServer(options);
+    if (options.tls !== undefined) terminal.onReload(() => void reload(starting, terminal));
+    const server = await starting;
+    const headroom = new HeapHeadroom({
+      heap: v8Heap,
+      clock: systemClock,
+      memoryBytes: systemMemory.limitBytes(),
+    });
     terminal.out(`nestmq ready ${urlsOf(server, options.host ?? '127.0.0.1').join(' ')}`);
     await ended;
     await server.close();
+    headroom.close();
     return 0;
   },
 };
+
+/** For the connections that are made from now on. */
+async function reload(starting: Promise<Server>, terminal: Terminal): Promise<void> {
+  try {
+    await (await starting).reloadTls();
+    terminal.err('The files of TLS were read anew.');
+  } catch (error) {
+    terminal.err(`The files of TLS stay as they were: ${messageOf(error)}`);
+  }
+}
 
 function urlsOf(server: Server, host: string): string[] {
   const at = host.includes(':') ? `[${host}]` : host;

@@ -1,4 +1,4 @@
-import { DELAYED_RETRY_TYPES, OVERFLOWS } from '../queue/queue-settings.js';
+import { DEAD_LETTER_STRATEGIES, DELAYED_RETRY_TYPES, OVERFLOWS } from '../queue/queue-settings.js';
 
 /** A setting of policies that the engine gives an effect. */
 export interface PolicyKey {
@@ -18,6 +18,7 @@ export const POLICY_KEYS: PolicyKeys = new Map<string, PolicyKey>([
   ['overflow', ofQueues(oneOf(OVERFLOWS))],
   ['dead-letter-exchange', ofQueues(text)],
   ['dead-letter-routing-key', ofQueues(text)],
+  ['dead-letter-strategy', ofQueues(oneOf(DEAD_LETTER_STRATEGIES))],
   ['delivery-limit', ofQueues(wholeFrom(0))],
   ['delayed-retry-type', ofQueues(oneOf(DELAYED_RETRY_TYPES))],
   ['delayed-retry-min', ofQueues(wholeFrom(0))],

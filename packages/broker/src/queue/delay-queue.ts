@@ -6,6 +6,7 @@ import type { Appended, MessageStore, Residence, StoredEntries } from '../store/
 import type { Position } from '../store/record.js';
 import type { Turn } from '../turns.js';
 import { Alarm } from './alarm.js';
+import { chained } from './chained.js';
 import { DelayedIndex } from './delayed-index.js';
 import { Departures } from './departures.js';
 import { type EntryMark, NO_MARK } from './entry-mark.js';
@@ -131,10 +132,9 @@ export class DelayQueue implements Target {
     this.stop();
   }
 
+  /** Takes them all when the first is asked for, and not before: the store may refuse. */
   *#takeAll(): Generator<Position> {
-    yield* this.#departures.takeAll();
-    for (let entry = this.#held.shift(); entry !== undefined; entry = this.#held.shift())
-      yield entry.position;
+    yield* chained([this.#departures.takeAll(), this.#held.takeAll()]);
   }
 
   /** Nothing goes on any more. Idempotent. */

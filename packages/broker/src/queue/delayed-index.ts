@@ -16,11 +16,12 @@ interface Columns {
   readonly deliveryCounts: Uint32Array;
   readonly priorities: Uint8Array;
   readonly bodyBytes: Uint32Array;
+  readonly tags: Uint8Array;
 }
 
 /**
- * Messages that wait for their time, the soonest first: about 50 bytes each in typed arrays, no object and no timer. A
- * heap of row numbers orders them; an open hash table finds a row by its sequence.
+ * Messages that wait for their time, the soonest first: about 50 bytes each in typed arrays, no object and no timer, and up to
+ * four times as much after there were more. A heap of row numbers orders them; an open hash table finds a row by its sequence.
  */
 export class DelayedIndex {
   #columns: Columns = newColumns(FIRST_ROWS);
@@ -34,14 +35,28 @@ export class DelayedIndex {
     return this.#length;
   }
 
+  /** How many there is memory for. */
+  get capacity(): number {
+    return this.#heap.length;
+  }
+
   /** When the soonest is due, or Infinity. Milliseconds since 1970. */
   get nextDueAt(): number {
     return this.#length === 0 ? Infinity : (this.#columns.dueAt[this.#heap[0] as number] as number);
   }
 
-  /** The sequence must not be in it. */
-  add({ sequence, position, deliveryCount, mark }: Omit<ReadyEntry, 'redelivered'>, dueAt: number): void {
-    if (this.#length === this.#heap.length) this.#grow();
+  /** What {@link add} was told of the soonest; 0 when there is none. */
+  get nextTag(): number {
+    return this.#length === 0 ? 0 : (this.#columns.tags[this.#heap[0] as number] as number);
+  }
+
+  /** The sequence must not be in it. `tag` is what else its owner has to know, from 0 to 255. @default 0 */
+  add(
+    { sequence, position, deliveryCount, mark }: Omit<ReadyEntry, 'redelivered'>,
+    dueAt: number,
+    tag: number = 0,
+  ): void {
+    if (this.#length === this.#heap.length) this.#resize(this.#heap.length * 2);
     const row = this.#heap[this.#length] as number;
     const columns = this.#columns;
     columns.dueAt[row] = dueAt;
@@ -51,6 +66,7 @@ export class DelayedIndex {
     columns.deliveryCounts[row] = deliveryCount;
     columns.priorities[row] = mark?.priority ?? 0;
     columns.bodyBytes[row] = mark?.bodyBytes ?? UNKNOWN_BYTES;
+    columns.tags[row] = tag;
     this.#rise(this.#length++, row);
     this.#table[this.#placeOf(sequence)] = row;
   }
@@ -65,7 +81,26 @@ export class DelayedIndex {
     this.#heap[this.#length] = row;
     if (this.#length > 0) this.#sink(last);
     this.#forget(this.#placeOf(entry.sequence));
+    const rows = this.#heap.length;
+    if (rows > FIRST_ROWS && this.#length <= rows / 4) this.#resize(rows / 2);
     return entry;
+  }
+
+  /** In no order. */
+  *sequences(): Generator<number> {
+    for (let at = 0; at < this.#length; at++)
+      yield this.#columns.sequences[this.#heap[at] as number] as number;
+  }
+
+  /** Takes them all, in no order: it is empty, and small again, before the first is given. Returns where they lie. */
+  takeAll(): Generator<Position> {
+    const positions = this.#columns.positions;
+    const rows = this.#heap.subarray(0, this.#length);
+    this.#columns = newColumns(FIRST_ROWS);
+    this.#heap = numbered(FIRST_ROWS);
+    this.#table = new Int32Array(FIRST_ROWS * 2).fill(NONE);
+    this.#length = 0;
+    return positionsOf(rows, positions);
   }
 
   /** The message with this sequence; `position` given, it lies there from now on. */
@@ -159,20 +194,27 @@ export class DelayedIndex {
     table[free] = NONE;
   }
 
-  #grow(): void {
-    const rows = this.#heap.length * 2;
-    const grown = newColumns(rows);
-    for (const name of Object.keys(grown) as (keyof Columns)[]) grown[name].set(this.#columns[name]);
-    this.#columns = grown;
-    const heap = numbered(rows);
-    heap.set(this.#heap);
-    this.#heap = heap;
-    this.#table = new Int32Array(rows * 2).fill(NONE);
-    for (let at = 0; at < this.#length; at++) {
-      const row = heap[at] as number;
-      this.#table[this.#placeOf(grown.sequences[row] as number)] = row;
+  /** Rows are numbered anew, in the order of the heap. There is room for all. */
+  #resize(rows: number): void {
+    const before = this.#columns;
+    const columns = newColumns(rows);
+    for (const name of Object.keys(columns) as (keyof Columns)[]) {
+      for (let at = 0; at < this.#length; at++)
+        columns[name][at] = before[name][this.#heap[at] as number] as number;
     }
+    this.#columns = columns;
+    this.#heap = numbered(rows);
+    this.#table = new Int32Array(rows * 2).fill(NONE);
+    for (let row = 0; row < this.#length; row++)
+      this.#table[this.#placeOf(columns.sequences[row] as number)] = row;
   }
+}
+
+/** By row, which is mostly the order of their coming: so neighbours in the store come one after the other. */
+function* positionsOf(rows: Uint32Array, positions: Float64Array): Generator<Position> {
+  const isTaken = new Uint8Array(positions.length);
+  for (const row of rows) isTaken[row] = 1;
+  for (let row = 0; row < isTaken.length; row++) if (isTaken[row] === 1) yield positions[row] as number;
 }
 
 function newColumns(rows: number): Columns {
@@ -184,6 +226,7 @@ function newColumns(rows: number): Columns {
     deliveryCounts: new Uint32Array(rows),
     priorities: new Uint8Array(rows),
     bodyBytes: new Uint32Array(rows),
+    tags: new Uint8Array(rows),
   };
 }
 

@@ -5,6 +5,8 @@ import { assertEquivalentArgument } from '../message/equivalent-argument.js';
 import { type Field, isInteger, typeOf, valueOf } from '../message/fields.js';
 import type { FieldTable, FieldValue } from '../message/message.js';
 import {
+  DEAD_LETTER_STRATEGIES,
+  type DeadLetterStrategy,
   DELAYED_RETRY_TYPES,
   type DelayedRetryType,
   type Overflow,
@@ -40,7 +42,7 @@ const CHECKS: ReadonlyMap<string, Check> = new Map<string, Check>([
   ['x-message-ttl', (field) => wholeFrom(0, field, LIMITS.expirationMsMax)],
   ['x-dead-letter-exchange', longString],
   ['x-dead-letter-routing-key', routingKeyOfExchange],
-  ['x-dead-letter-strategy', oneOf(['at-most-once', 'at-least-once'], () => 'invalid_dlx_strategy')],
+  ['x-dead-letter-strategy', oneOf(DEAD_LETTER_STRATEGIES, () => 'invalid_dlx_strategy')],
   ['x-max-length', (field) => wholeFrom(0, field)],
   ['x-max-length-bytes', (field) => wholeFrom(0, field)],
   ['x-max-in-memory-length', (field) => wholeFrom(0, field)],
@@ -165,6 +167,7 @@ function settingsOf(type: QueueType, fields: readonly Field[]): QueueSettings {
     overflow: (value(fields, 'x-overflow') as Overflow | undefined) ?? PLAIN_QUEUE.overflow,
     deadLetterExchange: value(fields, 'x-dead-letter-exchange') as string | undefined,
     deadLetterRoutingKey: value(fields, 'x-dead-letter-routing-key') as string | undefined,
+    deadLetterStrategy: value(fields, 'x-dead-letter-strategy') as DeadLetterStrategy | undefined,
     priorityMax: number('x-max-priority'),
     singleActiveConsumer: value(fields, 'x-single-active-consumer') === true,
     // As in RabbitMQ, where -1 is without limit.

@@ -1,4 +1,9 @@
-import { DELAYED_RETRY_TYPES, OVERFLOWS, type QueueSettings } from './queue-settings.js';
+import {
+  DEAD_LETTER_STRATEGIES,
+  DELAYED_RETRY_TYPES,
+  OVERFLOWS,
+  type QueueSettings,
+} from './queue-settings.js';
 
 /** A policy's definition, as `rabbitmqctl set_policy` takes it: `{"message-ttl": 1000}`. */
 export type PolicyDefinition = Readonly<Record<string, unknown>>;
@@ -12,6 +17,7 @@ export const QUEUE_POLICY_KEYS = [
   'overflow',
   'dead-letter-exchange',
   'dead-letter-routing-key',
+  'dead-letter-strategy',
   'delivery-limit',
   'delayed-retry-type',
   'delayed-retry-min',
@@ -44,6 +50,10 @@ export function settingsUnder(policy: PolicyDefinition | undefined, own: QueueSe
     overflow: overflowUnder(text('overflow'), own),
     deadLetterExchange: own.deadLetterExchange ?? text('dead-letter-exchange'),
     deadLetterRoutingKey: own.deadLetterRoutingKey ?? text('dead-letter-routing-key'),
+    ...(isQuorum && {
+      deadLetterStrategy:
+        own.deadLetterStrategy ?? oneOf(DEAD_LETTER_STRATEGIES, text('dead-letter-strategy')),
+    }),
     ...(isQuorum && { deliveryLimit: lower(own.deliveryLimit, number('delivery-limit')) }),
     ...(isQuorum &&
       own.delayedRetryMinMs === undefined && {

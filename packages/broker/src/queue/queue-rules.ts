@@ -1,15 +1,13 @@
-import type { Clock } from '../clock.js';
 import { LIMITS } from '../limits.js';
 import { expirationMs, hasExpiration } from '../message/expiration.js';
 import type { Message } from '../message/message.js';
 import type { Death, DeathReason } from '../message/x-death.js';
-import type { MessageStore, Residence, StoredEntries } from '../store/message-store.js';
+import type { Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
-import type { Turn } from '../turns.js';
 import { type Ahead, NOTHING_AHEAD } from './acceptance.js';
 import { Alarm } from './alarm.js';
 import type { Consumers } from './consumers.js';
-import { Departures } from './departures.js';
+import { DeadLetters, type LettersEnvironment } from './dead-letters.js';
 import { DelayedIndex } from './delayed-index.js';
 import { type EntryMark, UNKNOWN_BYTES } from './entry-mark.js';
 import { type PolicyDefinition, settingsUnder } from './queue-policy.js';
@@ -19,24 +17,8 @@ import type { Ready } from './ready-by-priority.js';
 import type { ReadyEntry } from './ready-index.js';
 import type { Dropped, Loaded } from './ready-messages.js';
 
-/** A message that a queue has given up. */
-export interface Letter {
-  readonly queueId: number;
-  readonly entry: ReadyEntry;
-  readonly message: Message;
-  readonly death: Death;
-}
-
 /** What the layers above do for queues with rules. */
-export interface RulesEnvironment {
-  readonly clock: Clock;
-  readonly store: MessageStore;
-  /** Runs a turn soon. */
-  readonly schedule: (turn: Turn) => void;
-  /** Runs `retry` after a while, or never if the process ends before. */
-  readonly later: (retry: () => void) => void;
-  /** Moves the message to where the dead-letter exchange leads, or settles it. Throws STORE_FAILED, with nothing done. */
-  readonly deadLetter: (letter: Letter) => void;
+export interface RulesEnvironment extends LettersEnvironment {
   /** Publishes to the dead-letter exchange what never came into the queue. */
   readonly deadLetterRejected: (message: Message, death: Death) => void;
 }
@@ -69,7 +51,7 @@ export class QueueRules {
   readonly #own: QueueSettings;
   #settings: QueueSettings;
   readonly #bytes: ReadyBytes;
-  readonly #letters: Departures<DeathReason>;
+  readonly #letters: DeadLetters;
   #delayed: DelayedIndex | undefined;
   readonly #expiry: Alarm;
   readonly #due: Alarm;
@@ -81,13 +63,12 @@ export class QueueRules {
     this.#queue = queue;
     this.#environment = environment;
     this.#own = this.#settings = own;
-    const { clock, store, later, schedule } = environment;
+    const { clock, store, later } = environment;
     this.#bytes = new ReadyBytes(store, queue.ready, () => this.#limit(), later);
-    this.#letters = new Departures({
-      store,
-      send: (entry, message, reason) => this.#send(entry, message, reason),
-      schedule,
-      later,
+    this.#letters = new DeadLetters({
+      queue,
+      environment,
+      settings: () => this.#settings,
       onDone: () => this.#lettersGone(),
     });
     this.#expiry = new Alarm(clock, () => this.#expire());
@@ -105,12 +86,12 @@ export class QueueRules {
     return this.#delayed?.length ?? 0;
   }
 
-  /** Messages on their way to the dead-letter exchange. */
-  get leavingCount(): number {
+  /** Messages on their way to the dead-letter exchange, or stuck on it. */
+  get letterCount(): number {
     return this.#letters.count;
   }
 
-  leavingSequences(): number[] {
+  letterSequences(): Iterable<number> {
     return this.#letters.sequences();
   }
 
@@ -119,6 +100,7 @@ export class QueueRules {
     this.#settings = settingsUnder(policy, this.#own);
     this.touch();
     if (this.#settings.lengthBytesMax !== undefined) this.#bytes.measure();
+    this.#letters.settingsChanged();
     this.#limit();
   }
 
@@ -130,15 +112,16 @@ export class QueueRules {
     if (overflow === 'drop-head') return false;
     const { ready, consumers } = this.#queue;
     const waiting = Math.max(0, ready.length + ahead.count - consumers.spareCredit);
-    if (lengthMax !== undefined && waiting + 1 > lengthMax) return true;
+    const letters = this.#letters.held;
+    if (lengthMax !== undefined && waiting + letters.count + 1 > lengthMax) return true;
     const bytes = waiting === 0 ? 0 : this.#bytes.total + ahead.bytes;
-    return lengthBytesMax !== undefined && bytes + message.body.length > lengthBytesMax;
+    return lengthBytesMax !== undefined && bytes + letters.bytes + message.body.length > lengthBytesMax;
   }
 
   /** What {@link rejects} was true for is not taken. */
   onRejected(message: Message): void {
     if (this.#settings.overflow !== 'reject-publish-dlx') return;
-    const death = this.#deathOf('maxlen');
+    const death = this.#letters.deathOf('maxlen');
     if (death === undefined) return;
     this.#environment.schedule({ turn: () => this.#environment.deadLetterRejected(message, death) });
   }
@@ -166,7 +149,7 @@ export class QueueRules {
     const { ready } = this.#queue;
     while (ready.length > lengthMax || this.#bytes.total > lengthBytesMax) {
       // The last of the letters sees to it that it goes on.
-      if (this.#letters.count >= LETTERS_MAX) return;
+      if (this.#letters.leavingCount >= LETTERS_MAX) return;
       const dropped = ready.drop();
       if (dropped === undefined) return;
       this.#giveUp(dropped, 'maxlen');
@@ -201,21 +184,6 @@ export class QueueRules {
     else this.#environment.store.settle(this.#queue.id, entry.sequence, entry.position);
   }
 
-  /** To the dead-letter exchange; where there is none any more, it is settled. */
-  #send(entry: ReadyEntry, message: Message, reason: DeathReason): void {
-    const { store, deadLetter } = this.#environment;
-    const { id: queueId } = this.#queue;
-    const death = this.#deathOf(reason);
-    if (death === undefined) store.settle(queueId, entry.sequence, entry.position);
-    else deadLetter({ queueId, entry, message, death });
-  }
-
-  #deathOf(reason: DeathReason): Death | undefined {
-    const { deadLetterExchange: exchange, deadLetterRoutingKey: routingKey } = this.#settings;
-    if (exchange === undefined) return undefined;
-    return { queue: this.#queue.name, reason, at: this.#environment.clock.now(), exchange, routingKey };
-  }
-
   // ---------------------------------------------------------------- expiry
 
   /** Gives up what is dead at the head of the queue. False: there is more of it than can go now. */
@@ -228,7 +196,7 @@ export class QueueRules {
       if (now === 0) now = this.#environment.clock.now();
       if (at > now) return true;
       // The last of the letters sees to it that it goes on.
-      if (this.#letters.count >= LETTERS_MAX) return false;
+      if (this.#letters.leavingCount >= LETTERS_MAX) return false;
       if (count === LIMITS.deliveriesPerTurnMax) {
         this.#expiry.set(now);
         return false;
@@ -346,12 +314,16 @@ export class QueueRules {
     this.settle();
   }
 
-  /** Removes what waits; what is on its way to the dead-letter exchange goes on. */
-  *takeAll(): Generator<Position> {
+  /** Removes what waits; what is on its way to the dead-letter exchange goes on, and what is stuck stays, as in RabbitMQ. */
+  takeAll(): Iterable<Position> {
     this.#bytes.clear();
     this.#due.clear();
-    for (let entry = this.#delayed?.shift(); entry !== undefined; entry = this.#delayed?.shift())
-      yield entry.position;
+    return this.#delayed?.takeAll() ?? [];
+  }
+
+  /** The queue was deleted: see {@link DeadLetters.abandon}. */
+  abandonLetters(): Iterable<Position> | undefined {
+    return this.#letters.abandon();
   }
 
   find(sequence: number, position?: Position): Residence | undefined {
@@ -363,6 +335,7 @@ export class QueueRules {
     this.#expiry.clear();
     this.#due.clear();
     this.#idle.clear();
+    this.#letters.stop();
   }
 }
 

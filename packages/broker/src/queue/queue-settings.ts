@@ -2,6 +2,10 @@
 export const OVERFLOWS = ['drop-head', 'reject-publish', 'reject-publish-dlx'] as const;
 export type Overflow = (typeof OVERFLOWS)[number];
 
+/** Whether a dead letter that no queue takes is dropped, or kept and sent again (rabbitmq.com/docs/quorum-queues, "Dead Lettering"). */
+export const DEAD_LETTER_STRATEGIES = ['at-most-once', 'at-least-once'] as const;
+export type DeadLetterStrategy = (typeof DEAD_LETTER_STRATEGIES)[number];
+
 /** Which messages that come back wait (RabbitMQ 4.3, `x-delayed-retry-type`). */
 export const DELAYED_RETRY_TYPES = ['disabled', 'all', 'failed', 'returned'] as const;
 export type DelayedRetryType = (typeof DELAYED_RETRY_TYPES)[number];
@@ -24,6 +28,8 @@ export interface QueueSettings {
   readonly deadLetterExchange?: string | undefined;
   /** @default the message's own, and its CC */
   readonly deadLetterRoutingKey?: string | undefined;
+  /** Of quorum queues; see {@link keepsLetters}. @default 'at-most-once' */
+  readonly deadLetterStrategy?: DeadLetterStrategy | undefined;
   /** Messages have priorities from 0 to this; the higher go first. 0 to 255. */
   readonly priorityMax?: number | undefined;
   readonly singleActiveConsumer: boolean;
@@ -42,3 +48,12 @@ export const PLAIN_QUEUE: QueueSettings = {
   singleActiveConsumer: false,
   delayedRetryType: 'disabled',
 };
+
+/** Dead letters stay until they are taken. Only where nothing pushes them out, as in RabbitMQ: else the strategy has no effect. */
+export function keepsLetters({ deadLetterStrategy, overflow, deadLetterExchange }: QueueSettings): boolean {
+  return (
+    deadLetterStrategy === 'at-least-once' &&
+    overflow === 'reject-publish' &&
+    deadLetterExchange !== undefined
+  );
+}

@@ -4,6 +4,7 @@ import type { Message } from '../message/message.js';
 import type { Appended, MessageStore, Residence, StoredEntries } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
 import type { Ahead } from './acceptance.js';
+import { chained } from './chained.js';
 import { Consumer, type ConsumerInit } from './consumer.js';
 import { Consumers } from './consumers.js';
 import { Delivery } from './delivery.js';
@@ -118,9 +119,9 @@ export class Queue implements ReadyMessagesOwner {
     return this.#unsettled.count;
   }
 
-  /** Messages that are not ready and not gone: unsettled, or on their way to the dead-letter exchange. */
+  /** Messages that are not ready and not gone: unsettled, or on their way to the dead-letter exchange, or stuck on it. */
   get heldCount(): number {
-    return this.#unsettled.count + (this.#rules?.leavingCount ?? 0);
+    return this.#unsettled.count + (this.#rules?.letterCount ?? 0);
   }
 
   /** Nothing waits in it: no message is ready, or will be. */
@@ -296,24 +297,25 @@ export class Queue implements ReadyMessagesOwner {
    * STORE_FAILED, with nothing removed, while the store accepts nothing.
    */
   purge(): number {
-    const { store } = this.#environment;
     if (this.isEmpty) return 0;
     const count = this.readyCount + (this.#rules?.delayedCount ?? 0);
-    const { id, durable } = this.init;
-    if (durable) store.discard(id, this.#lastSequence, this.#keptSequences(), this.#takeAll());
-    else for (const position of this.#takeAll()) store.settle(id, 0, position);
+    this.#discard(this.#takeAll());
     // Getters that waited for the disk find nothing now.
     this.schedule();
     return count;
   }
 
-  #keptSequences(): number[] {
-    return [...this.#unsettled.sequences(), ...(this.#rules?.leavingSequences() ?? [])];
+  /** All but what is unsettled or a dead letter. */
+  #discard(positions: Iterable<Position>): void {
+    const { store } = this;
+    const kept = [...this.#unsettled.sequences(), ...(this.#rules?.letterSequences() ?? [])];
+    if (this.#durable) store.discard(this.id, this.#lastSequence, kept, positions);
+    else for (const position of positions) store.settle(this.id, 0, position);
   }
 
+  /** Takes them all when the first is asked for, and not before: the store may refuse. */
   *#takeAll(): Generator<Position> {
-    yield* this.#ready.takeAll();
-    if (this.#rules !== undefined) yield* this.#rules.takeAll();
+    yield* chained([this.#ready.takeAll(), this.#rules?.takeAll() ?? []]);
   }
 
   #release({ sequence, position }: ReadyEntry): void {
@@ -323,6 +325,9 @@ export class Queue implements ReadyMessagesOwner {
   /** Removes what is ready, tells the consumers, and returns how many messages that were. */
   delete(): number {
     const count = this.purge();
+    // Letters that nobody has taken go with it; those that have not been sent yet are sent once.
+    const stuck = this.#rules?.abandonLetters();
+    if (stuck !== undefined) this.#discard(stuck);
     this.#deleted = true;
     this.stop();
     this.#serveGetters();

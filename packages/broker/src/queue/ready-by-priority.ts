@@ -1,6 +1,7 @@
 import type { Message } from '../message/message.js';
 import type { Residence } from '../store/message-store.js';
 import type { Position } from '../store/record.js';
+import { chained } from './chained.js';
 import type { EntryMark } from './entry-mark.js';
 import type { ReadyEntry } from './ready-index.js';
 import { type Dropped, type Loaded, ReadyMessages, type ReadyMessagesOwner } from './ready-messages.js';
@@ -78,8 +79,8 @@ export class ReadyByPriority implements Ready {
     return this.#next()?.drop();
   }
 
-  *takeAll(): Generator<Position> {
-    for (const level of this.#levels) if (level !== undefined) yield* level.takeAll();
+  takeAll(): Iterable<Position> {
+    return chained(this.#levels.map((level) => level?.takeAll() ?? []));
   }
 
   find(sequence: number, position?: Position): Residence | undefined {

@@ -259,17 +259,15 @@ export class ReadyMessages {
     });
   }
 
-  /** Empties it as it is asked for. */
-  *takeAll(): Generator<Position> {
-    const loaded = [...this.#loaded()];
+  /** Empties it, and returns where they lie. */
+  takeAll(): Iterable<Position> {
+    const entries = [...this.#loaded()].map(({ entry }) => entry).concat(this.#loading);
+    const index = this.#index;
     this.#forgetLoaded();
-    for (const { entry } of loaded) yield entry.position;
-    const loading = this.#loading;
     this.#loading = NONE;
     this.#readFailure = undefined;
-    for (const { position } of loading) yield position;
-    for (let entry = this.#index?.shift(); entry !== undefined; entry = this.#index?.shift())
-      yield entry.position;
+    this.#index = undefined;
+    return positionsIn(entries, index);
   }
 
   /** The message with this sequence; `position` given, it lies there from now on. */
@@ -292,6 +290,11 @@ export class ReadyMessages {
     if (last === undefined || sequence > last.sequence) return undefined;
     return this.#loading.find((one) => one.sequence === sequence);
   }
+}
+
+function* positionsIn(entries: readonly ReadyEntry[], index: ReadyIndex | undefined): Generator<Position> {
+  for (const { position } of entries) yield position;
+  for (let entry = index?.shift(); entry !== undefined; entry = index?.shift()) yield entry.position;
 }
 
 /** A read that ends before its last entries has to put them back one by one: those that are far away are not begun. */

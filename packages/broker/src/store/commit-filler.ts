@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.js';
-import type { ByteWriter } from '../message/table-codec.js';
+import { ByteWriter } from '../message/table-codec.js';
 import { Commit } from './commit.js';
 import type { CommitWriter } from './commit-writer.js';
 import type { DurableCallback } from './message-store.js';
@@ -24,12 +24,20 @@ export interface CommitFillerInit {
 const WORTH_WRITING_BYTES = 64 * 1024;
 /** A commit that has grown to this is closed: the disk gains nothing from larger ones. Bytes. */
 const COMMIT_BYTES_MAX = 1024 * 1024;
+/**
+ * Of a commit that is one of many: when it is full it mostly fits. A buffer that grows is copied at each step, and what it
+ * was is garbage. Bytes.
+ */
+const BUFFER_BYTES = COMMIT_BYTES_MAX + WORTH_WRITING_BYTES;
 /** Of all that is under way so much goes into one commit: two are on their way to the disk while the third fills. */
 const COMMIT_SHARE = 1 / 3;
 /** A buffer that one large commit made larger than this is not kept for the next. Bytes. */
-const BUFFER_KEPT_BYTES_MAX = 4 * 1024 * 1024;
-/** A burst may need many; so many serve what comes after it. */
-const BUFFERS_KEPT_MAX = 4;
+const BUFFER_KEPT_BYTES_MAX = 2 * COMMIT_BYTES_MAX;
+/**
+ * A burst may need many; so many serve what comes after it. One connection alone fills eight while it waits for the disk,
+ * and what is not kept is garbage that the next has to make anew.
+ */
+const BUFFERS_KEPT_MAX = 12;
 
 /** Fills commits with records, rolls from segment to segment, and decides when a commit goes to the writer. */
 export class CommitFiller {
@@ -100,14 +108,15 @@ export class CommitFiller {
   }
 
   #newCommit(segment: number, start: number): Commit {
-    const { table } = this.#init;
+    const { table, writer } = this.#init;
     if (!table.has(segment)) {
       table.add({ number: segment, messages: 0, bytes: start, lastDefinitionSequence: 0 });
     }
     if (!this.#indexes.has(segment)) this.#indexes.set(segment, new SegmentIndex());
     this.#index = this.#indexes.get(segment) as SegmentIndex;
     this.#segment = table.get(segment);
-    return new Commit(segment, start, this.#spareBuffers.pop());
+    const bytes = writer.pendingBytes === 0 ? WORTH_WRITING_BYTES : BUFFER_BYTES;
+    return new Commit(segment, start, this.#spareBuffers.pop() ?? new ByteWriter(bytes));
   }
 
   /** The buffer of a commit that is done with is used again. */

@@ -92,9 +92,19 @@ export class CommitWriter {
     return this.#segment;
   }
 
-  /** Nothing more can be handed to the disk now. */
+  /** Nothing more can be handed to the disk now: what is closed now only waits. */
   get isFull(): boolean {
-    return this.#failed || this.#rolling || this.#writing.length >= WRITES_AT_ONCE;
+    return !this.#hasRoom || this.#waitsForRoll;
+  }
+
+  get #hasRoom(): boolean {
+    return !this.#failed && !this.#rolling && this.#writing.length < WRITES_AT_ONCE;
+  }
+
+  /** What comes next belongs to the next segment, and that is made when this one is durable. */
+  get #waitsForRoll(): boolean {
+    const next = this.#closed[0];
+    return next !== undefined && next.segment !== this.#segment;
   }
 
   get isIdle(): boolean {
@@ -140,11 +150,11 @@ export class CommitWriter {
 
   /** Hands commits to the disk as far as there is room. */
   pump(): void {
-    while (!this.isFull) {
+    while (this.#hasRoom) {
       if (this.#closed.length === 0) this.#init.onRoom();
       const commit = this.#closed[0];
       if (commit === undefined) return;
-      if (commit.segment !== this.#segment) {
+      if (this.#waitsForRoll) {
         if (this.#writing.length === 0) this.#track(this.#roll(commit.segment));
         return;
       }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { ByteWriter } from '../message/table-codec.js';
 import { Commit } from './commit.js';
 import { positionOf, readRecord, RECORD_TYPE } from './record.js';
 
@@ -16,7 +17,7 @@ function settledIn(commit: Commit): number {
 
 describe('a commit', () => {
   it('with more settlements than it takes leaves the rest, and all releases, to the next one', () => {
-    const first = new Commit(1, 32);
+    const first = new Commit(1, 32, new ByteWriter());
     const count = 1024 * 1024 + 200_000;
     for (let i = 0; i < count; i++) {
       first.settle(1, i + 1);
@@ -24,7 +25,7 @@ describe('a commit', () => {
       first.release(positionOf(1 + (i % 2), 100), 1);
     }
     first.seal();
-    const second = new Commit(1, first.end);
+    const second = new Commit(1, first.end, new ByteWriter());
     second.takeOver(first);
     second.seal();
     expect([settledIn(first), settledIn(second)]).toEqual([1024 * 1024, 200_000]);

@@ -1,4 +1,4 @@
-import { ByteWriter } from '../message/table-codec.js';
+import type { ByteWriter } from '../message/table-codec.js';
 import type { DurableCallback } from './message-store.js';
 import {
   COMMIT_RECORD_BYTES,
@@ -11,7 +11,6 @@ import {
   writeSettlements,
 } from './record.js';
 
-const BUFFER_BYTES = 64 * 1024;
 const SETTLEMENTS_PER_RECORD = 4096;
 /** So many settlements are written with one commit; more wait for the next, so that an offset stays in its bits. */
 const SETTLEMENTS_PER_COMMIT_MAX = 1024 * 1024;
@@ -31,7 +30,7 @@ export class Commit {
   constructor(
     readonly segment: number,
     readonly start: number,
-    readonly out: ByteWriter = new ByteWriter(BUFFER_BYTES),
+    readonly out: ByteWriter,
   ) {
     out.end = 0;
     writeCommit(out, { position: positionOf(segment, start), durableUpTo: 0, key: 0 });

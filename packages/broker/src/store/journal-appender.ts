@@ -22,6 +22,7 @@ import {
   writePublish,
   writeRequeue,
 } from './record.js';
+import { releaseInTurns } from './releases.js';
 import type { SegmentTable } from './segment-table.js';
 import { encodeTransaction } from './transaction.js';
 
@@ -226,7 +227,16 @@ export class JournalAppender {
   discard(discard: DiscardRecord, positions: Iterable<Position>): void {
     this.#filler.append((out) => writeDiscard(out, discard));
     this.#filler.index.discard(discard);
-    for (const position of positions) this.#release(position);
+    releaseInTurns(
+      positions[Symbol.iterator](),
+      (position) => this.#release(position),
+      () => {
+        if (this.#health.isClosing) return false;
+        // A release counts when its commit is durable.
+        this.#filler.scheduleSettlements();
+        return true;
+      },
+    );
     this.#filler.scheduleWrite();
   }
 

@@ -127,6 +127,24 @@ describe('a commit', () => {
     await store.close();
   });
 
+  it('grows while the next segment waits to be made, and is not one of many small ones', async () => {
+    const { store, files } = await open({ segmentBytesMax: 2 * 1024 * 1024 });
+    const [first, last] = [files.hold('sync'), files.hold('sync')];
+    store.publish(persistent(Buffer.alloc(1500 * 1024)), [1], 0);
+    store.publish(persistent(Buffer.alloc(600 * 1024)), [1], 0);
+    await last.reached;
+    first.open();
+    for (let i = 0; i < 10; i++) {
+      await new Promise(setImmediate);
+      store.publish(persistent(Buffer.alloc(70 * 1024)), [1], 0);
+    }
+    last.open();
+    await durable(store);
+    // The large one, the end of its segment, the header of the next, what opened that, and the others in two.
+    expect(files.count('write', '.segment')).toBe(6);
+    await store.close();
+  });
+
   it('of settlements alone waits for its delay, and no longer', async () => {
     const clock = new ManualClock();
     const { store, files } = await open({ clock, settlementDelayMs: 7 });

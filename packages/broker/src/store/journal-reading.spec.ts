@@ -49,6 +49,16 @@ describe('reading messages back', () => {
     await store.close();
   });
 
+  it('a segment that is open is read at once, while what asked for it goes on', async () => {
+    const { store, files, positions } = await backlog(1);
+    await store.read(positions);
+    files.log.length = 0;
+    const again = store.read(positions);
+    expect(files.count('read', '.segment')).toBe(1);
+    expect((await again)[0]?.body.equals(Buffer.alloc(6000, 0))).toBe(true);
+    await store.close();
+  });
+
   it('many segments are read at once, though few are kept open', async () => {
     const { store, files, positions } = await backlog(60);
     const read = files.hold('read');

@@ -10,6 +10,7 @@ import type {
   Recovered,
 } from './message-store.js';
 import type { Position } from './record.js';
+import { releaseInTurns } from './releases.js';
 import { assertStorable } from './storable.js';
 
 /** Messages that no crash survives. Their positions are negative, so that they can't be taken for a record's. */
@@ -87,7 +88,8 @@ export class MemoryStore implements MessageStore {
   }
 
   discard(_queueId: number, _through: number, _kept: readonly number[], positions: Iterable<Position>): void {
-    for (const position of positions) this.#messages.release(position);
+    const release = (position: Position): void => this.#messages.release(position);
+    releaseInTurns(positions[Symbol.iterator](), release, () => true);
   }
 
   compactFor(): void {

@@ -136,7 +136,8 @@ export interface MessageStore {
   ): Appended;
   /**
    * All messages of a durable queue up to a sequence left it for good, purged or expired, but those that are `kept`:
-   * one record, however many. `positions` are those that left.
+   * one record, however many. `positions` are those that left: the first is asked for before this returns, others of very many
+   * in turns to come.
    */
   discard(queueId: number, through: number, kept: readonly number[], positions: Iterable<Position>): void;
   /** From now on messages may be brought forward, so that mostly settled files can go (J7). */

@@ -29,6 +29,8 @@ interface Window {
 
 interface OpenSegment {
   readonly file: Promise<File>;
+  /** The file, when it is open: then a read begins at once, and not after all that runs before an `await` goes on. */
+  opened: File | undefined;
   /** Reads that are under way. */
   users: number;
   /** Not to be used again; closed when the last read has ended. */
@@ -106,7 +108,8 @@ export class SegmentReader {
     open.users++;
     try {
       const buffer = Buffer.allocUnsafe(bytes);
-      const count = await (await open.file).read(buffer, window.start);
+      const file = open.opened ?? (await open.file);
+      const count = await file.read(buffer, window.start);
       window.buffer = buffer.subarray(0, count);
     } finally {
       open.users--;
@@ -177,7 +180,7 @@ export class SegmentReader {
     let open = this.#open.get(number);
     if (open === undefined) {
       const file = this.fileSystem.open(`${this.directory}/${segmentFileName(number)}`, 'read');
-      open = { file, users: 0, retired: false };
+      open = openSegment(file);
       file.catch(() => this.#open.delete(number));
     }
     this.#open.delete(number);
@@ -208,6 +211,15 @@ export class SegmentReader {
 function messageIn({ type, payload }: RawRecord): Message | undefined {
   if (type === RECORD_TYPE.publish) return readMessage(payload);
   return type === RECORD_TYPE.copy ? readCopiedMessage(payload) : undefined;
+}
+
+function openSegment(file: Promise<File>): OpenSegment {
+  const open: OpenSegment = { file, opened: undefined, users: 0, retired: false };
+  file.then(
+    (opened) => (open.opened = opened),
+    () => {},
+  );
+  return open;
 }
 
 /** A file that could not be opened needs no closing: whoever wanted to read it has the error. */

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { HEADER } from '../envelope.js';
 import { duration, type Duration, integer } from '../option-checks.js';
 import type { LinkDelivery } from '../links/link.js';
 import { type DeadLetterMessage, deadLetterOf, queueOf } from './queued-message.js';
@@ -33,8 +35,9 @@ const MOVE_MAX = 1_000_000;
 const DELAY_MS_MAX = 30 * 86_400_000;
 
 /**
- * The dead letters of one queue, the oldest first. What comes in meanwhile is not looked at, and what is not chosen
- * stays in its place. It is marked as redelivered by that, and out of reach of others until the end.
+ * The dead letters of one queue, the oldest first. What is not chosen stays in its place; it is marked as redelivered by
+ * that, and out of reach of others until the end. Letters that come in meanwhile may be seen or not; it ends all the same, and
+ * one redrive never moves a letter twice.
  *
  * @publicApi
  */
@@ -71,11 +74,18 @@ export class DeadLetters {
     const delayMs = duration('delay', delay, 0, 0, DELAY_MS_MAX);
     const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
     const moving = new Moving(link());
+    const id = randomUUID();
+    let isAround = false;
     try {
-      return await this.#each(most, filter, async (delivery) => {
-        await moving.move(delivery, redriven(delivery.message, this.#queue, delayMs, clock.now()));
+      const result = await this.#each(most, filter, async (delivery) => {
+        // What failed again has come to the end of the queue: all before it have been seen.
+        isAround = delivery.message.properties.headers?.[HEADER.redrive] === id;
+        if (isAround) return 'end';
+        const redrive = { id, queue: this.#queue, delayMs, nowMs: clock.now() };
+        await moving.move(delivery, redriven(delivery.message, redrive));
         return 'settled';
       });
+      return isAround ? { ...result, complete: true } : result;
     } finally {
       await moving.end();
     }
@@ -106,7 +116,7 @@ export class DeadLetters {
       const letter = await deadLetterOf(message, this.#service.wire, this.#queue);
       if (!(await filter(letter))) return 'keep';
       const verdict = await act(delivery, letter);
-      count++;
+      if (verdict !== 'end') count++;
       return verdict;
     };
     let complete = true;

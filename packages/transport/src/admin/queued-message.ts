@@ -1,8 +1,8 @@
 import type { FieldTable, FieldValue, Message } from '@nestmq/broker';
 import { describeError } from '../describe-error.js';
-import { EVENTS_EXCHANGE, exchangeOf, HEADER, REQUESTS_EXCHANGE } from '../envelope.js';
-import { type Origin, originOf, progressOf } from '../handling/address.js';
-import { readIncoming } from '../wire/incoming.js';
+import { exchangeOf, HEADER } from '../envelope.js';
+import { progressOf } from '../handling/address.js';
+import { readEnvelope, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
 
 /**
@@ -49,7 +49,7 @@ export interface DeadLetterMessage extends QueuedMessage {
 /** Never rejects. */
 export async function queuedMessageOf(message: Message, wire: Wire): Promise<QueuedMessage> {
   return {
-    ...(await readable(message, wire)),
+    ...(await contentOf(asBeforeDeath(message), wire)),
     headers: message.properties.headers ?? {},
     messageId: message.properties.messageId ?? '',
     attempt: progressOf(message).attempts + 1,
@@ -76,17 +76,15 @@ export function queueOf({ properties: { headers = {} } }: Message): string | und
   return textOf(headers[HEADER.queue]) ?? textOf(headers['x-first-death-queue']);
 }
 
-/** Whom a message is for, also when it was the broker who has moved it elsewhere. */
-export function placeOf(message: Message): Origin {
-  const origin = originOf(message);
+/** What the broker itself has moved elsewhere, as it came to its queue; else the message itself. */
+export function asBeforeDeath(message: Message): Message {
   const death = firstDeathOf(message);
-  if (exchangeOf(message) !== '' || origin.replyFormat === 'nestmq' || death === undefined) return origin;
-  const exchange = exchangeOf({ exchange: textOf(death['exchange']) ?? '' });
-  const keys = death['routing-keys'];
-  const pattern = Array.isArray(keys) ? textOf(keys[0]) : undefined;
-  if (pattern === undefined || (exchange !== EVENTS_EXCHANGE && exchange !== REQUESTS_EXCHANGE))
-    return origin;
-  return { kind: exchange === REQUESTS_EXCHANGE ? 'request' : 'event', pattern, replyFormat: 'nestmq' };
+  const isMarked = message.properties.headers?.[HEADER.exchange] !== undefined;
+  if (death === undefined || isMarked || exchangeOf(message) !== '') return message;
+  const { exchange, 'routing-keys': keys } = death;
+  const routingKey = Array.isArray(keys) ? textOf(keys[0]) : undefined;
+  if (typeof exchange !== 'string' || routingKey === undefined) return message;
+  return { ...message, exchange: exchangeOf({ exchange }), routingKey };
 }
 
 /** The last of `x-death`: the latest comes first (rabbitmq.com/docs/dlx, "Dead-Lettered Message Headers"). */
@@ -96,18 +94,15 @@ function firstDeathOf({ properties: { headers = {} } }: Message): FieldTable | u
   return typeof first === 'object' && first !== null ? (first as FieldTable) : undefined;
 }
 
-async function readable(
+async function contentOf(
   message: Message,
   wire: Wire,
 ): Promise<Pick<QueuedMessage, 'pattern' | 'data' | 'unreadable'>> {
-  const place = placeOf(message);
   try {
-    // What came straight to a queue has its pattern in its body.
-    if (place.replyFormat === 'nestmq') return { pattern: place.pattern, data: await wire.decode(message) };
     const { pattern, data } = await readIncoming(message, wire);
     return { pattern, data };
   } catch (error) {
-    return { pattern: place.pattern, data: message.body, unreadable: describeError(error) };
+    return { pattern: readEnvelope(message).pattern, data: message.body, unreadable: describeError(error) };
   }
 }
 

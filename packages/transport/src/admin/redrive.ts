@@ -1,10 +1,10 @@
 import type { Message } from '@nestmq/broker';
-import { HEADER } from '../envelope.js';
-import { type Headers, headersFor, progressOf } from '../handling/address.js';
+import { exchangeOf, HEADER } from '../envelope.js';
+import { type Headers, OF_THE_WAY, propertiesFor } from '../handling/address.js';
 import type { ForwardedMessage } from '../links/link.js';
-import { countOf, placeOf } from './queued-message.js';
+import { asBeforeDeath, countOf } from './queued-message.js';
 
-/** What tells why a message was given up: on its way back it is not true any more. */
+/** What tells why a message was given up, and what brokers note of its way: on its way back it is not true any more. */
 const OF_THE_DEATH = [
   HEADER.attemptsBefore,
   HEADER.attempts,
@@ -14,28 +14,33 @@ const OF_THE_DEATH = [
   HEADER.errorStack,
   HEADER.queue,
   HEADER.deadAt,
-  'x-death',
-  'x-first-death-exchange',
-  'x-first-death-queue',
-  'x-first-death-reason',
+  HEADER.dueAt,
   'x-last-death-exchange',
   'x-last-death-queue',
   'x-last-death-reason',
+  ...OF_THE_WAY,
 ];
 
-const OF_THE_PLACE = [HEADER.exchange, HEADER.routingKey];
+export interface Redrive {
+  readonly id: string;
+  readonly queue: string;
+  readonly delayMs: number;
+  readonly nowMs: number;
+}
 
 /** A dead letter on its way back to its queue: as it came there first, for those of its handlers that failed. */
-export function redriven(message: Message, queue: string, delayMs: number, nowMs: number): ForwardedMessage {
+export function redriven(message: Message, { id, queue, delayMs, nowMs }: Redrive): ForwardedMessage {
   const { headers: before = {} } = message.properties;
-  const dueAt = delayMs > 0 ? nowMs + delayMs : undefined;
-  const { handlers } = progressOf(message);
-  const place = placeOf(message);
-  const headers: Headers = headersFor(message, place, { attempts: 0, handlers, dueAt });
+  const headers: Headers = { ...before };
   for (const key of OF_THE_DEATH) delete headers[key];
-  // It came straight to its queue, and goes there again.
-  if (place.replyFormat === 'nest-rmq') for (const key of OF_THE_PLACE) delete headers[key];
+  const origin = asBeforeDeath(message);
+  if (origin !== message) {
+    // So that it is read as what it was, though it comes through the default exchange.
+    headers[HEADER.exchange] = exchangeOf(origin);
+    headers[HEADER.routingKey] = origin.routingKey;
+  }
   headers[HEADER.redriven] = countOf(before[HEADER.redriven]) + 1;
-  const properties = { ...message.properties, headers };
-  return { exchange: '', routingKey: queue, properties, delayMs };
+  headers[HEADER.redrive] = id;
+  if (delayMs > 0) headers[HEADER.dueAt] = nowMs + delayMs;
+  return { exchange: '', routingKey: queue, properties: propertiesFor(message, headers), delayMs };
 }

@@ -1,6 +1,6 @@
 import type { Link, LinkDelivery } from '../links/link.js';
 
-/** What becomes of a message that a scan has come to. `keep`: it stays in its place. */
+/** What becomes of a message that a scan has come to. `keep`: it stays in its place. `end`: it does too, and is the last. */
 export type Verdict = 'keep' | 'settled' | 'end';
 
 export interface ScanBounds {
@@ -8,27 +8,31 @@ export interface ScanBounds {
   readonly keptMax: number;
   /** What their bodies take. */
   readonly keptBytesMax: number;
+  /** Messages beyond those that the broker counts at the beginning, which it may do a moment late. */
+  readonly lateMax: number;
 }
 
 /** What is held is kept away from consumers, and in memory. */
-export const SCAN_BOUNDS: ScanBounds = { keptMax: 10_000, keptBytesMax: 64 * 1024 * 1024 };
+export const SCAN_BOUNDS: ScanBounds = { keptMax: 10_000, keptBytesMax: 64 * 1024 * 1024, lateMax: 10_000 };
 
 /**
- * Takes one after the other of the messages that are in a queue now, and asks what is to become of each. Those to be kept
- * are back in their places and order at the end, however it ends; those that come meanwhile are not looked at, so that it
- * ends. Resolves with whether it has come to all of them: it stops early at `end`, and when what it keeps is beyond the bounds.
+ * Takes one after the other of the messages of a queue, and asks what is to become of each. Those to be kept are back in
+ * their places and order at the end, however it ends. It ends when the queue is empty, or when it has seen what was there at
+ * the beginning and a bounded number of those that came meanwhile. Resolves with whether it has come so far: not when it
+ * holds as much as it may, or at the verdict `end`.
  */
 export async function scan(
   link: Link,
   queue: string,
   judge: (delivery: LinkDelivery) => Promise<Verdict>,
-  { keptMax, keptBytesMax }: ScanBounds = SCAN_BOUNDS,
+  { keptMax, keptBytesMax, lateMax }: ScanBounds = SCAN_BOUNDS,
 ): Promise<boolean> {
   const kept: LinkDelivery[] = [];
   let keptBytes = 0;
   try {
-    const { ready = 0 } = (await link.queueState(queue)) ?? {};
-    for (let seen = 0; seen < ready; seen++) {
+    const state = await link.queueState(queue);
+    const seenMax = state === undefined ? 0 : state.ready + lateMax;
+    for (let seen = 0; seen < seenMax; seen++) {
       if (kept.length >= keptMax || keptBytes >= keptBytesMax) return false;
       const delivery = await link.take(queue);
       if (delivery === undefined) break;

@@ -44,7 +44,7 @@ function instant(value: FieldValue | undefined): number | undefined {
  * What belongs to a way that is over. What brokers note about it would be wrong on a new one, and RabbitMQ takes it for a
  * cycle; by CC and BCC copies would go out again.
  */
-const OF_THE_WAY = [
+export const OF_THE_WAY: readonly string[] = [
   'x-death',
   'x-first-death-exchange',
   'x-first-death-queue',

@@ -26,7 +26,11 @@ export class Consumers implements ConsumerControl {
 
   async resume(queue: string): Promise<void> {
     this.#paused.delete(queue);
-    if (!this.#stopped) await this.#consumers.get(queue)?.start();
+    const consumer = this.#consumers.get(queue);
+    if (this.#stopped || consumer === undefined) return;
+    await consumer.start();
+    // It may have been paused again meanwhile.
+    if (this.#stopped || this.#paused.has(queue)) consumer.stop();
   }
 
   isPaused(queue: string): boolean {

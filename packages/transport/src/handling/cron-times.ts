@@ -12,12 +12,9 @@ const SECOND_MS = 1000;
 export class CronTimes {
   readonly #cron: Cron;
 
-  /** Throws Error, saying what is wrong: no cron expression, one that never comes, an unknown time zone. */
-  constructor(cron: string, timeZone: string) {
-    // The library would take a date too, as a time that comes once.
-    if (cron.includes(':')) throw new Error('it is a date');
-    this.#cron = new Cron(cron, { paused: true, timezone: timeZone, mode: '5-or-6-parts' });
-    if (this.after(0) === undefined) throw new Error('it never comes');
+  /** See {@link timesOf}. */
+  constructor(cron: Cron) {
+    this.#cron = cron;
   }
 
   /** The first time after this one; undefined when there is none. Milliseconds since the epoch. */
@@ -39,4 +36,13 @@ export class CronTimes {
     }
     return last;
   }
+}
+
+/** Throws Error, saying what is wrong: no cron expression, one that never comes, an unknown time zone. */
+export function timesOf(cron: string, timeZone: string): CronTimes {
+  // The library would take a date too, as a time that comes once.
+  if (cron.includes(':')) throw new Error('it is a date');
+  const times = new CronTimes(new Cron(cron, { paused: true, timezone: timeZone, mode: '5-or-6-parts' }));
+  if (times.after(0) === undefined) throw new Error('it never comes');
+  return times;
 }

@@ -2,6 +2,7 @@ import type { BaseRpcContext, MessageHandler } from '@nestjs/microservices';
 import type { Clock } from '@nestmq/broker';
 import { isObservable, lastValueFrom, type Observable } from 'rxjs';
 import { HandlerTimeoutException, RetryLaterException } from '../retry.exceptions.js';
+import { errorToSend } from '../wire/errors.js';
 import { executingBatch } from './execute-batch.js';
 import { type Execute, failed, withinTime } from './execute.js';
 import type { ExecuteBatch } from './lanes/batching.js';
@@ -96,7 +97,7 @@ export class HandlerCalls {
       const respond = (reply: Reply): Promise<void> | void => {
         const again = reply.err === undefined ? undefined : anotherTry(run, reply.err);
         if (again !== undefined) return resolve(again);
-        const sent = send(reply);
+        const sent = send(withError(reply, run));
         if (reply.err === undefined && reply.isDisposed !== true) return sent;
         const outcome = run.asked ?? DONE;
         if (sent === undefined) resolve(outcome);
@@ -108,6 +109,11 @@ export class HandlerCalls {
       Promise.resolve(hooks.handleRequest(run.context, produce, respond)).catch(reject);
     });
   }
+}
+
+/** What its caller may know of an error. */
+function withError(reply: Reply, { thrown }: Run): Reply {
+  return reply.err === undefined ? reply : { ...reply, err: errorToSend(reply.err, thrown?.error) };
 }
 
 /** A request's error is its answer, unless the handler asked to be tried again. */

@@ -138,6 +138,22 @@ export class HandlerTable {
     handlers.add(pattern, handle, isEvent, policy);
   }
 
+  /** How many handlers there are. */
+  get size(): number {
+    let size = 0;
+    for (const { all } of this.#queues.values()) size += all.length;
+    return size;
+  }
+
+  /** A handler of an event or of a request with that routing key. */
+  find(routingKey: string): MessageHandler | undefined {
+    for (const handlers of this.#queues.values()) {
+      const found = handlers.forRequest(routingKey) ?? handlers.forEvent(routingKey)[0];
+      if (found !== undefined) return found.handle;
+    }
+    return undefined;
+  }
+
   #assertRequest(pattern: string, { batch, schedule, deduplication }: HandlerPolicy): void {
     if (this.#requests.has(pattern)) {
       throw new QueueOptionsException(

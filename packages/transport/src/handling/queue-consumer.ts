@@ -51,7 +51,10 @@ export class QueueConsumer {
 
   constructor(init: QueueConsumerInit) {
     this.#init = init;
-    this.#settlement = new Settlement(init);
+    this.#settlement = new Settlement({
+      ...init,
+      giveBack: (delivery) => this.#intake.giveBack(delivery),
+    });
     this.#log = new HandlingLog(init.logger, init.handlers.queue);
     this.#lanes = this.#makeLanes();
     this.#reading = init.handlers.isOrdered ? new InTurn() : undefined;
@@ -117,6 +120,7 @@ export class QueueConsumer {
     const { running, inbox, observer } = this.#init;
     const work = new Work(delivery);
     running.add(work);
+    this.#intake.begin();
     observer?.delivered(work);
     try {
       const handled = this.#handle(work);
@@ -125,10 +129,11 @@ export class QueueConsumer {
       // Here the broker failed, not the handler: the message stays, for this or another instance, but not at once.
       this.#init.report(error);
       await this.#pause();
-      delivery.requeue({ failed: false });
+      this.#intake.giveBack(delivery);
     } finally {
       inbox?.release(work);
       observer?.settled(work);
+      this.#intake.end();
       running.remove(work);
     }
   }

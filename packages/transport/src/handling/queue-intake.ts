@@ -23,10 +23,13 @@ export class QueueIntake {
   readonly #init: QueueIntakeInit;
   /** Undefined when it has been let go. */
   #opening: Opening | undefined;
-  /** Resolves when the queue has been let go. */
+  /** Whether it was started last, not stopped: it may still be stopping. */
+  #isWanted = false;
+  /** Resolves when a queue with an order has been let go. */
   #stopping: Promise<void> | undefined;
-  /** What came after the stop, while the queue could not be let go yet. */
-  readonly #late: LinkDelivery[] = [];
+  #onStopped: () => void = () => {};
+  /** Deliveries that are not done with. */
+  #under = 0;
 
   constructor(init: QueueIntakeInit) {
     this.#init = init;
@@ -41,10 +44,11 @@ export class QueueIntake {
     return this.#opening?.isDeleted === true;
   }
 
-  /** Resolves when messages come. Idempotent. */
+  /** Resolves when messages come, or when it was stopped meanwhile. Idempotent. */
   async start(): Promise<void> {
-    await this.#stopping;
-    if (this.#opening !== undefined && !this.isDeleted) return;
+    this.#isWanted = true;
+    if (this.#stopping !== undefined) await this.#stopping;
+    if (!this.#isWanted || (this.#opening !== undefined && !this.isDeleted)) return;
     const opening: Opening = {};
     this.#opening = opening;
     this.#init.lanes.start();
@@ -65,7 +69,7 @@ export class QueueIntake {
       noAck: handlers.noAck,
       onDelivery: (delivery) => {
         const isLate = this.#opening !== opening || this.#stopping !== undefined;
-        if (isLate && !delivery.settled) this.#onLate(delivery);
+        if (isLate && !delivery.settled) this.giveBack(delivery);
         else onDelivery(delivery);
       },
       onCancel: () => {
@@ -76,28 +80,44 @@ export class QueueIntake {
     });
   }
 
-  #onLate(delivery: LinkDelivery): void {
-    // It would come at once again, as long as the queue is consumed.
-    if (this.#stopping !== undefined) this.#late.push(delivery);
-    else delivery.requeue({ failed: false });
+  /** A delivery is under way. */
+  begin(): void {
+    this.#under += 1;
+  }
+
+  /** It is done with, or goes back. */
+  end(): void {
+    this.#under -= 1;
+    if (this.#under === 0 && this.#stopping !== undefined) this.#letGo();
+  }
+
+  /** To its place. While it is stopping it would come at once again: it is kept, and goes back with the queue. */
+  giveBack(delivery: LinkDelivery): void {
+    if (this.#stopping === undefined) delivery.requeue({ failed: false });
   }
 
   /**
    * No message begins any more; what runs goes on, and what has not begun goes back. A queue with an order is let go
-   * when what runs in its order has ended. Idempotent.
+   * when nothing of it runs any more, and then all goes back at once: the next instance would begin with messages after
+   * those that this one has. Idempotent.
    */
   stop(): void {
+    this.#isWanted = false;
     if (this.#opening === undefined || this.#stopping !== undefined) return;
-    const idle = this.#init.lanes.stop();
-    if (idle === undefined) this.#letGo();
-    else this.#stopping = idle.then(() => this.#letGo());
+    if (this.#init.handlers.isOrdered && this.#under > 0) {
+      this.#stopping = new Promise((resolve) => {
+        this.#onStopped = resolve;
+      });
+    } else this.#letGo();
+    this.#init.lanes.stop();
   }
 
   #letGo(): void {
-    this.#opening?.subscription?.cancel();
+    const subscription = this.#opening?.subscription;
+    if (this.#init.handlers.isOrdered) subscription?.giveUp();
+    else subscription?.cancel();
     this.#opening = undefined;
     this.#stopping = undefined;
-    for (const delivery of this.#late.splice(0)) delivery.requeue({ failed: false });
-    this.#init.lanes.release();
+    this.#onStopped();
   }
 }

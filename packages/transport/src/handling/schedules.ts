@@ -5,7 +5,7 @@ import type { ScheduleOptions } from '../handler.options.js';
 import type { ForwardedMessage, LinkDelivery, Subscription } from '../links/link.js';
 import { headersFor } from './address.js';
 import type { Background, BackgroundInit } from './background.js';
-import { CronTimes } from './cron-times.js';
+import { type CronTimes, timesOf } from './cron-times.js';
 import type { RegisteredHandler } from './handler-table.js';
 import { published } from './published.js';
 import { serializedPacket } from '../wire/serialized.js';
@@ -256,7 +256,7 @@ function scheduleOf(queue: string, handler: RegisteredHandler): readonly Schedul
   if (schedule === undefined) return [];
   const { cron, timeZone, missed } = schedule;
   const key = [queue, handler.id, cron, timeZone].join(' ');
-  return [{ key, queue, handler, times: new CronTimes(cron, timeZone), missed }];
+  return [{ key, queue, handler, times: timesOf(cron, timeZone), missed }];
 }
 
 function notTaken({ schedule: { queue, handler }, at }: Firing, cause: unknown): Error {

@@ -35,7 +35,8 @@ async function settle(
   for (const [place, { outcome, attempt = 1, options }] of parts.entries())
     runOf(handlerOf(options, `p@${place}`), { work, attempt }).settle(outcome);
   const progress = { ...progressOf(delivery.message), ...of.progress };
-  const settlement = new Settlement({ clock, link: () => link, handlers: new QueueHandlers('q') });
+  const giveBack = (one: LinkDelivery): void => one.requeue({ failed: false });
+  const settlement = new Settlement({ clock, link: () => link, handlers: new QueueHandlers('q'), giveBack });
   await settlement.settle(work, progress);
   const seen = forwarded.map(({ routingKey, delayMs, properties: { headers } }) => ({
     to: routingKey,

@@ -11,6 +11,8 @@ export interface SettlementInit {
   readonly handlers: QueueHandlers;
   readonly clock: Clock;
   readonly link: () => Link;
+  /** To its place. */
+  readonly giveBack: (delivery: LinkDelivery) => void;
   /** Undefined: none of the handlers has one. */
   readonly inbox?: Inbox | undefined;
 }
@@ -30,7 +32,7 @@ export class Settlement {
     const entries = this.#init.inbox?.entriesFor(work) ?? [];
     if (delivery.settled) return undefined;
     if (goesBackWhole(runs)) {
-      delivery.requeue({ failed: false });
+      this.#init.giveBack(delivery);
       return undefined;
     }
     const messages: ForwardedMessage[] = [...entries];

@@ -14,7 +14,7 @@ export interface ConsumerInit {
   readonly options: ConsumeOptions;
   readonly clock: Clock;
   readonly onError: (error: Error) => void;
-  /** It consumes no more, and never will. */
+  /** It consumes no more, and never will, and all that was settled is on its way to the broker. */
   readonly onEnd: (consumer: AmqpConsumer) => void;
 }
 
@@ -22,6 +22,8 @@ interface Open {
   readonly channel: Channel;
   readonly unsettled: UnsettledDeliveries;
   tag: string | undefined;
+  /** Under way once it is cancelled and all is settled. */
+  closing: Promise<void> | undefined;
 }
 
 /** A consumer that comes back: on a channel of its own, which is opened anew in each session. */
@@ -40,7 +42,12 @@ export class AmqpConsumer implements Subscription {
     this.#session = session;
     const { options, queue } = this.#init;
     const channel = await session.openChannel();
-    const open: Open = { channel, unsettled: new UnsettledDeliveries(channel), tag: undefined };
+    const open: Open = {
+      channel,
+      unsettled: new UnsettledDeliveries(channel),
+      tag: undefined,
+      closing: undefined,
+    };
     this.#open = open;
     channel.on('error', (error) => {
       // A refused subscription is told to its caller.
@@ -94,6 +101,7 @@ export class AmqpConsumer implements Subscription {
   #onClosed(open: Open): void {
     const lost = open.unsettled.lose();
     if (this.#open === open) this.#open = undefined;
+    if (this.#cancelled) this.#init.onEnd(this);
     for (const delivery of lost) this.#init.options.onLost?.(delivery);
     if (open.tag === undefined) return;
     // When the connection is lost its channels close first, and the link opens another session.
@@ -106,20 +114,35 @@ export class AmqpConsumer implements Subscription {
   cancel(): void {
     if (this.#cancelled) return;
     this.#cancelled = true;
-    this.#init.onEnd(this);
-    if (this.#open?.tag !== undefined) this.#stop(this.#open);
+    if (this.#open === undefined) this.#init.onEnd(this);
+    else if (this.#open.tag !== undefined) this.#stop(this.#open);
+  }
+
+  /** Brokers requeue what a closed channel has not settled, and only then is another consumer active. */
+  giveUp(): void {
+    if (this.#cancelled) return;
+    this.#cancelled = true;
+    const open = this.#open;
+    if (open === undefined) this.#init.onEnd(this);
+    else if (open.tag !== undefined) open.closing = open.channel.close().catch(ignoreClosed);
   }
 
   /** What was delivered can still be settled, so the channel closes after that. */
-  #stop({ channel, unsettled, tag }: Open): void {
-    const close = (): void => unsettled.whenEmpty(() => void channel.close().catch(ignoreClosed));
+  #stop(open: Open): void {
+    const { channel, unsettled, tag } = open;
+    const close = (): void =>
+      unsettled.whenEmpty(() => {
+        open.closing = channel.close().catch(ignoreClosed);
+      });
     channel.cancel(tag as string).then(close, ignoreClosed);
   }
 
   /** Resolves when the broker has taken note of everything settled before. */
   async flush(): Promise<void> {
+    const open = this.#open;
+    if (open === undefined) return;
     // Any method would do: a channel answers in order.
-    await this.#open?.channel.prefetch(this.#init.options.prefetchCount).catch(ignoreClosed);
+    await (open.closing ?? open.channel.prefetch(this.#init.options.prefetchCount).catch(ignoreClosed));
   }
 }
 

@@ -1,6 +1,7 @@
 import {
   BrokerError,
   type Connection,
+  type Consumer,
   type Delivery,
   type FieldTable,
   type Message,
@@ -183,7 +184,15 @@ export class EmbeddedLink implements Link {
 
   async consume(queue: string, options: ConsumeOptions): Promise<Subscription> {
     const consumer = this.#connection.consume(queue, options);
-    return { cancel: () => this.#connection.cancel(consumer) };
+    const cancel = (): void => this.#connection.cancel(consumer);
+    return { cancel, giveUp: () => this.#giveUp(consumer) };
+  }
+
+  /** In one go: the queue delivers later. */
+  #giveUp(consumer: Consumer): void {
+    if (consumer.cancelled) return;
+    this.#connection.cancel(consumer);
+    consumer.giveBack();
   }
 
   async consumeReplies({ onReply }: ReplyOptions): Promise<ReplySubscription> {

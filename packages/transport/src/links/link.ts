@@ -31,6 +31,11 @@ export interface ConsumeOptions {
 export interface Subscription {
   /** Stops deliveries; what was delivered can still be settled. Idempotent. */
   cancel(): void;
+  /**
+   * Stops deliveries, and gives back all that is unsettled before another consumer gets any: what comes next comes in
+   * order. Idempotent; after {@link Subscription.cancel} it does nothing.
+   */
+  giveUp(): void;
 }
 
 /** Where answers come in. */

@@ -82,7 +82,7 @@ export class HandlingObserver {
     } finally {
       const durationMs = Math.max(0, clock.now() - startedAt);
       for (const [place, run] of runs.entries())
-        this.#count(metrics, run, run.outcome ?? outcomes[place] ?? REQUEUE, durationMs);
+        this.#count(metrics, run, wordOf(run, outcomes[place]), durationMs);
     }
   }
 
@@ -100,8 +100,7 @@ export class HandlingObserver {
     const open = this.#open(tracing, runs);
     try {
       const outcomes = await tracing.run(open, call);
-      for (const [place, run] of runs.entries())
-        tell(tracing, open, run, run.outcome ?? (outcomes[place] as Outcome));
+      tell(tracing, open, runs, outcomes);
       return outcomes;
     } catch (error) {
       tracing.fail(open.span, error);
@@ -154,12 +153,26 @@ function resultOf({ thrown, handler, work }: Run, { kind }: Outcome): HandlingRe
   }
 }
 
-function tell(tracing: Tracing, { span }: OpenSpan, run: Run, outcome: Outcome): void {
-  span.setAttribute('nestmq.result', resultOf(run, outcome));
-  if (outcome.kind === 'retry') span.setAttribute('nestmq.retry.delay_ms', outcome.delayMs);
-  if ('error' in outcome) tracing.fail(span, outcome.error);
-  else if (run.work.received.kind === 'request' && run.thrown !== undefined)
-    tracing.fail(span, run.thrown.error);
+/** What the handler said by hand goes first; a broker that failed has made nothing of it. */
+function wordOf({ outcome }: Run, executed: Outcome = REQUEUE): Outcome {
+  return outcome ?? executed;
+}
+
+/** The runs of a batch share a span: it has all their results, and the first of their errors. */
+function tell(
+  tracing: Tracing,
+  { span }: OpenSpan,
+  runs: readonly Run[],
+  outcomes: readonly Outcome[],
+): void {
+  const words = runs.map((run, place) => wordOf(run, outcomes[place]));
+  const results = new Set(runs.map((run, place) => resultOf(run, words[place] as Outcome)));
+  span.setAttribute('nestmq.result', [...results].join(', '));
+  const [word] = words;
+  if (runs.length === 1 && word?.kind === 'retry') span.setAttribute('nestmq.retry.delay_ms', word.delayMs);
+  const failed = words.find((one) => 'error' in one);
+  if (failed !== undefined) tracing.fail(span, failed.error);
+  else if (results.has('failed')) tracing.fail(span, runs[0]?.thrown?.error);
 }
 
 /** Where it was published to, also when it has come back to its queue since. */

@@ -12,6 +12,7 @@ export interface QueueCodec {
   /** What its bodies are called on the wire, such as `'application/msgpack'`. Lower case, without parameters. */
   readonly contentType: string;
   encode(data: unknown): Uint8Array;
+  /** The body is a copy: what is decoded may refer to it. */
   decode(body: Buffer): unknown;
 }
 
@@ -56,7 +57,9 @@ export class Codecs {
     const codec = this.#readers.get(type);
     if (codec === undefined && type.startsWith('text/')) return decodeBy(type, () => textOf(body));
     if (codec === undefined) throw this.#unknown(type);
-    return body.length === 0 ? undefined : decodeBy(type, () => codec.decode(body));
+    if (body.length === 0) return undefined;
+    // JSON is copied by being parsed.
+    return decodeBy(type, () => codec.decode(codec === jsonCodec ? body : Buffer.from(body)));
   }
 
   #unknown(type: string): Error {
@@ -86,10 +89,11 @@ function decodeBy(type: string, decode: () => unknown): unknown {
   }
 }
 
-/** Not by replacing what is no UTF-8 with question marks, as `toString` does. */
+/** `toString` puts U+FFFD in the place of what is no UTF-8; a text may have had one itself. */
 function textOf(body: Buffer): string {
-  if (!isUtf8(body)) throw new TypeError('it is not UTF-8');
-  return body.toString('utf8');
+  const text = body.toString('utf8');
+  if (text.includes('\uFFFD') && !isUtf8(body)) throw new TypeError('it is not UTF-8');
+  return text;
 }
 
 export function bufferOf(bytes: Uint8Array): Buffer {

@@ -43,7 +43,9 @@ export function errorToSend(err: unknown, thrown: unknown): unknown {
 
 /** An error as its caller gets it: an Error again if it was one, which `name` tells. */
 export function decodeError(data: unknown, name: unknown): unknown {
-  if (typeof name !== 'string' || typeof data !== 'object' || data === null) return data;
+  // Nest's clients take what is false for no error at all.
+  if (!data) return new RemoteException('Error', `The handler failed with ${String(data)}.`, {});
+  if (typeof name !== 'string' || typeof data !== 'object') return data;
   const { message } = data as { readonly message?: unknown };
   return new RemoteException(name, typeof message === 'string' ? message : '', data);
 }

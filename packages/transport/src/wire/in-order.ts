@@ -4,6 +4,12 @@
  */
 export class InOrder {
   #last: Promise<void> | undefined;
+  #size = 0;
+
+  /** How many wait. */
+  get size(): number {
+    return this.#size;
+  }
 
   /**
    * `take` gets the value, `failed` what `value` threw or rejected with, or what `take` threw. Neither holds up those
@@ -17,11 +23,13 @@ export class InOrder {
     } catch (error) {
       return failed(error);
     }
+    this.#size++;
     const before = this.#last ?? Promise.resolve();
     const mine = Promise.allSettled([ready, before])
       .then(async () => take(await ready))
       .catch(failed)
       .finally(() => {
+        this.#size--;
         if (this.#last === mine) this.#last = undefined;
       });
     this.#last = mine;

@@ -77,7 +77,10 @@ export function readIncoming(message: Message, wire: Wire): Incoming | Promise<I
 
 function incomingOf(message: Message, data: unknown): Incoming {
   const packet = nestPacketOf(message, data);
-  if (packet === undefined) return { ...readEnvelope(message), data, replyFormat: 'nestmq' };
+  if (packet === undefined) {
+    const { kind, pattern } = readEnvelope(message);
+    return { kind, pattern, data, replyFormat: 'nestmq' };
+  }
   return {
     kind: kindOf(packet),
     pattern: routeOf(packet.pattern),

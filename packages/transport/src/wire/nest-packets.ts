@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import { transformPatternToRoute } from '@nestjs/microservices/utils/transform-pattern.utils.js';
 import type { MsPattern, WritePacket } from '@nestjs/microservices';
 import { encodeError } from './errors.js';
@@ -70,9 +71,12 @@ export function encodeNestPacket(packet: NestPacket | WritePacket): Buffer {
   return Buffer.from(JSON.stringify(packet));
 }
 
-/** The answer that ServerRMQ would send. */
+/** The answer that ServerRMQ would send. That there is no handler it says in words alone. */
 export function nestAnswerOf({ err, ...rest }: WritePacket): WritePacket {
-  return err === undefined ? rest : { ...rest, err: encodeError(err) };
+  if (err === undefined) return rest;
+  const { message } = (err ?? {}) as { readonly message?: unknown };
+  if (message === NO_MESSAGE_HANDLER) return { ...rest, err: NO_MESSAGE_HANDLER, status: 'error' };
+  return { ...rest, err: encodeError(err) };
 }
 
 /** An answer as Nest's client reads it: what is no packet is the last value itself. */

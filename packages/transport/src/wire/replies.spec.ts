@@ -138,6 +138,11 @@ describe('an error across the wire', () => {
     expect(err).toBeInstanceOf(RemoteException);
   });
 
+  it('that is nothing is an error nevertheless', async () => {
+    for (const err of [null, '', 0, false])
+      expect((await errorOf(err)).message).toBe(`The handler failed with ${String(err)}.`);
+  });
+
   it('to Nest is a plain object with name and message', async () => {
     const { err } = await roundTrip({ err: new OrderError('sold out') }, 'nest-rmq');
     expect(err).toMatchObject({ name: 'OrderError', message: 'sold out', code: 'NO_STOCK' });

@@ -36,6 +36,11 @@ export type WireFormat = 'nestmq' | 'nest-rmq';
 
 /** How data goes over the wire. */
 export interface WireOptions {
+  /**
+   * What a client sends: `'nest-rmq'` is packets for a service on Nest's own RMQ transport, to its queue `queue`, as JSON
+   * that is neither compressed nor encrypted. Handlers understand both, and answer in kind. @default 'nestmq'
+   */
+  readonly wireFormat?: WireFormat;
   /** What data is written with. @default 'json' */
   readonly codec?: 'json' | QueueCodec;
   /** What data of others is read with, beside `codec` and JSON. @default none */
@@ -53,6 +58,7 @@ export interface WireOptions {
 }
 
 export const WIRE_KEYS: readonly string[] = [
+  'wireFormat',
   'codec',
   'codecs',
   'compression',
@@ -63,6 +69,7 @@ export const WIRE_KEYS: readonly string[] = [
 ];
 
 export interface NormalisedWireOptions {
+  readonly format: WireFormat;
   /** Undefined is JSON. */
   readonly codec: QueueCodec | undefined;
   readonly codecs: readonly QueueCodec[];
@@ -74,6 +81,7 @@ export interface NormalisedWireOptions {
 }
 
 export const WIRE_DEFAULTS: NormalisedWireOptions = {
+  format: 'nestmq',
   codec: undefined,
   codecs: [],
   compression: undefined,
@@ -91,6 +99,7 @@ const DECOMPRESSED_MAX = 1024 * 1024 * 1024;
 export function normaliseWireOptions(options: WireOptions): NormalisedWireOptions {
   const { codec, codecs, compression, maxDecompressedBytes, encryption, serializer, deserializer } = options;
   return {
+    format: formatOf(options),
     codec: codec === undefined || codec === 'json' ? undefined : codecOf('codec', codec),
     codecs: codecsOf(codecs),
     compression: compression === undefined ? undefined : compressionOf(compression),
@@ -105,6 +114,28 @@ export function normaliseWireOptions(options: WireOptions): NormalisedWireOption
     serializer: withMethods('serializer', serializer, ['serialize']),
     deserializer: withMethods('deserializer', deserializer, ['deserialize']),
   };
+}
+
+function formatOf({
+  wireFormat = WIRE_DEFAULTS.format,
+  codec,
+  compression,
+  encryption,
+}: WireOptions): WireFormat {
+  if (wireFormat !== 'nestmq' && wireFormat !== 'nest-rmq') {
+    throw new QueueOptionsException(
+      `'wireFormat' is ${describe(wireFormat)}.`,
+      "Give 'nestmq' or 'nest-rmq'.",
+    );
+  }
+  const others = Object.entries({ codec, compression, encryption }).filter(
+    ([, value]) => value !== undefined,
+  );
+  if (wireFormat === 'nestmq' || others.length === 0) return wireFormat;
+  throw new QueueOptionsException(
+    `'wireFormat' is 'nest-rmq', and there is '${others.map(([key]) => key).join("', '")}'.`,
+    "Leave that out: Nest's own transport reads plain JSON only.",
+  );
 }
 
 function withMethods<T>(key: string, value: T, methods: readonly string[]): T {

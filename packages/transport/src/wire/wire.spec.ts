@@ -91,6 +91,7 @@ describe('a body of another producer', () => {
     ['', '5', 5],
     ['application/json', '5', 5],
     ['Application/JSON; charset=utf-8', '"ü"', 'ü'],
+    ['application/json', '"\uFFFD"', '\uFFFD'],
     ['application/cloudevents+json', '{}', {}],
     ['text/json', '[]', []],
     ['text/plain', '{"a":1}', '{"a":1}'],

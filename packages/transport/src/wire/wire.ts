@@ -29,6 +29,11 @@ export class Wire {
     this.#codecs = new Codecs(options.codec, options.codecs);
   }
 
+  /** What a client sends. */
+  get format(): NormalisedWireOptions['format'] {
+    return this.#options.format;
+  }
+
   get serializer(): NormalisedWireOptions['serializer'] {
     return this.#options.serializer;
   }

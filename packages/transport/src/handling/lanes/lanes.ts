@@ -26,7 +26,7 @@ export interface LanesInit {
 export class Lanes {
   readonly #init: LanesInit;
   readonly #intake = new Intake();
-  readonly #stoppable: { stop(): void; start(): void }[] = [];
+  readonly #stoppable: { stop(): void; start(): void }[] = [this.#intake];
   readonly #executes: ReadonlyMap<RegisteredHandler, Execute>;
 
   constructor(init: LanesInit, handlers: readonly RegisteredHandler[]) {
@@ -39,22 +39,12 @@ export class Lanes {
     return (this.#executes.get(run.handler) as Execute)(run);
   }
 
-  /**
-   * Nothing begins any more. Resolves when the queue may be let go, then call {@link Lanes.release}; undefined: now.
-   */
-  stop(): Promise<void> | undefined {
-    const idle = this.#intake.stop();
+  /** Nothing begins any more: what waits goes back. */
+  stop(): void {
     for (const lane of this.#stoppable) lane.stop();
-    return idle;
-  }
-
-  /** The queue has been let go: what its order held back goes back to it. */
-  release(): void {
-    this.#intake.release();
   }
 
   start(): void {
-    this.#intake.start();
     for (const lane of this.#stoppable) lane.start();
   }
 

@@ -57,30 +57,15 @@ export class Ordering {
     const { intake, onRetry } = this.#init;
     for (let run = first; ;) {
       if (run.work.delivery.settled) return DONE;
-      if (intake.stopped) return this.#back();
-      const outcome = await this.#begin(run);
+      if (intake.stopped) return REQUEUE;
+      const outcome = await this.#execute(run);
       if (outcome.kind === 'done' || outcome.kind === 'dead') return outcome;
-      if (intake.stopped) return this.#back();
+      if (intake.stopped) return REQUEUE;
       onRetry(run, outcome);
       const retry = outcome.kind === 'retry' ? outcome : { delayMs: 0, counts: false };
       run = run.next(retry.counts);
       await this.#pause(run, retry.delayMs);
     }
-  }
-
-  async #begin(run: Run): Promise<Outcome> {
-    const { intake } = this.#init;
-    intake.begin();
-    try {
-      return await this.#execute(run);
-    } finally {
-      intake.end();
-    }
-  }
-
-  async #back(): Promise<Outcome> {
-    await this.#init.intake.over;
-    return REQUEUE;
   }
 
   /** Resolves after `delayMs`, or at once when the intake stops or the message is lost. */

@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { CONSUMER } from './consumer.js';
+
+export const MODULE_KINDS = ['esm', 'commonjs'] as const;
+export type ModuleKind = (typeof MODULE_KINDS)[number];
+
+const run = promisify(execFile);
+const PACKAGES = ['broker', 'transport', 'testing'];
+/** What npm says where there is no way to a registry, and not all is in its cache. */
+const NO_REGISTRY = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED/;
+
+/** Packs what would be published into the directory. */
+export async function pack(directory: string): Promise<void> {
+  await run('node', ['tools/pack.mjs', directory]);
+}
+
+/**
+ * Makes a directory of an application that has installed the packed packages beside a version of Nest, as a user does.
+ * Resolves with false, after a line that says so, where npm finds no registry; with CI=true that is an error.
+ */
+export async function install(directory: string, packs: string, nest: string): Promise<boolean> {
+  write(directory, packs, nest);
+  try {
+    await npmInstall(directory);
+    return true;
+  } catch (error) {
+    const { stderr } = error as { stderr: string };
+    if (process.env['CI'] === 'true' || !NO_REGISTRY.test(stderr)) throw error;
+    process.stderr.write(
+      `npm finds no registry: what installs the packages beside Nest ${nest} is skipped.\n`,
+    );
+    return false;
+  }
+}
+
+async function npmInstall(directory: string): Promise<void> {
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  // One try: where there is no registry, there is none later.
+  await run('npm', ['install', ...quiet, '--fetch-retries=0'], {
+    cwd: directory,
+    shell: process.platform === 'win32',
+  });
+}
+
+function write(directory: string, packs: string, nest: string): void {
+  const ours = PACKAGES.map((name) => [`@nestmq/${name}`, `file:${packs}/nestmq-${name}-0.0.0.tgz`]);
+  const nests = ['common', 'core', 'microservices'].map((name) => [`@nestjs/${name}`, nest]);
+  const others = { 'reflect-metadata': '^0.2.0', rxjs: '^7.8.0', '@types/node': '^20' };
+  const json = (file: string, value: unknown): void =>
+    writeFileSync(join(directory, file), JSON.stringify(value));
+  for (const kind of MODULE_KINDS) mkdirSync(join(directory, kind), { recursive: true });
+  json('package.json', {
+    private: true,
+    dependencies: { ...Object.fromEntries([...ours, ...nests]), ...others },
+  });
+  // Types are checked in libraries as well: ours must hold on each version of Nest.
+  json('tsconfig.json', {
+    compilerOptions: {
+      module: 'nodenext',
+      target: 'es2022',
+      strict: true,
+      experimentalDecorators: true,
+      emitDecoratorMetadata: true,
+      skipLibCheck: false,
+      types: ['node'],
+    },
+    include: ['*/app.ts'],
+  });
+  json('esm/package.json', { type: 'module' });
+  json('commonjs/package.json', { type: 'commonjs' });
+  for (const kind of MODULE_KINDS) writeFileSync(join(directory, kind, 'app.ts'), CONSUMER);
+}
+
+/** Compiles the application of both kinds; rejects with what the compiler says. */
+export async function compile(directory: string): Promise<void> {
+  try {
+    await run('node', [resolve('node_modules/typescript/bin/tsc'), '-p', directory]);
+  } catch (error) {
+    throw new Error((error as { stdout: string }).stdout, { cause: error });
+  }
+}
+
+/** Runs it; resolves with what it reports. Rejects when it writes to stderr: a warning is seen by every user. */
+export async function start(directory: string, kind: ModuleKind): Promise<Record<string, object>> {
+  const { stdout, stderr } = await run('node', [`${kind}/app.js`, `file:./data-${kind}`], { cwd: directory });
+  if (stderr !== '') throw new Error(stderr);
+  return JSON.parse(stdout) as Record<string, object>;
+}

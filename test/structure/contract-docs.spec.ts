@@ -1,0 +1,42 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+
+const specs = ['packages/transport/src', 'test'].flatMap((directory) =>
+  readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.spec.ts'))
+    .map((path) => join(directory, path)),
+);
+const sources = specs.map((path) => readFileSync(path, 'utf8')).join('\n');
+
+/** Lines of a page are wrapped anywhere, and so are the names of tests in it. */
+const page = (name: string): string => readFileSync(`docs/${name}.md`, 'utf8').replaceAll(/\s+/g, ' ');
+
+describe('docs/nest-contract.md', () => {
+  const names = [...page('nest-contract').matchAll(/"([a-z][^"]+?)"/g)].map(([, name]) => name as string);
+
+  it.each([...new Set(names)])('names a test that is there: %s', (name) => {
+    const beginning = name.replace(/[,:]? ?…$/, '');
+    expect(sources.replaceAll(/\s+/g, ' ').includes(beginning)).toBe(true);
+  });
+
+  it('has no line that is not ticked', () => {
+    expect(page('nest-contract')).not.toContain('- [ ]');
+  });
+});
+
+describe.each(['nest-contract', 'pain-points'])('docs/%s.md', (name) => {
+  const files = [...page(name).matchAll(/`([\w./-]+\.spec\.ts)`/g)].map(([, file]) => file as string);
+
+  it.each([...new Set(files)])('names a file that is there: %s', (file) => {
+    expect(specs.filter((path) => path.endsWith(basename(file)))).not.toEqual([]);
+  });
+});
+
+describe('docs/pain-points.md', () => {
+  it.each(Array.from({ length: 25 }, (_, i) => i + 1))('has a test for number %d', (number) => {
+    expect(page('pain-points')).toContain(` ${number}. **`);
+    const titles = [...sources.matchAll(/['"](\d+)\. /g)].map(([, title]) => Number(title));
+    expect(titles).toContain(number);
+  });
+});
