@@ -126,6 +126,19 @@ describe('an AMQP link whose broker restarts', () => {
 });
 
 describe('publishing over an AMQP link', () => {
+  it('goes on when it is the other connection that is lost', async () => {
+    const proxy = await proxyTo(await startServer());
+    const link = await open({ urls: [urlOf(proxy)] });
+    await link.declareQueue('q');
+    const bodies = Array.from({ length: 200 }, (_, i) => String(i));
+    const published = publishAll(link, 'q', bodies);
+    proxy.cutLast();
+    await published;
+    const consumed = await Consumed.start(link, 'q', { prefetchCount: 0 });
+    await consumed.until(({ bodies: got }) => got.at(-1) === '199');
+    expect([...new Set(consumed.bodies)]).toEqual(bodies);
+  });
+
   /** A link whose broker has gone away, with time that stands still. */
   async function away(amqp: AmqpOptions): Promise<{ link: Link; clock: ManualClock }> {
     const server = await startServer();

@@ -6,6 +6,8 @@ export interface TcpProxy {
   readonly port: number;
   /** Cuts all connections, in the middle of whatever goes over them. */
   cut(): void;
+  /** Cuts the connection that was made last. */
+  cutLast(): void;
   /** From now on nobody gets through; or again. */
   refuse(refusing: boolean): void;
   /** Resolves once so many have tried in vain. */
@@ -47,6 +49,7 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
   return {
     port: (server.address() as { readonly port: number }).port,
     cut,
+    cutLast: () => [...sockets].at(-1)?.destroy(),
     refuse(refusing) {
       isRefusing = refusing;
       if (refusing) cut();
