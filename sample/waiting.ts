@@ -1,10 +1,8 @@
-const LOOK_EVERY_MS = 10;
-
-/** Resolves when it is true, looking again and again. */
-export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+/** Resolves when it is true, looking again and again. Milliseconds between two looks. */
+export async function until(isTrue: () => boolean | Promise<boolean>, lookEveryMs = 10): Promise<void> {
   while (!(await isTrue())) {
     await new Promise((resolve) => {
-      setTimeout(resolve, LOOK_EVERY_MS);
+      setTimeout(resolve, lookEveryMs);
     });
   }
 }
