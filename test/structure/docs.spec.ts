@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
-import { beforeAll, describe, expect, it } from '@jest/globals';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 /** Every code block in these is TypeScript and compiles; the blocks of one document are one module, in their order. */
 const DOCS = ['getting-started', 'handlers', 'delivery-semantics', 'rabbitmq', 'migrating'];
@@ -14,7 +14,6 @@ const TSCONFIG = {
     declaration: false,
     declarationMap: false,
     isolatedDeclarations: false,
-    noEmit: true,
     noUnusedLocals: false,
     noUnusedParameters: false,
   },
@@ -41,33 +40,49 @@ function languagesOf(markdown: string): string[] {
   return fences.filter((_, i) => i % 2 === 0);
 }
 
-/** What the compiler says of documents by name: nothing when all is well. */
-function typeErrors(directory: string, documents: Readonly<Record<string, string>>): Promise<string[]> {
-  const project = mkdtempSync(join(directory, 'docs-'));
-  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify(TSCONFIG));
-  for (const [name, markdown] of Object.entries(documents))
-    writeFileSync(join(project, `${name}.ts`), typeScriptOf(markdown));
+interface Compiled {
+  /** What the compiler says: nothing when all is well. */
+  readonly errors: readonly string[];
+  /** Where the JavaScript is. */
+  readonly directory: string;
+}
+
+function run(...args: readonly string[]): Promise<{ code: number; output: string }> {
   return new Promise((done) => {
-    execFile(process.execPath, [TSC, '-p', project, '--pretty', 'false'], (_error, stdout, stderr) => {
-      rmSync(project, { recursive: true });
-      const lines = `${stdout}${stderr}`.split('\n').filter((line) => line !== '');
-      done(
-        lines.map((line) =>
-          line.replace(/^\S*?([\w-]+\.ts)\(/, (_whole, file: string) => `${basename(file)}(`),
-        ),
-      );
-    });
+    const child = execFile(process.execPath, args, (_error, stdout, stderr) =>
+      done({ code: child.exitCode ?? -1, output: `${stdout}${stderr}` }),
+    );
   });
+}
+
+/** Documents by name. */
+async function compile(parent: string, documents: Readonly<Record<string, string>>): Promise<Compiled> {
+  const directory = mkdtempSync(join(parent, 'docs-'));
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(TSCONFIG));
+  for (const [name, markdown] of Object.entries(documents))
+    writeFileSync(join(directory, `${name}.ts`), typeScriptOf(markdown));
+  const { output } = await run(TSC, '-p', directory, '--pretty', 'false');
+  const lines = output.split('\n').filter((line) => line !== '');
+  // Paths are relative to where this runs.
+  const errors = lines.map((line) => line.replace(/^[^ (]*\/(?=[\w-]+\.ts\()/, ''));
+  return { errors, directory };
 }
 
 describe('the documents', () => {
   // In the workspace, where its packages are found.
-  const directory = resolve('test/dist');
-  beforeAll(() => mkdirSync(directory, { recursive: true }));
+  let parent: string;
+  beforeAll(() => {
+    mkdirSync('test/dist', { recursive: true });
+    parent = mkdtempSync(resolve('test/dist/docs-'));
+  });
+  afterAll(() => rmSync(parent, { recursive: true }));
   const documents = Object.fromEntries(DOCS.map((name) => [name, readFileSync(`docs/${name}.md`, 'utf8')]));
 
-  it('show code that compiles', async () => {
-    expect(await typeErrors(directory, documents)).toEqual([]);
+  it('show code that compiles, and in getting-started a test that passes', async () => {
+    const { errors, directory } = await compile(parent, documents);
+    expect(errors).toEqual([]);
+    const { code, output } = await run(join(directory, 'getting-started.js'));
+    expect([code, /(?:#|ℹ) pass (\d+)/.exec(output)?.[1]]).toEqual([0, '1']);
   });
 
   it('show no other code, which nothing would check', () => {
@@ -77,7 +92,7 @@ describe('the documents', () => {
 
   it('are found out when their code does not compile', async () => {
     const wrong = '# Wrong\n\n```ts\nconst a: number = 1;\n```\n\n```ts\nconst b: string = a;\n```\n';
-    expect(await typeErrors(directory, { wrong })).toEqual([
+    expect((await compile(parent, { wrong })).errors).toEqual([
       "wrong.ts(8,7): error TS2322: Type 'number' is not assignable to type 'string'.",
     ]);
   });
