@@ -21,7 +21,7 @@ it(
       const output = await shop.until('lost ');
       expect(await shop.ended).toBe(0);
       expect(output.trimEnd().split('\n').slice(-7)).toEqual(printedIn('02-rabbitmq'));
-      expect(rabbit.ctl('list_queues', '-q', 'name', 'type', 'messages')).toMatch(/^billing\tquorum\t0$/m);
+      expect(rabbit.ctl('list_queues', '-q', 'name', 'type')).toMatch(/^billing\tquorum$/m);
     } finally {
       await rabbit.stop();
       rmSync(cwd, { recursive: true, force: true });

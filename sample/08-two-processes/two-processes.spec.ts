@@ -1,9 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { freePorts } from '../../test/peers/rabbitmq.js';
 import { runBuilt, type Running } from '../built.js';
+
+// Several processes start one after the other, on a machine that may be busy.
+jest.setTimeout(120_000);
 
 describe('two processes', () => {
   let cwd: string;
