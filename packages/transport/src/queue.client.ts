@@ -71,6 +71,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   /** Requests that wait for the broker to come back: where answers come in is another address then. */
   readonly #held: (() => void)[] = [];
   #isAway = false;
+  #opening = new AbortController();
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
   #publish: Publish = publishDirectly;
@@ -124,7 +125,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   async #open(): Promise<Session> {
     const observers = await loadObservers(this.#options, (error) => this.#logger.error(error));
     this.#publish = observedPublish(observers);
-    const link = await openLink(this.#options, this.#listener());
+    const link = await openLink(this.#options, this.#listener(), this.#opening.signal);
     try {
       if (this.#wire.format === 'nestmq') {
         await link.declareExchange(EVENTS_EXCHANGE);
@@ -149,6 +150,8 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this.#pending.failAll(new QueueClosedException());
     this.#held.length = 0;
     this.#isAway = false;
+    this.#opening.abort();
+    this.#opening = new AbortController();
     if (session === undefined) return;
     // A connection that failed has told its caller.
     const opened = await session.catch(() => undefined);

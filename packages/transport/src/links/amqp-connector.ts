@@ -30,15 +30,34 @@ export class AmqpConnector {
 
   /**
    * For the first time. Rejects with QueueUnavailableException when no node lets in within `connectionTimeoutMs`, and
-   * at once when one refuses the login.
+   * at once when one refuses the login, or `signal` aborts.
    */
-  connect(): Promise<AmqpSession> {
+  connect(signal?: AbortSignal): Promise<AmqpSession> {
     const { clock, options } = this.#init;
     const deadline = clock.now() + options.connectionTimeoutMs;
-    return this.#connect((error, pauseMs) => {
+    const connecting = this.#connect((error, pauseMs) => {
       if (isLoginRefused(error)) throw refused(error);
       if (clock.now() + pauseMs > deadline) throw unreachable(options.endpoints, error);
     });
+    return signal === undefined ? connecting : this.#until(signal, connecting);
+  }
+
+  /** A try that is under way goes on, and comes to nothing. */
+  async #until(signal: AbortSignal, connecting: Promise<AmqpSession>): Promise<AmqpSession> {
+    let onAbort = (): void => {};
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => {
+        this.close();
+        reject(closedMeanwhile());
+      };
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort);
+    });
+    try {
+      return await Promise.race([connecting, aborted]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   /** Goes on until a node lets in. Rejects when logging in was refused again and again. */
@@ -71,7 +90,7 @@ export class AmqpConnector {
         onFailed(named(endpoint, error), isRound ? pauseMs : Number.NEGATIVE_INFINITY);
         if (isRound && !this.#closed) await this.#pause(pauseMs);
       }
-      if (this.#closed) throw new QueueUnavailableException('The link was closed while it was connecting.');
+      if (this.#closed) throw closedMeanwhile();
     }
   }
 
@@ -91,6 +110,10 @@ export class AmqpConnector {
     timer?.cancel();
     release();
   }
+}
+
+function closedMeanwhile(): Error {
+  return new QueueUnavailableException('The link was closed while it was connecting.');
 }
 
 /** A clock's timers keep no process alive, but a service whose broker is away for a while is not at its end. */

@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '@nestmq/broker';
 import type { Channel, ChannelModel, ConfirmChannel } from 'amqplib';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import type { AmqpEndpoint } from './amqp-url.js';
@@ -5,6 +7,8 @@ import type { Amqplib } from './load-amqplib.js';
 
 /** One try to connect and log in takes no longer: a host that swallows packets must not hold up the next one. */
 const ATTEMPT_MS_MAX = 10_000;
+/** A broker that says nothing to the end of a connection for so long is left without. Milliseconds. */
+const CLOSE_MS_MAX = 5000;
 
 export interface SessionListener {
   /** Called once, after all its channels have closed; not when it was closed by {@link AmqpSession.close}. */
@@ -20,12 +24,14 @@ export interface SessionListener {
 export class AmqpSession {
   readonly #publishing: ChannelModel;
   readonly #consuming: ChannelModel;
+  readonly #clock: Clock;
   #ended = false;
   #reason: Error | undefined;
 
-  private constructor(publishing: ChannelModel, consuming: ChannelModel) {
+  private constructor(publishing: ChannelModel, consuming: ChannelModel, clock: Clock) {
     this.#publishing = publishing;
     this.#consuming = consuming;
+    this.#clock = clock;
   }
 
   /** Rejects when the node can't be reached, or refuses the login: see isLoginRefused. */
@@ -33,12 +39,13 @@ export class AmqpSession {
     amqplib: Amqplib,
     endpoint: AmqpEndpoint,
     options: NormalisedAmqpOptions,
+    clock: Clock,
   ): Promise<AmqpSession> {
     const publishing = await connect(amqplib, endpoint, options, 'publishing');
     try {
-      return new AmqpSession(publishing, await connect(amqplib, endpoint, options, 'consuming'));
+      return new AmqpSession(publishing, await connect(amqplib, endpoint, options, 'consuming'), clock);
     } catch (error) {
-      await publishing.close().catch(ignoreClosed);
+      await leave(publishing, clock);
       throw error;
     }
   }
@@ -58,7 +65,7 @@ export class AmqpSession {
     if (this.#ended) return;
     this.#ended = true;
     const other = closed === this.#publishing ? this.#consuming : this.#publishing;
-    void other.close().catch(ignoreClosed);
+    void leave(other, this.#clock);
     listener.onLost(this.#reason ?? error ?? new Error('The broker closed the connection.'));
   }
 
@@ -79,19 +86,38 @@ export class AmqpSession {
   /** Ends it as if the connection had been lost: something is wrong that only a new one puts right. */
   abandon(reason: Error): void {
     this.#reason ??= reason;
-    void this.#consuming.close().catch(ignoreClosed);
+    void leave(this.#consuming, this.#clock);
   }
 
-  /** What is unsettled goes back to its queues. Resolves when the broker knows. */
+  /** What is unsettled goes back to its queues. Resolves when the broker knows, or answers nothing for {@link CLOSE_MS_MAX}. */
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await Promise.all([this.#publishing, this.#consuming].map((one) => one.close().catch(ignoreClosed)));
+    await Promise.all([this.#publishing, this.#consuming].map(async (one) => leave(one, this.#clock)));
   }
 }
 
-/** Closing what is closed already is as good. */
-function ignoreClosed(): void {}
+/** Never rejects: closing what is closed already is as good. */
+function leave(connection: ChannelModel, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      timer.cancel();
+      resolve();
+    };
+    const timer = clock.setTimer(CLOSE_MS_MAX, () => {
+      socketOf(connection).destroy(new Error(`The broker did not answer for ${CLOSE_MS_MAX} ms.`));
+      resolve();
+    });
+    // amqplib tells those who closed it of the broker's answer alone, not that there will be none.
+    connection.once('close', end);
+    connection.close().then(end, end);
+  });
+}
+
+/** amqplib's types do not tell of it. */
+function socketOf({ connection }: ChannelModel): Duplex {
+  return (connection as unknown as { readonly stream: Duplex }).stream;
+}
 
 function connect(
   amqplib: Amqplib,
