@@ -36,21 +36,23 @@ describe('closing an AMQP link', () => {
       server.broker.registry.setPermission('someone', '/', { configure, write: '.*', read: '.*' });
     permit('.*');
     const heard = new Heard();
+    let resolveClosed!: (closed: Promise<void>) => void;
+    const closed = new Promise<void>((resolve) => {
+      resolveClosed = resolve;
+    });
     const listener = {
       ...heard.listener,
       // What it had declared is refused: it is being set up.
       onError: (error: Error) => {
         heard.listener.onError(error);
-        closed = link.close();
+        resolveClosed(link.close());
       },
     };
-    let closed: Promise<void> | undefined;
     const link = await openLink({ ...amqpOptions(proxy, 'someone:someone@'), clock: systemClock }, listener);
     await link.declareQueue('q');
     permit('^$');
     proxy.cut();
     await heard.until('disconnected');
-    while (closed === undefined) await new Promise(setImmediate);
     await closed;
     await proxy.idle();
     expect(heard.calls.filter((call) => call === 'connected')).toHaveLength(1);
@@ -63,7 +65,7 @@ describe('closing an AMQP link', () => {
     proxy.freeze();
     const closed = link.close();
     clock.advance(5000);
-    await closed;
+    expect(await closed).toBeUndefined();
     await proxy.idle();
   });
 });

@@ -44,19 +44,19 @@ export class AmqpConnector {
 
   /** A try that is under way goes on, and comes to nothing. */
   async #until(signal: AbortSignal, connecting: Promise<AmqpSession>): Promise<AmqpSession> {
-    let onAbort = (): void => {};
+    const forget = new AbortController();
     const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => {
+      const onAbort = (): void => {
         this.close();
         reject(closedMeanwhile());
       };
       if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort);
+      else signal.addEventListener('abort', onAbort, { signal: forget.signal });
     });
     try {
       return await Promise.race([connecting, aborted]);
     } finally {
-      signal.removeEventListener('abort', onAbort);
+      forget.abort();
     }
   }
 
