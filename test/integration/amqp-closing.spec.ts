@@ -1,3 +1,4 @@
+import { connect, createServer as createFront, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { EventPattern } from '@nestjs/microservices';
@@ -25,7 +26,7 @@ async function startServer(): Promise<{ server: Server; proxy: TcpProxy }> {
   return { server, proxy };
 }
 
-const amqpOptions = ({ port }: TcpProxy, login = '') =>
+const amqpOptions = ({ port }: Pick<TcpProxy, 'port'>, login = '') =>
   normaliseQueueOptions({ url: `amqp://${login}127.0.0.1:${port}`, amqp: FAST });
 
 describe('closing an AMQP link', () => {
@@ -67,6 +68,31 @@ describe('closing an AMQP link', () => {
     clock.advance(5000);
     expect(await closed).toBeUndefined();
     await proxy.idle();
+  });
+});
+
+describe('opening an AMQP link', () => {
+  it('goes on when the first of its connections is lost before the second is there', async () => {
+    const { server } = await startServer();
+    const sockets: Socket[] = [];
+    const front = createFront((socket) => {
+      sockets.push(socket.on('error', () => {}));
+      if (sockets.length === 2) sockets[0]?.resetAndDestroy();
+      const upstream = connect(server.port, '127.0.0.1').on('error', () => {});
+      socket.pipe(upstream).pipe(socket);
+      // The second gets through once the first is known to be lost.
+      if (sockets.length === 2) socket.unpipe(upstream);
+      if (sockets.length === 2) sockets[0]?.on('close', () => setImmediate(() => socket.pipe(upstream)));
+    });
+    await new Promise<void>((resolve) => {
+      front.listen(0, '127.0.0.1', resolve);
+    });
+    toClose.push(() => void front.close());
+    const { port } = front.address() as { readonly port: number };
+    const link = await openLink({ ...amqpOptions({ port }), clock: systemClock }, new Heard().listener);
+    await link.declareQueue('q');
+    expect(sockets.length).toBeGreaterThanOrEqual(4);
+    await link.close();
   });
 });
 

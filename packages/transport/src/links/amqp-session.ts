@@ -22,15 +22,14 @@ export interface SessionListener {
  * goes over the other.
  */
 export class AmqpSession {
-  readonly #publishing: ChannelModel;
-  readonly #consuming: ChannelModel;
   readonly #clock: Clock;
+  /** The one that publishes, then the one that consumes. */
+  readonly #connections: ChannelModel[] = [];
+  #listener: SessionListener | undefined;
   #ended = false;
   #reason: Error | undefined;
 
-  private constructor(publishing: ChannelModel, consuming: ChannelModel, clock: Clock) {
-    this.#publishing = publishing;
-    this.#consuming = consuming;
+  private constructor(clock: Clock) {
     this.#clock = clock;
   }
 
@@ -41,37 +40,57 @@ export class AmqpSession {
     options: NormalisedAmqpOptions,
     clock: Clock,
   ): Promise<AmqpSession> {
-    const publishing = await connect(amqplib, endpoint, options, 'publishing');
+    const session = new AmqpSession(clock);
     try {
-      return new AmqpSession(publishing, await connect(amqplib, endpoint, options, 'consuming'), clock);
+      for (const purpose of ['publishing', 'consuming'])
+        session.#watch(await connect(amqplib, endpoint, options, purpose));
     } catch (error) {
-      await leave(publishing, clock);
+      await session.close();
       throw error;
     }
+    if (session.#ended) throw session.#reasonOr(undefined);
+    return session;
+  }
+
+  /** From the beginning: an error that nobody listens to would end the process. */
+  #watch(connection: ChannelModel): void {
+    this.#connections.push(connection);
+    connection.on('error', (error) => {
+      this.#reason ??= error;
+    });
+    connection.on('close', (error) => this.#onClosed(connection, error));
+    connection.on('blocked', (reason) => this.#listener?.onBlocked(reason));
+    connection.on('unblocked', () => this.#listener?.onBlocked(undefined));
   }
 
   listen(listener: SessionListener): void {
-    this.#publishing.on('blocked', (reason) => listener.onBlocked(reason));
-    this.#publishing.on('unblocked', () => listener.onBlocked(undefined));
-    for (const connection of [this.#publishing, this.#consuming]) {
-      connection.on('error', (error) => {
-        this.#reason ??= error;
-      });
-      connection.on('close', (error) => this.#onClosed(connection, listener, error));
-    }
+    this.#listener = listener;
+    if (this.#ended) listener.onLost(this.#reasonOr(undefined));
   }
 
-  #onClosed(closed: ChannelModel, listener: SessionListener, error: Error | undefined): void {
+  #onClosed(closed: ChannelModel, error: Error | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    const other = closed === this.#publishing ? this.#consuming : this.#publishing;
-    void leave(other, this.#clock);
-    listener.onLost(this.#reason ?? error ?? new Error('The broker closed the connection.'));
+    for (const other of this.#connections) if (other !== closed) void leave(other, this.#clock);
+    this.#reason = this.#reasonOr(error);
+    this.#listener?.onLost(this.#reason);
+  }
+
+  #reasonOr(error: Error | undefined): Error {
+    return this.#reason ?? error ?? new Error('The broker closed the connection.');
   }
 
   /** Lost or closed. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  get #publishing(): ChannelModel {
+    return this.#connections[0] as ChannelModel;
+  }
+
+  get #consuming(): ChannelModel {
+    return this.#connections[1] as ChannelModel;
   }
 
   /** For everything but publishing. Who opens it listens to its errors. */
@@ -93,7 +112,7 @@ export class AmqpSession {
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await Promise.all([this.#publishing, this.#consuming].map(async (one) => leave(one, this.#clock)));
+    await Promise.all(this.#connections.map(async (one) => leave(one, this.#clock)));
   }
 }
 
