@@ -1,12 +1,12 @@
 import { MessageChannel } from 'node:worker_threads';
 import type { Clock, Timer } from '@nestmq/broker';
 import { QueueUnavailableException } from '../queue.exceptions.js';
-import { amqpError, isLoginRefused } from './amqp-errors.js';
+import { amqpError, isLoginRefused, isVhostRefused } from './amqp-errors.js';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import type { AmqpSession } from './amqp-session.js';
 import { type AmqpEndpoint, locationOf } from './amqp-url.js';
 
-/** Logins refused one after the other, after which a link that had been logged in before does not try again. */
+/** Logins refused one after the other, after which a link that had been logged in before does not try again; vhosts: it is told. */
 const REFUSALS_MAX = 3;
 
 export interface ConnectorInit {
@@ -30,13 +30,13 @@ export class AmqpConnector {
 
   /**
    * For the first time. Rejects with QueueUnavailableException when no node lets in within `connectionTimeoutMs`, and
-   * at once when one refuses the login, or `signal` aborts.
+   * at once when one refuses the login or the vhost, or `signal` aborts.
    */
   connect(signal?: AbortSignal): Promise<AmqpSession> {
     const { clock, options } = this.#init;
     const deadline = clock.now() + options.connectionTimeoutMs;
     const connecting = this.#connect((error, pauseMs) => {
-      if (isLoginRefused(error)) throw refused(error);
+      if (isLoginRefused(error) || isVhostRefused(error)) throw refused(error);
       if (clock.now() + pauseMs > deadline) throw unreachable(options.endpoints, error);
     });
     return signal === undefined ? connecting : this.#until(signal, connecting);
@@ -60,12 +60,16 @@ export class AmqpConnector {
     }
   }
 
-  /** Goes on until a node lets in. Rejects when logging in was refused again and again. */
-  reconnect(): Promise<AmqpSession> {
-    let refusals = 0;
+  /**
+   * Goes on until a node lets in. Rejects when logging in was refused again and again. A vhost that is refused, which was
+   * there before, may come back: `onHeldUp` is told of it, once.
+   */
+  reconnect(onHeldUp: (error: Error) => void): Promise<AmqpSession> {
+    let [logins, vhosts] = [0, 0];
     return this.#connect((error) => {
-      refusals = isLoginRefused(error) ? refusals + 1 : 0;
-      if (refusals >= REFUSALS_MAX) throw refused(error);
+      logins = isLoginRefused(error) ? logins + 1 : 0;
+      if (logins >= REFUSALS_MAX) throw refused(error);
+      if (isVhostRefused(error) && ++vhosts === REFUSALS_MAX) onHeldUp(vhostRefused(error));
     });
   }
 
@@ -137,6 +141,14 @@ function refused(error: unknown): QueueUnavailableException {
   const { message } = amqpError(error);
   return new QueueUnavailableException(
     `The broker refuses the login, or its vhost: ${message}. Correct the user, the password or the vhost in the URL, or the user's permissions.`,
+    { cause: error },
+  );
+}
+
+function vhostRefused(error: unknown): QueueUnavailableException {
+  const { message } = amqpError(error);
+  return new QueueUnavailableException(
+    `The broker does not open its vhost, and is asked again and again: ${message}. It may not be up yet, or have too many connections; or it, or the user's permission for it, is gone.`,
     { cause: error },
   );
 }

@@ -130,7 +130,7 @@ export class AmqpLink implements Link {
     while (this.#closing === undefined) {
       let session: AmqpSession;
       try {
-        session = await this.#connector.reconnect();
+        session = await this.#connector.reconnect((error) => this.#init.listener.onError(error));
       } catch (error) {
         return this.#giveUp(error as Error);
       }
