@@ -228,11 +228,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     const { size } = this.#handlers;
     if (size === this.#declaredHandlers) return;
     this.#declaredHandlers = size;
+    for (const name of this.#handlers.deadLetterQueues) await this.#declareQueue(link, name, {});
     for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
-    for (const name of handlers.deadLetterQueues) await this.#declareQueue(link, name, {});
     const declaration = { ...handlers.declaration, arguments: this.#options.queueArguments };
     await this.#declareQueue(link, handlers.queue, declaration);
     for (const pattern of handlers.eventPatterns)

@@ -126,6 +126,14 @@ export class HandlerTable {
     return this.#queues.values();
   }
 
+  /** Where handlers' messages are given up to, but for queues that handlers get messages from. */
+  get deadLetterQueues(): ReadonlySet<string> {
+    const queues = new Set<string>();
+    for (const handlers of this.#queues.values())
+      for (const name of handlers.deadLetterQueues) if (!this.#queues.has(name)) queues.add(name);
+    return queues;
+  }
+
   /** Throws QueueOptionsException for extras that can't be meant. */
   add(pattern: string, handle: MessageHandler, isEvent: boolean, extras: HandlerOptions): void {
     const where = `the handler of '${pattern}'`;

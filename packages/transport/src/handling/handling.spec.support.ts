@@ -19,7 +19,6 @@ export function handlerOf(options: HandlerOptions = {}, id = 'p@0'): RegisteredH
 /** A delivery without a broker, which notes how it was settled. */
 export class FakeDelivery implements LinkDelivery {
   readonly redelivered: boolean = false;
-  readonly deliveryCount: number = 0;
   readonly message: Message;
   settledBy: string | undefined;
 

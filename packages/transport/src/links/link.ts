@@ -5,12 +5,10 @@ export interface LinkDelivery {
   readonly message: Message;
   /** It may have been delivered before. */
   readonly redelivered: boolean;
-  /** How often the broker says that it was given back as failed; 0 where a broker does not count. */
-  readonly deliveryCount: number;
   /** Also true when its connection is lost: the broker hands it out anew. */
   readonly settled: boolean;
   ack(): void;
-  /** Back to its original place. `failed` counts it as an attempt, where the broker counts. */
+  /** Back to its original place. `failed` counts toward the queue's delivery limit; others may count too. */
   requeue(options: { readonly failed: boolean }): void;
 }
 
