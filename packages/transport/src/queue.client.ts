@@ -233,6 +233,13 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     });
   }
 
+  /** As Nest 12 does it; Nest 11 has neither this method nor its hook. */
+  protected override createPacket<T>(pattern: unknown, data: T): ReadPacket<T> {
+    const packet: ReadPacket<T> = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
+  }
+
   /** Throws QueueOptionsException for a pattern that can't be a routing key. */
   protected override normalizePattern(pattern: Parameters<ClientProxy['normalizePattern']>[0]): string {
     return routingKeyOf(pattern, super.normalizePattern(pattern));

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { HEADER } from '../envelope.js';
-import { duration, type Duration, integer } from '../option-checks.js';
+import { assertKeys, duration, type Duration, integer } from '../option-checks.js';
 import type { LinkDelivery } from '../links/link.js';
 import { type DeadLetterMessage, deadLetterOf, queueOf } from './queued-message.js';
 import { Moving } from './moving.js';
@@ -30,6 +30,7 @@ export interface DeadLetterResult {
   readonly complete: boolean;
 }
 
+const SELECTION_KEYS: readonly string[] = ['limit', 'filter'];
 const LIST_MAX = 10_000;
 const MOVE_MAX = 1_000_000;
 const DELAY_MS_MAX = 30 * 86_400_000;
@@ -54,7 +55,9 @@ export class DeadLetters {
   }
 
   /** They stay where they are. Throws what the filter throws. */
-  async list({ limit, filter }: DeadLetterSelection = {}): Promise<readonly DeadLetterMessage[]> {
+  async list(selection: DeadLetterSelection = {}): Promise<readonly DeadLetterMessage[]> {
+    assertKeys('list', selection, SELECTION_KEYS);
+    const { limit, filter } = selection;
     const most = integer('limit', limit, 100, 1, LIST_MAX);
     const letters: DeadLetterMessage[] = [];
     await this.#each(most, filter, async (_, letter) => {
@@ -69,7 +72,9 @@ export class DeadLetters {
    * attempts start again, and of several handlers of one event only those run that had failed. Resolves when it is durable.
    * Rejects, with the rest in its place, when the broker can't, or with what the filter throws.
    */
-  async redrive({ limit, filter, delay }: RedriveOptions = {}): Promise<DeadLetterResult> {
+  async redrive(options: RedriveOptions = {}): Promise<DeadLetterResult> {
+    assertKeys('redrive', options, [...SELECTION_KEYS, 'delay']);
+    const { limit, filter, delay } = options;
     const { link, clock } = this.#service;
     const delayMs = duration('delay', delay, 0, 0, DELAY_MS_MAX);
     const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
@@ -92,7 +97,9 @@ export class DeadLetters {
   }
 
   /** Deletes them. Resolves when it is durable; rejects as {@link redrive}. */
-  async discard({ limit, filter }: DeadLetterSelection = {}): Promise<DeadLetterResult> {
+  async discard(selection: DeadLetterSelection = {}): Promise<DeadLetterResult> {
+    assertKeys('discard', selection, SELECTION_KEYS);
+    const { limit, filter } = selection;
     const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
     const result = await this.#each(most, filter, async (delivery) => {
       delivery.ack();
