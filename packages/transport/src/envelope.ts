@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { DELIVERY_MODE_PERSISTENT, type FieldTable, type FieldValue, type Message } from '@nestmq/broker';
+import {
+  DELIVERY_MODE_PERSISTENT,
+  type FieldTable,
+  type Message,
+  type MessageProperties,
+} from '@nestmq/broker';
 import type { Encoded } from './wire/wire.js';
 
 /**
@@ -66,18 +71,17 @@ export const HEADER = {
 
 /** `nowMs` since the epoch. */
 export function eventMessage(pattern: string, encoded: Encoded, metadata: unknown, nowMs: number): Message {
-  return {
-    exchange: EVENTS_EXCHANGE,
-    routingKey: pattern,
-    properties: {
-      ...encoded.properties,
-      deliveryMode: DELIVERY_MODE_PERSISTENT,
-      messageId: randomUUID(),
-      timestamp: Math.floor(nowMs / 1000),
-      ...headersOf(metadata),
-    },
-    body: encoded.body,
+  const { contentType, contentEncoding } = encoded.properties;
+  // Without spreading: it is half of what making a message costs.
+  const properties: Writable<MessageProperties> = {
+    deliveryMode: DELIVERY_MODE_PERSISTENT,
+    messageId: randomUUID(),
+    timestamp: Math.floor(nowMs / 1000),
   };
+  if (contentType !== undefined) properties.contentType = contentType;
+  if (contentEncoding !== undefined) properties.contentEncoding = contentEncoding;
+  if (isTable(metadata)) properties.headers = metadata;
+  return { exchange: EVENTS_EXCHANGE, routingKey: pattern, properties, body: encoded.body };
 }
 
 /** Requests are transient: after a crash nobody waits for the answer any more. */
@@ -94,7 +98,7 @@ export function requestMessage(
       messageId: correlationId,
       correlationId,
       replyTo,
-      ...headersOf(metadata),
+      ...(isTable(metadata) ? { headers: metadata } : {}),
     },
     body: encoded.body,
   };
@@ -120,8 +124,9 @@ export function replyMessage(
   };
 }
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 /** A packet's metadata (set by a dispatch hook) travels as headers. */
-function headersOf(metadata: unknown): { headers?: FieldTable } {
-  if (typeof metadata !== 'object' || metadata === null) return {};
-  return { headers: metadata as Record<string, FieldValue> };
+function isTable(metadata: unknown): metadata is FieldTable {
+  return typeof metadata === 'object' && metadata !== null;
 }

@@ -271,7 +271,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     );
   }
 
-  /** At once if it is connected and nothing waits. */
+  /** At once if it is connected and nothing waits: then nothing is made for waiting. */
   #whenConnected(
     outgoing: () => Outgoing | Promise<Outgoing>,
     publish: (outgoing: Outgoing) => void,

@@ -21,10 +21,11 @@ export function handlingObserver(init: HandlingObserverInit): HandlingObserver |
 /** The same, and each attempt is seen. */
 export function observed(execute: Execute, observer: HandlingObserver | undefined): Execute {
   if (observer === undefined) return execute;
-  return async (run) => {
+  const seen = async (run: Run): Promise<Outcome> => {
     const [outcome] = await observer.process([run], async () => [await execute(run)]);
     return outcome as Outcome;
   };
+  return (run) => (observer.isLooking ? seen(run) : execute(run));
 }
 
 /** The same, and each batch is seen. */
@@ -41,10 +42,16 @@ export class HandlingObserver {
     this.#init = init;
   }
 
+  /** A tracing package may be there without anybody who wants spans. */
+  get isLooking(): boolean {
+    const { metrics, tracing } = this.#init;
+    return metrics !== undefined || tracing?.isActive === true;
+  }
+
   /** A message has come. */
   delivered(work: Work): void {
     const { queue, metrics, tracing } = this.#init;
-    metrics?.delivered(queue, this.#waitOf(work));
+    if (metrics !== undefined) metrics.delivered(queue, this.#waitOf(work));
     if (tracing?.isActive !== true) return;
     const { message } = work.delivery;
     this.#received.set(work, tracing.receive(message, { ...placeOf(work), queue }));
