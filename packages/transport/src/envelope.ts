@@ -5,7 +5,6 @@ import {
   type Message,
   type MessageProperties,
 } from '@nestmq/broker';
-import type { Encoded } from './wire/wire.js';
 
 /**
  * What the transport agrees upon with producers in any language: the routing key is the pattern, the body is the
@@ -40,6 +39,17 @@ export const REPLY = {
   error: 'error',
 } as const;
 
+/** Why a message was given up, in the header {@link HEADER.reason} of the dead letter. */
+export type DeadLetterReason =
+  /** All attempts were used up, or the error is of a class that is not tried again. */
+  | 'attempts'
+  /** The handler said that trying again is no use. */
+  | 'unrecoverable'
+  /** Nobody here handles it. */
+  | 'no-handler'
+  /** The body can't be read. */
+  | 'unreadable';
+
 export const HEADER = {
   /** When a delayed message is due, in milliseconds since the epoch: who gets it earlier lets it wait for the rest. */
   dueAt: 'x-nestmq-due-at',
@@ -68,6 +78,13 @@ export const HEADER = {
   /** By which redrive it has come back last. */
   redrive: 'x-nestmq-redrive',
 } as const;
+
+/** Data as it goes over the wire. */
+export interface Encoded {
+  readonly body: Buffer;
+  /** What tells the other side how to read it. */
+  readonly properties: Pick<MessageProperties, 'contentType' | 'contentEncoding'>;
+}
 
 /** `nowMs` since the epoch. */
 export function eventMessage(pattern: string, encoded: Encoded, metadata: unknown, nowMs: number): Message {

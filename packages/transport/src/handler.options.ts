@@ -10,8 +10,8 @@ import {
   table,
 } from './option-checks.js';
 import { describeError } from './describe-error.js';
-import { timesOf } from './handling/cron-times.js';
-import type { RetryPolicy } from './handling/retry-policy.js';
+import { timesOf } from './cron-times.js';
+import type { RetryPolicy } from './retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 

@@ -32,9 +32,10 @@ export type {
   RateLimitOptions,
   ScheduleOptions,
 } from './handler.options.js';
-export type { ErrorClass } from './handling/retry-policy.js';
+export type { ErrorClass } from './retry-policy.js';
 export type { Duration } from './option-checks.js';
 export {
+  type DeadLetterReason,
   deadLetterQueueOf,
   EVENTS_EXCHANGE,
   HEADER as QUEUE_HEADERS,

@@ -18,7 +18,7 @@ import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { handlingObserver } from './observability/handling-observer.js';
+import { handlingObserver } from './handling/handling-observer.js';
 import { loadObservers, type Observers } from './observability/observers.js';
 import { routingKeyOf } from './pattern.js';
 import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';

@@ -1,4 +1,4 @@
-import { type ErrorClass, RetryPolicy } from './handling/retry-policy.js';
+import { type ErrorClass, RetryPolicy } from './retry-policy.js';
 import { assertKeys, describe, duration, type Duration, integer, table } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 

@@ -5,7 +5,7 @@ import type { FieldTable, Message } from '@nestmq/broker';
 import { type HandlerOptions, normaliseHandlerOptions } from '../handler.options.js';
 import type { LinkDelivery } from '../links/link.js';
 import type { RegisteredHandler } from './handler-table.js';
-import { DEFAULT_RETRY } from './retry-policy.js';
+import { DEFAULT_RETRY } from '../retry-policy.js';
 import { type Run, Work } from './work.js';
 
 const DEFAULTS = { queue: 'q', retry: DEFAULT_RETRY, prefetchCount: 100, noAck: false };

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { assertKeys, describe, type Duration, duration, integer, optional, table } from '../option-checks.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
-import { type AmqpEndpoint, isAmqpUrl, parseAmqpUrl } from './amqp-url.js';
+import { type AmqpEndpoint, isAmqpUrl, parseAmqpUrl, printable } from './amqp-url.js';
 
 export interface ReconnectOptions {
   /** Before the second try; then twice as long each time, less a random part. 10 ms to 1 h. @default '250ms' */
@@ -98,7 +98,7 @@ function endpointsOf(urls: readonly unknown[]): readonly AmqpEndpoint[] {
   return urls.flatMap((url) => {
     if (isAmqpUrl(url)) return parseAmqpUrl(url);
     throw new QueueOptionsException(
-      `'urls' has ${describe(url)}.`,
+      `'urls' has ${printable(url)}.`,
       "Give the AMQP URLs of one cluster's nodes.",
     );
   });

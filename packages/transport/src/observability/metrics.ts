@@ -1,6 +1,6 @@
+import type { DeadLetterReason } from '../envelope.js';
 import { describe, table } from '../option-checks.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
-import type { DeadLetterReason } from '../handling/outcome.js';
 
 export type MessageKind = 'event' | 'request';
 

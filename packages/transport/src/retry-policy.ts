@@ -1,4 +1,4 @@
-import { HandlerTimeoutException } from '../retry.exceptions.js';
+import { HandlerTimeoutException } from './retry.exceptions.js';
 
 /** A class of errors, as `instanceof` takes it. */
 export type ErrorClass = abstract new (...parameters: never[]) => Error;
