@@ -10,6 +10,7 @@ import {
   table,
 } from './option-checks.js';
 import { describeError } from './describe-error.js';
+import { deadLetterQueueOf } from './envelope.js';
 import { timesOf } from './cron-times.js';
 import type { RetryPolicy } from './retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
@@ -120,7 +121,7 @@ export interface HandlerPolicy {
 export type HandlerDefaults = Pick<HandlerPolicy, 'queue' | 'retry' | 'prefetchCount' | 'noAck'>;
 
 const DAY_MS = 86_400_000;
-const DELAY_MS_MAX = 30 * DAY_MS;
+const WINDOW_MS_MAX = 30 * DAY_MS;
 const HANDLER_KEYS: readonly (keyof HandlerOptions)[] = [
   'queue',
   'retry',
@@ -214,7 +215,7 @@ function assertSettledBefore(where: string, options: HandlerOptions): void {
 }
 
 function deadLetterQueue(key: string, value: unknown, queue: string): string | undefined {
-  if (value === undefined) return `${queue}.dead`;
+  if (value === undefined) return deadLetterQueueOf(queue);
   if (value === false) return undefined;
   const name = queueName(key, value);
   if (name !== queue) return name;
@@ -263,7 +264,7 @@ function deduplication(key: string, value: unknown): HandlerPolicy['deduplicatio
   const options = value === true ? {} : table(key, value);
   assertKeys(key, options, ['window', 'max']);
   return {
-    windowMs: duration(`${key}.window`, options['window'], DAY_MS, 1, DELAY_MS_MAX),
+    windowMs: duration(`${key}.window`, options['window'], DAY_MS, 1, WINDOW_MS_MAX),
     max: integer(`${key}.max`, options['max'], 100_000, 1, 500_000),
   };
 }

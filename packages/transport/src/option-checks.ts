@@ -43,6 +43,14 @@ export function requestTimeout(key: string, value: unknown, fallback: number): n
   return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
 }
 
+/** How long a message may wait for another attempt: 30 days. Milliseconds. */
+const RETRY_DELAY_MS_MAX = 30 * 86_400_000;
+
+/** How long a message waits for another attempt. */
+export function retryDelay(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, RETRY_DELAY_MS_MAX);
+}
+
 export function flag(key: string, value: unknown, fallback: boolean): boolean {
   if (value === undefined) return fallback;
   if (typeof value === 'boolean') return value;

@@ -4,6 +4,7 @@ import type { Timer } from '@nestmq/broker';
 import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import { EventListeners } from './event-listeners.js';
 import type { Service } from './admin/service.js';
 import { QUEUE_TRANSPORT } from './queue.constants.js';
 import type { Background } from './handling/background.js';
@@ -41,8 +42,6 @@ export type QueueEvents = {
   unblocked: () => void;
 };
 
-type Listeners = { [K in keyof QueueEvents]: Set<QueueEvents[K]> };
-
 /**
  * The strategy that hands messages to decorated handlers:
  * `app.connectMicroservice({ strategy: app.get(QueueServer) })`.
@@ -62,13 +61,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   readonly #handlers: HandlerTable;
   readonly #running = new Running();
   readonly #wire: Wire;
-  readonly #listeners: Listeners = {
-    error: new Set(),
-    connect: new Set(),
-    disconnect: new Set(),
-    blocked: new Set(),
-    unblocked: new Set(),
-  };
+  readonly #listeners = new EventListeners<QueueEvents>(this.logger);
   readonly #consumers = new Consumers();
   #observers: Observers | undefined;
   #inbox: Inbox | undefined;
@@ -139,8 +132,9 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     super.setOnProcessingEndHook(hook);
   }
 
+  /** May be called at any time. What a listener throws is logged. */
   override on<K extends keyof QueueEvents>(event: K, callback: QueueEvents[K]): void {
-    this.#listeners[event].add(callback);
+    this.#listeners.add(event, callback);
   }
 
   /** The link to the broker. Throws before {@link listen}. */
@@ -257,26 +251,21 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
         this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
         for (const one of this.#background) one.onReconnected();
-        this.#emit('connect');
+        this.#listeners.tell('connect');
       },
       onDisconnected: (error) => {
         this.#away = error;
         this._status$.next('disconnected');
         for (const one of this.#background) one.onDisconnected();
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
-        this.#emit('disconnect', error);
+        this.#listeners.tell('disconnect', error);
       },
       onBlocked: (reason) => {
-        if (reason === undefined) this.#emit('unblocked');
-        else this.#emit('blocked', reason);
+        if (reason === undefined) this.#listeners.tell('unblocked');
+        else this.#listeners.tell('blocked', reason);
       },
       onError: (error) => this.#report(error),
     };
-  }
-
-  #emit<K extends keyof QueueEvents>(event: K, ...what: Parameters<QueueEvents[K]>): void {
-    for (const listener of this.#listeners[event])
-      (listener as (...what: Parameters<QueueEvents[K]>) => void)(...what);
   }
 
   async #listen(): Promise<void> {
@@ -388,7 +377,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #report(error: unknown): void {
     const known = isNativeError(error) ? error : new Error(describeError(error));
     this.logger.error(known);
-    this.#emit('error', known);
+    this.#listeners.tell('error', known);
   }
 }
 

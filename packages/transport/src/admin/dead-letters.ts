@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { HEADER } from '../envelope.js';
-import { assertKeys, duration, type Duration, integer } from '../option-checks.js';
+import { assertKeys, type Duration, integer, retryDelay } from '../option-checks.js';
 import type { LinkDelivery } from '../links/link.js';
 import { type DeadLetterMessage, deadLetterOf, queueOf } from './queued-message.js';
 import { Moving } from './moving.js';
@@ -33,7 +33,6 @@ export interface DeadLetterResult {
 const SELECTION_KEYS: readonly string[] = ['limit', 'filter'];
 const LIST_MAX = 10_000;
 const MOVE_MAX = 1_000_000;
-const DELAY_MS_MAX = 30 * 86_400_000;
 
 /**
  * The dead letters of one queue, the oldest first. What is not chosen stays in its place; it is marked as redelivered by
@@ -76,7 +75,7 @@ export class DeadLetters {
     assertKeys('redrive', options, [...SELECTION_KEYS, 'delay']);
     const { limit, filter, delay } = options;
     const { link, clock } = this.#service;
-    const delayMs = duration('delay', delay, 0, 0, DELAY_MS_MAX);
+    const delayMs = retryDelay('delay', delay, 0);
     const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
     const moving = new Moving(link());
     const id = randomUUID();

@@ -1,5 +1,6 @@
 import type { MessageHandler } from '@nestjs/microservices';
 import { TopicRouter } from '@nestmq/broker';
+import { deadLetterQueueOf } from '../envelope.js';
 import { assertNotContradicted } from '../handler-extras.js';
 import type { HandlerDefaults, HandlerOptions, HandlerPolicy } from '../handler.options.js';
 import { normaliseHandlerOptions } from '../handler.options.js';
@@ -53,7 +54,7 @@ export class QueueHandlers {
   get deadLetterQueue(): string {
     return (
       this.#all.find(({ policy }) => policy.deadLetterQueue !== undefined)?.policy.deadLetterQueue ??
-      `${this.queue}.dead`
+      deadLetterQueueOf(this.queue)
     );
   }
 
