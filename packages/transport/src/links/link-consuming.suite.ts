@@ -4,15 +4,12 @@ import type { Contract } from './link.suite.js';
 import { bodyOf, Consumed, publish, publishAll, settledState, toQueue } from './link.suite.support.js';
 
 /** Deliveries, consumers, answers, and settling by forwarding. */
-export function consumingContract({ features, home, open, name }: Contract): void {
+export function consumingContract({ features, home, open, name, filled }: Contract): void {
   const itWithExclusive = features.exclusiveConsumers ? it : it.skip;
 
   it('settles a delivery once; what comes later does nothing', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a']);
+    const { link, queue } = await filled('a');
     const consumed = await Consumed.start(link, queue);
     const delivery = (await consumed.count(1)).at(0);
     expect([delivery.settled, delivery.redelivered]).toEqual([false, false]);
@@ -27,10 +24,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   it('puts back to its place what is requeued, redelivered', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a', 'b']);
+    const { link, queue } = await filled('a', 'b');
     const consumed = await Consumed.start(link, queue, { prefetchCount: 1 });
     (await consumed.count(1)).at(0).requeue({ failed: false });
     expect((await consumed.count(2)).at(1).redelivered).toBe(true);
@@ -55,10 +49,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   it('hands over no more than may be unsettled at once', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a', 'b', 'c']);
+    const { link, queue } = await filled('a', 'b', 'c');
     const consumed = await Consumed.start(link, queue, { prefetchCount: 2 });
     await consumed.count(2);
     expect(await settledState(link, queue)).toBe(1);
@@ -69,10 +60,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   it('settles as it hands over, when that is asked', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a']);
+    const { link, queue } = await filled('a');
     const consumed = await Consumed.start(link, queue, { noAck: true });
     expect((await consumed.count(1)).at(0).settled).toBe(true);
     await link.close();
@@ -81,9 +69,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   itWithExclusive('refuses a second consumer beside an exclusive one, and goes on', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
+    const { link, queue } = await filled();
     await Consumed.start(link, queue, { exclusive: true });
     await expect(Consumed.start(link, queue)).rejects.toThrow(/exclusive/);
     expect(await publish(link, toQueue(queue, 'a'))).toMatchObject({ error: undefined });
@@ -100,9 +86,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   it('tells a consumer when its queue is deleted', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
+    const { link, queue } = await filled();
     const consumed = await Consumed.start(link, queue);
     // In a cluster RabbitMQ 3.10 forgets to tell those who had only just subscribed.
     await publishAll(link, queue, ['a']);
@@ -115,10 +99,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   it('hands over nothing after a cancel, which can be repeated; what was handed over is still settled', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a']);
+    const { link, queue } = await filled('a');
     const consumed = await Consumed.start(link, queue);
     await consumed.count(1);
     consumed.subscription?.cancel();
@@ -185,10 +166,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   it('forwards with a delay to the queue itself', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a']);
+    const { link, queue } = await filled('a');
     const consumed = await Consumed.start(link, queue);
     const properties = { deliveryMode: 2, headers: { again: 1 } };
     const again = { exchange: '', routingKey: queue, properties, delayMs: 60 };
@@ -213,10 +191,7 @@ export function consumingContract({ features, home, open, name }: Contract): voi
 
   it('gives back what is unsettled when it closes, which can be repeated', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a', 'b']);
+    const { link, queue } = await filled('a', 'b');
     await (await Consumed.start(link, queue)).count(2);
     await Promise.all([link.close(), link.close()]);
     const consumed = await Consumed.start(await open(), queue);
