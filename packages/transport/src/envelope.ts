@@ -11,9 +11,17 @@ import {
  * data as JSON, the rest is properties and headers.
  */
 
-/** Where events go: bound by the patterns of event handlers. */
+/**
+ * Where events go: bound by the patterns of event handlers.
+ *
+ * @publicApi
+ */
 export const EVENTS_EXCHANGE = 'nestmq.events';
-/** Where requests go: bound by the patterns of message handlers. Apart from events, so that a `send` finds answerers only. */
+/**
+ * Where requests go: bound by the patterns of message handlers. Apart from events, so that a `send` finds answerers only.
+ *
+ * @publicApi
+ */
 export const REQUESTS_EXCHANGE = 'nestmq.requests';
 /** What is delayed waits in another exchange, and comes to its queue by that; '' is the default exchange. */
 export const delayedExchangeOf = (exchange: string): string =>
@@ -24,10 +32,18 @@ const ORIGINS: ReadonlyMap<string, string> = new Map(
 /** The exchange that a message was sent to, whether or not it was delayed on its way. */
 export const exchangeOf = ({ exchange }: Pick<Message, 'exchange'>): string =>
   ORIGINS.get(exchange) ?? exchange;
-/** A queue's dead letters are in the queue of this name. */
+/**
+ * A queue's dead letters are in the queue of this name.
+ *
+ * @publicApi
+ */
 export const deadLetterQueueOf = (queue: string): string => `${queue}.dead`;
 
-/** What a reply is, in the property `type`. */
+/**
+ * What a reply is, in the property `type`.
+ *
+ * @publicApi
+ */
 export const REPLY = {
   /** One of several values. */
   value: 'value',
@@ -39,7 +55,11 @@ export const REPLY = {
   error: 'error',
 } as const;
 
-/** Why a message was given up, in the header {@link HEADER.reason} of the dead letter. */
+/**
+ * Why a message was given up, in the header {@link HEADER.reason} of the dead letter.
+ *
+ * @publicApi
+ */
 export type DeadLetterReason =
   /** All attempts were used up, or the error is of a class that is not tried again. */
   | 'attempts'
@@ -50,6 +70,11 @@ export type DeadLetterReason =
   /** The body can't be read. */
   | 'unreadable';
 
+/**
+ * The headers by which the transport tells what became of a message. Producers set none of them but the ordering key.
+ *
+ * @publicApi
+ */
 export const HEADER = {
   /** When a delayed message is due, in milliseconds since the epoch: who gets it earlier lets it wait for the rest. */
   dueAt: 'x-nestmq-due-at',

@@ -16,7 +16,11 @@ import type { RetryPolicy } from './retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
-/** At most `max` starts of the handler in any `per`, in each instance; a batch is one start, a retry another. */
+/**
+ * At most `max` starts of the handler in any `per`, in each instance; a batch is one start, a retry another.
+ *
+ * @publicApi
+ */
 export interface RateLimitOptions {
   /** Whole number, 1 to 1,000,000. */
   readonly max: number;
@@ -24,6 +28,11 @@ export interface RateLimitOptions {
   readonly per?: Duration;
 }
 
+/**
+ * How messages are gathered into lists.
+ *
+ * @publicApi
+ */
 export interface BatchOptions {
   /** Messages that are handed over together at most. Whole number, 1 to 10,000. */
   readonly size: number;
@@ -31,6 +40,11 @@ export interface BatchOptions {
   readonly timeoutMs?: Duration;
 }
 
+/**
+ * What is remembered of messages that were handled.
+ *
+ * @publicApi
+ */
 export interface DeduplicationOptions {
   /** How long a message id is remembered. @default '1d' */
   readonly window?: Duration;
@@ -41,6 +55,11 @@ export interface DeduplicationOptions {
   readonly max?: number;
 }
 
+/**
+ * When a handler is called by the clock.
+ *
+ * @publicApi
+ */
 export interface ScheduleOptions {
   /** When, in cron's five fields, or six with seconds first. */
   readonly cron: string;
@@ -50,7 +69,11 @@ export interface ScheduleOptions {
   readonly missed?: 'once' | 'skip';
 }
 
-/** Which messages keep their order: those with the same key. Undefined: no order. */
+/**
+ * Which messages keep their order: those with the same key. Undefined: no order.
+ *
+ * @publicApi
+ */
 export type OrderingKeyFunction = (
   data: never,
   headers: Readonly<Record<string, unknown>>,

@@ -1,6 +1,10 @@
 import { QueueOptionsException } from './queue.exceptions.js';
 
-/** Milliseconds, or a number with a unit: `'250ms'`, `'5s'`, `'10m'`, `'12h'`, `'7d'`. */
+/**
+ * Milliseconds, or a number with a unit: `'250ms'`, `'5s'`, `'10m'`, `'12h'`, `'7d'`.
+ *
+ * @publicApi
+ */
 export type Duration = number | string;
 
 const UNITS_MS: Readonly<Record<string, number>> = {

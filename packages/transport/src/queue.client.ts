@@ -29,10 +29,18 @@ import { type Outgoing, outgoingEvent, outgoingRequest } from './wire/outgoing.j
 import { readReply } from './wire/replies.js';
 import { Wire } from './wire/wire.js';
 
-/** `blocked`: the broker takes no publishes now; they wait. */
+/**
+ * `blocked`: the broker takes no publishes now; they wait.
+ *
+ * @publicApi
+ */
 export type QueueClientStatus = 'connected' | 'disconnected' | 'blocked' | 'unblocked';
 
-/** What {@link QueueClient.on} can listen to. `error`: what no caller is told of. */
+/**
+ * What {@link QueueClient.on} can listen to. `error`: what no caller is told of.
+ *
+ * @publicApi
+ */
 // A type, since Nest wants an index signature.
 export type QueueClientEvents = {
   connect: () => void;

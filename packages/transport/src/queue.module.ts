@@ -21,6 +21,8 @@ import { QueueAdmin } from './admin/queue.admin.js';
 import { QueueHealthIndicator } from './admin/queue.health.js';
 
 /**
+ * Options that a factory gives, which may be injected and asynchronous.
+ *
  * @publicApi
  */
 export interface QueueModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {

@@ -30,6 +30,8 @@ import {
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
+ * Options of a module, a server or a client. Unknown keys, wrong types and numbers out of range throw QueueOptionsException.
+ *
  * @publicApi
  */
 export interface QueueOptions extends WireOptions {

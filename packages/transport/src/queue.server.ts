@@ -26,12 +26,18 @@ import { QueueUnavailableException, TopologyDriftException } from './queue.excep
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
-/** `draining`: intake has stopped, handlers that run are awaited. `disconnected`: closed, or the broker is away. */
+/**
+ * `draining`: intake has stopped, handlers that run are awaited. `disconnected`: closed, or the broker is away.
+ *
+ * @publicApi
+ */
 export type QueueStatus = 'connected' | 'draining' | 'disconnected';
 
 /**
  * What {@link QueueServer.on} can listen to. `error`: a queue was deleted under its consumer, the broker failed, or what
  * is there differs from what is declared. `blocked`: the broker takes no publishes, and why.
+ *
+ * @publicApi
  */
 // A type, since Nest wants an index signature.
 export type QueueEvents = {

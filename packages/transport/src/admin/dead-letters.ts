@@ -8,6 +8,11 @@ import { redriven } from './redrive.js';
 import { scan, type Verdict } from './scan.js';
 import type { Service } from './service.js';
 
+/**
+ * Which dead letters, the oldest first.
+ *
+ * @publicApi
+ */
 export interface DeadLetterSelection {
   /** How many at most. Whole number, 1 to 1,000,000; 1 to 10,000 for a list. @default 100 for a list, else all */
   readonly limit?: number;
@@ -15,11 +20,21 @@ export interface DeadLetterSelection {
   readonly filter?: (letter: DeadLetterMessage) => boolean | Promise<boolean>;
 }
 
+/**
+ * Which dead letters go back, and when.
+ *
+ * @publicApi
+ */
 export interface RedriveOptions extends DeadLetterSelection {
   /** How long each waits before it comes to its handler. Milliseconds or `'5m'`, up to 30 days. @default 0 */
   readonly delay?: Duration;
 }
 
+/**
+ * What a redrive or a discard has done.
+ *
+ * @publicApi
+ */
 export interface DeadLetterResult {
   /** How many were redriven, or discarded. */
   readonly count: number;

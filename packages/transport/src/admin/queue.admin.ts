@@ -6,6 +6,11 @@ import { DeadLetters } from './dead-letters.js';
 import { type QueuedMessage, queuedMessageOf } from './queued-message.js';
 import type { Service } from './service.js';
 
+/**
+ * What a queue holds at a moment.
+ *
+ * @publicApi
+ */
 export interface QueueDepth {
   readonly name: string;
   /** Messages that wait. */
@@ -16,6 +21,11 @@ export interface QueueDepth {
   readonly consumers: number;
 }
 
+/**
+ * A queue that handlers of this service get their messages from.
+ *
+ * @publicApi
+ */
 export interface ServiceQueue {
   readonly name: string;
   /** Undefined: there is no such queue; it was deleted. */
@@ -28,6 +38,11 @@ export interface ServiceQueue {
   readonly deadLetters: readonly QueueDepth[];
 }
 
+/**
+ * Which messages of a queue are looked at, from its head.
+ *
+ * @publicApi
+ */
 export interface PeekOptions {
   /** Whole number, 1 to 1000. @default 20 */
   readonly limit?: number;

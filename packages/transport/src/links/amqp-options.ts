@@ -3,6 +3,11 @@ import { assertKeys, describe, type Duration, duration, integer, optional, table
 import { QueueOptionsException } from '../queue.exceptions.js';
 import { type AmqpEndpoint, isAmqpUrl, parseAmqpUrl, printable } from './amqp-url.js';
 
+/**
+ * How long to wait between rounds through the hosts.
+ *
+ * @publicApi
+ */
 export interface ReconnectOptions {
   /** Before the second try; then twice as long each time, less a random part. 10 ms to 1 h. @default '250ms' */
   readonly minDelay?: Duration;
@@ -11,7 +16,7 @@ export interface ReconnectOptions {
 }
 
 /**
- * For `amqp:` and `amqps:` URLs.
+ * How to connect to a broker by `amqp:` and `amqps:` URLs, and to publish there.
  *
  * @publicApi
  */
