@@ -190,6 +190,23 @@ describe('publishing over an AMQP link', () => {
     for (const { error } of await Promise.all(waiting)) expect(error).toMatchObject({ code: 'CLOSED' });
   });
 
+  it('is refused at once when the broker confirms nothing, and memory would fill', async () => {
+    const proxy = await proxyTo(await startServer());
+    const link = await open({ urls: [urlOf(proxy)], amqp: { maxWaiting: 2 }, clock: new ManualClock() });
+    await link.declareQueue('q');
+    proxy.freeze();
+    const errors: unknown[] = [];
+    const one = toQueue('q', 'a');
+    for (let i = 0; i < 50_002; i++) link.publish(one, (error) => errors.push(error));
+    expect(() => link.publish(one, () => {})).toThrow(
+      '2 publishes wait already: the broker confirms too slowly.',
+    );
+    const closed = link.close();
+    expect(errors).toHaveLength(50_002);
+    proxy.cut();
+    await closed;
+  });
+
   it('refuses a body that is too large before it is sent', async () => {
     const link = await open({ urls: [urlOf(await startServer())], amqp: { maxMessageSize: 3 } });
     await link.declareQueue('q');

@@ -10,7 +10,7 @@ import {
 } from '@nestjs/microservices';
 import type { Message } from '@nestmq/broker';
 import { AsyncSubject, Observable } from 'rxjs';
-import { stillAway, tooManyWait, WAITING_MAX } from './client-waiting.js';
+import { answerLost, stillAway, tooManyWait, WAITING_MAX } from './client-waiting.js';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import { EventListeners } from './event-listeners.js';
@@ -77,8 +77,9 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   readonly #unheard = new Set<string>();
   readonly #listeners = new EventListeners<QueueClientEvents>(this.#logger);
   /** Requests that wait for the broker to come back: where answers come in is another address then. */
-  readonly #held: (() => void)[] = [];
+  readonly #held = new Map<string, () => void>();
   #isAway = false;
+  #opening = new AbortController();
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
   #publish: Publish = publishDirectly;
@@ -132,7 +133,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   async #open(): Promise<Session> {
     const observers = await loadObservers(this.#options, (error) => this.#logger.error(error));
     this.#publish = observedPublish(observers);
-    const link = await openLink(this.#options, this.#listener());
+    const link = await openLink(this.#options, this.#listener(), this.#opening.signal);
     try {
       if (this.#wire.format === 'nestmq') {
         await link.declareExchange(EVENTS_EXCHANGE);
@@ -140,7 +141,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
       }
       const replies = await link.consumeReplies({
         onReply: (message) => this.#onReply(message),
-        onLost: (error) => this.#pending.failAll(error),
+        onLost: (error) => this.#pending.failAll(answerLost(error)),
       });
       return { link, replies };
     } catch (error) {
@@ -155,8 +156,10 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this.#session = undefined;
     this.#connected = undefined;
     this.#pending.failAll(new QueueClosedException());
-    this.#held.length = 0;
+    this.#held.clear();
     this.#isAway = false;
+    this.#opening.abort();
+    this.#opening = new AbortController();
     if (session === undefined) return;
     // A connection that failed has told its caller.
     const opened = await session.catch(() => undefined);
@@ -189,7 +192,9 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this.#isAway = false;
     this.#show('connected');
     this.#listeners.tell('connect');
-    for (const send of this.#held.splice(0)) send();
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    for (const send of held) send();
   }
 
   #onBlocked(reason: string | undefined): void {
@@ -337,14 +342,19 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     const { timeout, correlationId = randomUUID() } = recordIn(packet.data)?.options ?? {};
     const pattern = this.normalizePattern(packet.pattern as MsPattern);
     const timeoutMs = millisecondsOf(timeout) ?? this.#options.requestTimeoutMs;
-    if (this.#held.length >= WAITING_MAX) throw tooManyWait();
-    const timedOut = (): Error =>
-      this.#isAway ? stillAway(timeoutMs) : new QueueTimeoutException(pattern, timeoutMs);
+    if (this.#held.size >= WAITING_MAX) throw tooManyWait();
+    const timedOut = (): Error => {
+      this.#held.delete(correlationId);
+      return this.#isAway ? stillAway(timeoutMs) : new QueueTimeoutException(pattern, timeoutMs);
+    };
     this.#pending.add(correlationId, { timeoutMs, timedOut, callback });
     const send = (): void => this.#sendRequest(packet, correlationId, pattern);
-    if (this.#isAway) this.#held.push(send);
+    if (this.#isAway) this.#held.set(correlationId, send);
     else send();
-    return () => this.#pending.remove(correlationId);
+    return () => {
+      this.#held.delete(correlationId);
+      this.#pending.remove(correlationId);
+    };
   }
 
   #sendRequest(packet: ReadPacket, correlationId: string, pattern: string): void {

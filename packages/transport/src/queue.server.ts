@@ -9,6 +9,7 @@ import type { Service } from './admin/service.js';
 import { QUEUE_TRANSPORT } from './queue.constants.js';
 import type { Background } from './handling/background.js';
 import { Consumers } from './handling/consumers.js';
+import { flushWithin } from './handling/flush-within.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
 import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
@@ -48,6 +49,9 @@ export type QueueEvents = {
   unblocked: () => void;
 };
 
+/** How long the broker may take to confirm what was settled before the service stops. Milliseconds. */
+const FLUSH_MS_MAX = 5000;
+
 /**
  * The strategy that hands messages to decorated handlers:
  * `app.connectMicroservice({ strategy: app.get(QueueServer) })`.
@@ -75,6 +79,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #link: Link | undefined;
   /** Why the broker can't be reached now, if so. */
   #away: Error | undefined;
+  readonly #opening = new AbortController();
   #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
@@ -138,7 +143,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     super.setOnProcessingEndHook(hook);
   }
 
-  /** May be called at any time. What a listener throws is logged. */
+  /** May be called before {@link listen}. What a listener throws is logged. */
   override on<K extends keyof QueueEvents>(event: K, callback: QueueEvents[K]): void {
     this.#listeners.add(event, callback);
   }
@@ -193,7 +198,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An application that is closed while it starts goes on starting.
     if (this.#closing !== undefined) throw notOpen();
     this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
-    const link = await openLink(this.#options, this.#listener());
+    const link = await openLink(this.#options, this.#listener(), this.#opening.signal);
     this.#link = link;
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
@@ -321,7 +326,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   /**
    * Stops intake and resolves when running handlers have settled, or after the grace period, when their signals have
-   * aborted and their messages are back in their queues. Idempotent.
+   * aborted and their messages are back in their queues; at most 5 s later if the broker does not confirm that. A
+   * connection that is being made is given up. Idempotent.
    */
   drain(): Promise<void> {
     this.#draining ??= this.#drain();
@@ -329,6 +335,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #drain(): Promise<void> {
+    this.#opening.abort();
     // A start that failed has told its caller.
     await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
@@ -337,7 +344,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();
-    await this.#link.flush();
+    // A broker that is away, or takes no publishes, must not keep the service from its end.
+    if (await flushWithin(this.#link, this.#options.clock, FLUSH_MS_MAX)) return;
+    this.logger.warn(
+      `The broker has not confirmed within ${FLUSH_MS_MAX} ms what was settled; some of it may come again.`,
+    );
   }
 
   /** Resolves when the grace period is over and what still ran has been given up. */

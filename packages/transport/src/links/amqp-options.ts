@@ -38,7 +38,10 @@ export interface AmqpOptions {
    * QueueUnavailableException. Waiting for a broker that blocks publishers does not count. 1 ms to 24 h. @default '30s'
    */
   readonly publishTimeout?: Duration;
-  /** Publishes that may wait at once; more fail at once. 1 to 1,000,000. @default 10_000 */
+  /**
+   * Publishes that may wait at once, beside 50,000 (64 MiB) that are sent and not confirmed; more fail at once.
+   * 1 to 1,000,000. @default 10_000
+   */
   readonly maxWaiting?: number;
   /** Of queues that are declared; those with priorities are classic, since no other type has them. @default 'quorum' */
   readonly queueType?: 'quorum' | 'classic';

@@ -12,11 +12,12 @@ export interface OpenLinkOptions {
   readonly clock: Clock;
 }
 
-/** Opens the link that the options' URL names. Rejects as openBroker does, or as AmqpLink.open. */
+/** Opens the link that the options' URL names. Rejects as openBroker does, or as AmqpLink.open, which `signal` makes give up. */
 export async function openLink(
   { home, broker, clock }: OpenLinkOptions,
   listener: LinkListener,
+  signal?: AbortSignal,
 ): Promise<Link> {
-  if ('amqp' in home) return AmqpLink.open({ options: home.amqp, listener, clock });
+  if ('amqp' in home) return AmqpLink.open({ options: home.amqp, listener, clock, signal });
   return new EmbeddedLink(await leaseBroker(home, broker), listener);
 }
