@@ -29,10 +29,18 @@ import { type Outgoing, outgoingEvent, outgoingRequest } from './wire/outgoing.j
 import { readReply } from './wire/replies.js';
 import { Wire } from './wire/wire.js';
 
-/** `blocked`: the broker takes no publishes now; they wait. */
+/**
+ * `blocked`: the broker takes no publishes now; they wait.
+ *
+ * @publicApi
+ */
 export type QueueClientStatus = 'connected' | 'disconnected' | 'blocked' | 'unblocked';
 
-/** What {@link QueueClient.on} can listen to. `error`: what no caller is told of. */
+/**
+ * What {@link QueueClient.on} can listen to. `error`: what no caller is told of.
+ *
+ * @publicApi
+ */
 // A type, since Nest wants an index signature.
 export type QueueClientEvents = {
   connect: () => void;
@@ -236,6 +244,13 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
       if (!done.observed) this.#logger.error(`'${String(pattern)}' was not emitted: ${describeError(error)}`);
       done.error(error);
     });
+  }
+
+  /** As Nest 12 does it; Nest 11 has neither this method nor its hook. */
+  protected override createPacket<T>(pattern: unknown, data: T): ReadPacket<T> {
+    const packet: ReadPacket<T> = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
   }
 
   /** Throws QueueOptionsException for a pattern that can't be a routing key. */

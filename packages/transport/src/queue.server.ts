@@ -3,8 +3,8 @@ import { type MessageHandler, Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
 import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
-import { EventListeners } from './event-listeners.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import { EventListeners } from './event-listeners.js';
 import type { Service } from './admin/service.js';
 import { QUEUE_TRANSPORT } from './queue.constants.js';
 import type { Background } from './handling/background.js';
@@ -20,19 +20,25 @@ import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { handlingObserver } from './observability/handling-observer.js';
+import { handlingObserver } from './handling/handling-observer.js';
 import { loadObservers, type Observers } from './observability/observers.js';
 import { routingKeyOf } from './pattern.js';
 import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
-/** `draining`: intake has stopped, handlers that run are awaited. `disconnected`: closed, or the broker is away. */
+/**
+ * `draining`: intake has stopped, handlers that run are awaited. `disconnected`: closed, or the broker is away.
+ *
+ * @publicApi
+ */
 export type QueueStatus = 'connected' | 'draining' | 'disconnected';
 
 /**
  * What {@link QueueServer.on} can listen to. `error`: a queue was deleted under its consumer, the broker failed, or what
  * is there differs from what is declared. `blocked`: the broker takes no publishes, and why.
+ *
+ * @publicApi
  */
 // A type, since Nest wants an index signature.
 export type QueueEvents = {
@@ -227,11 +233,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     const { size } = this.#handlers;
     if (size === this.#declaredHandlers) return;
     this.#declaredHandlers = size;
+    for (const name of this.#handlers.deadLetterQueues) await this.#declareQueue(link, name, {});
     for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
-    for (const name of handlers.deadLetterQueues) await this.#declareQueue(link, name, {});
     const declaration = { ...handlers.declaration, arguments: this.#options.queueArguments };
     await this.#declareQueue(link, handlers.queue, declaration);
     for (const pattern of handlers.eventPatterns)

@@ -1,5 +1,5 @@
 /** AMQP 0-9-1, section 1.2. */
-export const ACCESS_REFUSED = 403;
+const ACCESS_REFUSED = 403;
 export const NOT_FOUND = 404;
 
 /** amqplib wraps the broker's words: `Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "NOT_FOUND - …"`. */

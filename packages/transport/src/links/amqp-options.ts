@@ -1,8 +1,13 @@
 import type { ConnectionOptions } from 'node:tls';
 import { assertKeys, describe, type Duration, duration, integer, optional, table } from '../option-checks.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
-import { type AmqpEndpoint, isAmqpUrl, parseAmqpUrl } from './amqp-url.js';
+import { type AmqpEndpoint, isAmqpUrl, parseAmqpUrl, printable } from './amqp-url.js';
 
+/**
+ * How long to wait between rounds through the hosts.
+ *
+ * @publicApi
+ */
 export interface ReconnectOptions {
   /** Before the second try; then twice as long each time, less a random part. 10 ms to 1 h. @default '250ms' */
   readonly minDelay?: Duration;
@@ -11,7 +16,7 @@ export interface ReconnectOptions {
 }
 
 /**
- * For `amqp:` and `amqps:` URLs.
+ * How to connect to a broker by `amqp:` and `amqps:` URLs, and to publish there.
  *
  * @publicApi
  */
@@ -101,7 +106,7 @@ function endpointsOf(urls: readonly unknown[]): readonly AmqpEndpoint[] {
   return urls.flatMap((url) => {
     if (isAmqpUrl(url)) return parseAmqpUrl(url);
     throw new QueueOptionsException(
-      `'urls' has ${describe(url)}.`,
+      `'urls' has ${printable(url)}.`,
       "Give the AMQP URLs of one cluster's nodes.",
     );
   });

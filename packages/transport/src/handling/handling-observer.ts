@@ -1,13 +1,13 @@
-import { originOf, progressOf } from '../handling/address.js';
-import type { Execute } from '../handling/execute.js';
-import type { ExecuteBatch } from '../handling/lanes/batching.js';
-import type { RegisteredHandler } from '../handling/handler-table.js';
-import { type DeadLetterReason, type Outcome, REQUEUE } from '../handling/outcome.js';
-import type { Run, Work } from '../handling/work.js';
-import { EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
-import type { HandlerLabels, HandlingResult, QueueMetrics } from './metrics.js';
-import type { Observers } from './observers.js';
-import type { Destination, OpenSpan, Tracing } from './tracing.js';
+import { originOf, progressOf } from './address.js';
+import type { Execute } from './execute.js';
+import type { ExecuteBatch } from './lanes/batching.js';
+import type { RegisteredHandler } from './handler-table.js';
+import { type Outcome, REQUEUE } from './outcome.js';
+import type { Run, Work } from './work.js';
+import { type DeadLetterReason, EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
+import type { HandlerLabels, HandlingResult, QueueMetrics } from '../observability/metrics.js';
+import type { Observers } from '../observability/observers.js';
+import type { Destination, OpenSpan, Tracing } from '../observability/tracing.js';
 
 export interface HandlingObserverInit extends Observers {
   readonly queue: string;
