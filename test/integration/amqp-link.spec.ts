@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type Clock, createServer, ManualClock, type Server, systemClock } from '@nestmq/broker';
 import { type AmqpOptions, type Link, QueueUnavailableException } from '@nestmq/transport';
@@ -12,6 +13,7 @@ import {
 } from '../../packages/transport/src/links/link.suite.support.js';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
 import { normaliseQueueOptions } from '../../packages/transport/src/queue.options.js';
+import { Certificates } from '../amqp/certificates.js';
 import { addUser } from '../amqp/server.js';
 import { startProxy, type TcpProxy } from '../peers/tcp-proxy.js';
 import { temporaryDirectory } from './app.js';
@@ -89,6 +91,21 @@ describe('opening an AMQP link', () => {
     const link = await open({ urls: [urlOf(down), urlOf(server)] });
     await link.declareQueue('q');
     expect(server.broker.connect().hasQueue('q')).toBe(true);
+  });
+
+  it('verifies who it talks to over TLS', async () => {
+    const certificates = new Certificates();
+    toClose.push(() => certificates.remove());
+    certificates.make('ca', '/CN=root');
+    certificates.make('server', '/CN=localhost', 'ca');
+    const files = { certFile: certificates.path('server.pem'), keyFile: certificates.path('server.key') };
+    const { tlsPort } = await startServer({ tls: { ...files, port: 0 } });
+    const urls = [`amqps://localhost:${tlsPort}`];
+    const link = await open({ urls, amqp: { tls: { ca: [readFileSync(certificates.path('ca.pem'))] } } });
+    await link.declareQueue('q');
+    await publishAll(link, 'q', ['a']);
+    const trusting = open({ urls, amqp: { connectionTimeout: 0 } });
+    await expect(trusting).rejects.toThrow(/certificate/);
   });
 
   it('says what it may not do, and goes on', async () => {
@@ -171,6 +188,23 @@ describe('publishing over an AMQP link', () => {
     expect(() => link.publish(toQueue('q', 'c'), () => {})).toThrow('2 publishes wait already');
     await link.close();
     for (const { error } of await Promise.all(waiting)) expect(error).toMatchObject({ code: 'CLOSED' });
+  });
+
+  it('is refused at once when the broker confirms nothing, and memory would fill', async () => {
+    const proxy = await proxyTo(await startServer());
+    const link = await open({ urls: [urlOf(proxy)], amqp: { maxWaiting: 2 }, clock: new ManualClock() });
+    await link.declareQueue('q');
+    proxy.freeze();
+    const errors: unknown[] = [];
+    const one = toQueue('q', 'a');
+    for (let i = 0; i < 50_002; i++) link.publish(one, (error) => errors.push(error));
+    expect(() => link.publish(one, () => {})).toThrow(
+      '2 publishes wait already: the broker confirms too slowly.',
+    );
+    const closed = link.close();
+    expect(errors).toHaveLength(50_002);
+    proxy.cut();
+    await closed;
   });
 
   it('refuses a body that is too large before it is sent', async () => {

@@ -6,6 +6,7 @@ import { normaliseQueueOptions } from '../../packages/transport/src/queue.option
 import { killLeader } from '../cluster/kill-leader.js';
 import { type RabbitMqCluster, startRabbitMqCluster } from '../peers/rabbitmq-cluster.js';
 import { startProxy } from '../peers/tcp-proxy.js';
+import { featureContract } from './feature-contract.js';
 import { FAST, proxiedHome, RABBITMQ } from './link-homes.js';
 
 /** One for all of this file: it takes half a minute to start. */
@@ -23,6 +24,11 @@ linkContract('a RabbitMQ cluster of three nodes', RABBITMQ, async () => {
     block: (blocked) => void nodes[0]?.ctl('set_vm_memory_high_watermark', blocked ? '0.00001' : '0.8'),
     stop: async () => {},
   });
+});
+
+featureContract('a RabbitMQ cluster of three nodes', async () => {
+  if (cluster === undefined) return undefined;
+  return { options: { urls: cluster.nodes.map(({ url }) => url), amqp: FAST }, close: async () => {} };
 });
 
 describe('a RabbitMQ cluster whose node is killed', () => {

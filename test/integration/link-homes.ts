@@ -18,9 +18,8 @@ export const EMBEDDED: LinkFeatures = {
   connection: false,
   blocks: true,
   exclusiveConsumers: true,
-  countsFailuresOnly: true,
 };
-export const OVER_TCP: LinkFeatures = { ...EMBEDDED, connection: true, countsFailuresOnly: false };
+export const OVER_TCP: LinkFeatures = { ...EMBEDDED, connection: true };
 export const RABBITMQ: LinkFeatures = { ...OVER_TCP, exclusiveConsumers: false };
 
 /** Brokers look at the memory so often. Milliseconds. */

@@ -161,6 +161,26 @@ describe('two handlers of one event', () => {
   });
 });
 
+describe('a queue of handlers where dead letters of others go', () => {
+  it('is declared as its handlers want it', async () => {
+    const broker = await TestBroker.start();
+    const server = new QueueServer({ url: broker.url, queue: 'orders' });
+    const [errors, handle] = [new Collector<Error>(), async (): Promise<void> => {}];
+    server.on('error', (error) => errors.add(error));
+    server.addHandler('order.placed', handle, true, { deadLetter: 'rescue' });
+    server.addHandler('order.rescued', handle, true, { queue: 'rescue', priority: 5 });
+    await server.prepare();
+    expect(errors.items).toEqual([]);
+    const { queues } = server.service.handlers;
+    expect([...queues].map(({ queue, deadLetterQueue }) => [queue, deadLetterQueue])).toEqual([
+      ['orders', 'rescue'],
+      ['rescue', 'rescue.dead'],
+    ]);
+    await server.close();
+    await broker.stop();
+  });
+});
+
 describe('what a module emits while the application is initialised', () => {
   it('is kept for the handlers, which get it after all modules are ready', async () => {
     const broker = await TestBroker.start();

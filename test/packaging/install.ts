@@ -56,12 +56,14 @@ function write(directory: string, packs: string, nest: string): void {
     private: true,
     dependencies: { ...Object.fromEntries([...ours, ...nests]), ...others },
   });
-  // Types are checked in libraries as well: ours must hold on each version of Nest.
+  // Types are checked in libraries as well, and as strictly as may be: ours must hold on each version of Nest.
   json('tsconfig.json', {
     compilerOptions: {
       module: 'nodenext',
       target: 'es2022',
       strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
       experimentalDecorators: true,
       emitDecoratorMetadata: true,
       skipLibCheck: false,

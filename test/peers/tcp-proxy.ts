@@ -10,6 +10,10 @@ export interface TcpProxy {
   cutLast(): void;
   /** From now on nobody gets through; or again. */
   refuse(refusing: boolean): void;
+  /** Nothing comes through any more, though all stay connected. */
+  freeze(): void;
+  /** Resolves when nobody is connected. */
+  idle(): Promise<void>;
   /** Resolves once so many have tried in vain. */
   refused(count: number): Promise<void>;
   close(): Promise<void>;
@@ -19,13 +23,16 @@ export interface TcpProxy {
 export async function startProxy(targetPort: number): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let isRefusing = false;
-  const refusals = new EventEmitter();
+  const [refusals, ends] = [new EventEmitter(), new EventEmitter()];
   let refused = 0;
   const keep = (socket: Socket): void => {
     sockets.add(socket);
     // That it is cut is no news.
     socket.on('error', () => {});
-    socket.on('close', () => sockets.delete(socket));
+    socket.on('close', () => {
+      sockets.delete(socket);
+      ends.emit('end');
+    });
   };
   const server = createServer((client) => {
     keep(client);
@@ -53,6 +60,12 @@ export async function startProxy(targetPort: number): Promise<TcpProxy> {
     refuse(refusing) {
       isRefusing = refusing;
       if (refusing) cut();
+    },
+    freeze() {
+      for (const socket of sockets) socket.unpipe().resume();
+    },
+    async idle() {
+      while (sockets.size > 0) await once(ends, 'end');
     },
     async refused(count) {
       for (let missing = count - refused; missing > 0; missing--) await once(refusals, 'refused');

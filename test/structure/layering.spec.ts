@@ -30,6 +30,29 @@ const FORBIDDEN: [string, string][] = [
   ['packages/broker/src/forbidden.ts', "export { QueueModule } from '@nestmq/transport';"],
   ['packages/transport/src/forbidden.ts', "export { Queue } from '../../broker/src/queue/queue.js';"],
   ['packages/transport/src/forbidden.ts', "export { TestBroker } from '@nestmq/testing';"],
+  ['packages/transport/src/forbidden.ts', "export { Wire } from './wire/wire.js';"],
+  ['packages/transport/src/forbidden.ts', "export { QueueContext } from './queue.context.js';"],
+  ['packages/transport/src/forbidden.ts', "export type { QueueOptions } from './queue.options.js';"],
+  ['packages/transport/src/links/forbidden.ts', "export { Wire } from '../wire/wire.js';"],
+  [
+    'packages/transport/src/links/forbidden.ts',
+    "export { normaliseQueueOptions } from '../queue.options.js';",
+  ],
+  [
+    'packages/transport/src/wire/forbidden.ts',
+    "export { promMetrics } from '../observability/prom-metrics.js';",
+  ],
+  ['packages/transport/src/wire/forbidden.ts', "export { originOf } from '../handling/address.js';"],
+  ['packages/transport/src/observability/forbidden.ts', "export { Wire } from '../wire/wire.js';"],
+  ['packages/transport/src/observability/forbidden.ts', "export type { Work } from '../handling/work.js';"],
+  [
+    'packages/transport/src/queue.options.forbidden.ts',
+    "export { HandlerTable } from './handling/handler-table.js';",
+  ],
+  ['packages/transport/src/handling/forbidden.ts', "export { QueueAdmin } from '../admin/queue.admin.js';"],
+  ['packages/transport/src/handling/forbidden.ts', "export { QueueServer } from '../queue.server.js';"],
+  ['packages/transport/src/admin/forbidden.ts', "export { QueueClient } from '../queue.client.js';"],
+  ['packages/transport/src/queue.server.forbidden.ts', "export { Retry } from './index.js';"],
   ['packages/testing/src/forbidden.ts', "export { Queue } from '../../broker/src/queue/queue.js';"],
 ];
 

@@ -1,6 +1,11 @@
 import { RpcException } from '@nestjs/microservices';
 import { QueueOptionsException } from './queue.exceptions.js';
 
+/**
+ * Which messages of a batch have failed.
+ *
+ * @publicApi
+ */
 export interface BatchFailures {
   /** The places in the list that the handler got, 0 is the first; a map has the error of each. */
   readonly failed: ReadonlyMap<number, unknown> | Iterable<number>;

@@ -1,3 +1,4 @@
+import { describeError } from './describe-error.js';
 import { QueueUnavailableException } from './queue.exceptions.js';
 
 /** Messages of a client that wait for the connection, or to be encoded: more would fill memory. */
@@ -12,5 +13,12 @@ export function tooManyWait(): Error {
 export function stillAway(timeoutMs: number): Error {
   return new QueueUnavailableException(
     `The broker was away for ${timeoutMs} ms, and the request was not sent. Send it again when it is back: 'status' tells.`,
+  );
+}
+
+export function answerLost(cause: Error): Error {
+  return new QueueUnavailableException(
+    `The connection to the broker was lost before the answer came: ${describeError(cause)}. The request may have been handled, or may still be.`,
+    { cause },
   );
 }

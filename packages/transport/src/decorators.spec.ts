@@ -15,7 +15,7 @@ import {
 } from './decorators.js';
 import type { HandlerOptions } from './handler.options.js';
 import { HandlerTable } from './handling/handler-table.js';
-import { DEFAULT_RETRY } from './handling/retry-policy.js';
+import { DEFAULT_RETRY } from './retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 
 /** What a method has under some decorators; the first is the uppermost. */

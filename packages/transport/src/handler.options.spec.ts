@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type HandlerOptions, type HandlerPolicy, normaliseHandlerOptions } from './handler.options.js';
-import { DEFAULT_RETRY } from './handling/retry-policy.js';
+import { DEFAULT_RETRY } from './retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 
 const DEFAULTS = { queue: 'q', retry: DEFAULT_RETRY, prefetchCount: 100, noAck: false };

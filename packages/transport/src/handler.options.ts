@@ -10,12 +10,17 @@ import {
   table,
 } from './option-checks.js';
 import { describeError } from './describe-error.js';
-import { timesOf } from './handling/cron-times.js';
-import type { RetryPolicy } from './handling/retry-policy.js';
+import { deadLetterQueueOf } from './envelope.js';
+import { timesOf } from './cron-times.js';
+import type { RetryPolicy } from './retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
-/** At most `max` starts of the handler in any `per`, in each instance; a batch is one start, a retry another. */
+/**
+ * At most `max` starts of the handler in any `per`, in each instance; a batch is one start, a retry another.
+ *
+ * @publicApi
+ */
 export interface RateLimitOptions {
   /** Whole number, 1 to 1,000,000. */
   readonly max: number;
@@ -23,6 +28,11 @@ export interface RateLimitOptions {
   readonly per?: Duration;
 }
 
+/**
+ * How messages are gathered into lists.
+ *
+ * @publicApi
+ */
 export interface BatchOptions {
   /** Messages that are handed over together at most. Whole number, 1 to 10,000. */
   readonly size: number;
@@ -30,6 +40,11 @@ export interface BatchOptions {
   readonly timeoutMs?: Duration;
 }
 
+/**
+ * What is remembered of messages that were handled.
+ *
+ * @publicApi
+ */
 export interface DeduplicationOptions {
   /** How long a message id is remembered. @default '1d' */
   readonly window?: Duration;
@@ -40,6 +55,11 @@ export interface DeduplicationOptions {
   readonly max?: number;
 }
 
+/**
+ * When a handler is called by the clock.
+ *
+ * @publicApi
+ */
 export interface ScheduleOptions {
   /** When, in cron's five fields, or six with seconds first. */
   readonly cron: string;
@@ -49,7 +69,11 @@ export interface ScheduleOptions {
   readonly missed?: 'once' | 'skip';
 }
 
-/** Which messages keep their order: those with the same key. Undefined: no order. */
+/**
+ * Which messages keep their order: those with the same key. Undefined: no order.
+ *
+ * @publicApi
+ */
 export type OrderingKeyFunction = (
   data: never,
   headers: Readonly<Record<string, unknown>>,
@@ -120,7 +144,7 @@ export interface HandlerPolicy {
 export type HandlerDefaults = Pick<HandlerPolicy, 'queue' | 'retry' | 'prefetchCount' | 'noAck'>;
 
 const DAY_MS = 86_400_000;
-const DELAY_MS_MAX = 30 * DAY_MS;
+const WINDOW_MS_MAX = 30 * DAY_MS;
 const HANDLER_KEYS: readonly (keyof HandlerOptions)[] = [
   'queue',
   'retry',
@@ -214,7 +238,7 @@ function assertSettledBefore(where: string, options: HandlerOptions): void {
 }
 
 function deadLetterQueue(key: string, value: unknown, queue: string): string | undefined {
-  if (value === undefined) return `${queue}.dead`;
+  if (value === undefined) return deadLetterQueueOf(queue);
   if (value === false) return undefined;
   const name = queueName(key, value);
   if (name !== queue) return name;
@@ -263,7 +287,7 @@ function deduplication(key: string, value: unknown): HandlerPolicy['deduplicatio
   const options = value === true ? {} : table(key, value);
   assertKeys(key, options, ['window', 'max']);
   return {
-    windowMs: duration(`${key}.window`, options['window'], DAY_MS, 1, DELAY_MS_MAX),
+    windowMs: duration(`${key}.window`, options['window'], DAY_MS, 1, WINDOW_MS_MAX),
     max: integer(`${key}.max`, options['max'], 100_000, 1, 500_000),
   };
 }

@@ -1,4 +1,12 @@
-export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+// The module, the server and the client.
+export { QUEUE_TRANSPORT } from './queue.constants.js';
+export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
+export type { QueueOptions } from './queue.options.js';
+export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
+export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
+export type { Duration } from './option-checks.js';
+
+// Handlers: their options, what they get, and what they throw.
 export {
   Batch,
   Concurrency,
@@ -10,20 +18,6 @@ export {
   Retry,
   Schedule,
 } from './decorators.js';
-export {
-  type DeadLetterResult,
-  DeadLetters,
-  type DeadLetterSelection,
-  type RedriveOptions,
-} from './admin/dead-letters.js';
-export { type PeekOptions, QueueAdmin, type QueueDepth, type ServiceQueue } from './admin/queue.admin.js';
-export {
-  type QueueHealth,
-  QueueHealthIndicator,
-  type QueueHealthOptions,
-  type QueueHealthResult,
-} from './admin/queue.health.js';
-export type { DeadLetterMessage, QueuedMessage } from './admin/queued-message.js';
 export type {
   BatchOptions,
   DeduplicationOptions,
@@ -32,15 +26,61 @@ export type {
   RateLimitOptions,
   ScheduleOptions,
 } from './handler.options.js';
-export type { ErrorClass } from './handling/retry-policy.js';
-export type { Duration } from './option-checks.js';
+export type { RetryOptions } from './retry.options.js';
+export type { ErrorClass } from './retry-policy.js';
+export { QueueContext } from './queue.context.js';
+export { QueueBatchContext } from './queue-batch.context.js';
+export { BatchFailedException, type BatchFailures } from './batch.exceptions.js';
+export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
+
+// What is sent, and how it fails.
+export { QueueRecord, QueueRecordBuilder, type QueueRecordOptions } from './queue.record.js';
 export {
+  NoHandlerException,
+  QueueClosedException,
+  QueueNotFoundException,
+  QueueOptionsException,
+  QueueTimeoutException,
+  QueueUnavailableException,
+  RemoteException,
+  type TopologyDrift,
+  TopologyDriftException,
+  UnreadableBodyException,
+} from './queue.exceptions.js';
+
+// Data on the wire.
+export type { QueueCodec } from './wire/codec.js';
+export type { CompressionEncoding } from './wire/compression.js';
+export type { QueueCompression, QueueEncryption, WireFormat, WireOptions } from './wire/wire-options.js';
+export {
+  type DeadLetterReason,
   deadLetterQueueOf,
   EVENTS_EXCHANGE,
   HEADER as QUEUE_HEADERS,
   REPLY as QUEUE_REPLIES,
   REQUESTS_EXCHANGE,
 } from './envelope.js';
+
+// Operating.
+export { type PeekOptions, QueueAdmin, type QueueDepth, type ServiceQueue } from './admin/queue.admin.js';
+export {
+  type DeadLetterResult,
+  DeadLetters,
+  type DeadLetterSelection,
+  type RedriveOptions,
+} from './admin/dead-letters.js';
+export type { DeadLetterMessage, QueuedMessage } from './admin/queued-message.js';
+export {
+  type QueueHealth,
+  QueueHealthIndicator,
+  type QueueHealthOptions,
+  type QueueHealthResult,
+} from './admin/queue.health.js';
+export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
+export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
+export type { TelemetryOptions } from './observability/telemetry.options.js';
+
+// Brokers, and the links to them.
 export type { AmqpOptions, ReconnectOptions } from './links/amqp-options.js';
 export {
   type BrokerLease,
@@ -63,31 +103,3 @@ export type {
   Subscription,
 } from './links/link.js';
 export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
-export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
-export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
-export type { TelemetryOptions } from './observability/telemetry.options.js';
-export { QUEUE_TRANSPORT } from './queue.constants.js';
-export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
-export { QueueBatchContext } from './queue-batch.context.js';
-export { QueueContext } from './queue.context.js';
-export {
-  NoHandlerException,
-  QueueClosedException,
-  QueueNotFoundException,
-  QueueOptionsException,
-  QueueTimeoutException,
-  QueueUnavailableException,
-  RemoteException,
-  type TopologyDrift,
-  TopologyDriftException,
-  UnreadableBodyException,
-} from './queue.exceptions.js';
-export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
-export type { QueueOptions } from './queue.options.js';
-export { QueueRecord, QueueRecordBuilder, type QueueRecordOptions } from './queue.record.js';
-export type { RetryOptions } from './retry.options.js';
-export { HandlerTimeoutException, RetryLaterException, UnrecoverableException } from './retry.exceptions.js';
-export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
-export type { QueueCodec } from './wire/codec.js';
-export type { CompressionEncoding } from './wire/compression.js';
-export type { QueueCompression, QueueEncryption, WireFormat, WireOptions } from './wire/wire-options.js';

@@ -1,6 +1,10 @@
 import { QueueOptionsException } from './queue.exceptions.js';
 
-/** Milliseconds, or a number with a unit: `'250ms'`, `'5s'`, `'10m'`, `'12h'`, `'7d'`. */
+/**
+ * Milliseconds, or a number with a unit: `'250ms'`, `'5s'`, `'10m'`, `'12h'`, `'7d'`.
+ *
+ * @publicApi
+ */
 export type Duration = number | string;
 
 const UNITS_MS: Readonly<Record<string, number>> = {
@@ -33,6 +37,22 @@ export function duration(
     `'${key}' is ${describe(value)}.`,
     `Give milliseconds from ${minMs} to ${maxMs}, or a number with a unit, such as '5s' or '10m'.`,
   );
+}
+
+/** A timer can't wait for longer. */
+const TIMEOUT_MS_MAX = 24 * 86_400_000;
+
+/** How long a request waits for an answer; 0 is for ever. */
+export function requestTimeout(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
+}
+
+/** How long a message may wait for another attempt: 30 days. Milliseconds. */
+const RETRY_DELAY_MS_MAX = 30 * 86_400_000;
+
+/** How long a message waits for another attempt. */
+export function retryDelay(key: string, value: unknown, fallback: number): number {
+  return duration(key, value, fallback, 0, RETRY_DELAY_MS_MAX);
 }
 
 export function flag(key: string, value: unknown, fallback: boolean): boolean {

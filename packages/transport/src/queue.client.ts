@@ -10,7 +10,7 @@ import {
 } from '@nestjs/microservices';
 import type { Message } from '@nestmq/broker';
 import { AsyncSubject, Observable } from 'rxjs';
-import { stillAway, tooManyWait, WAITING_MAX } from './client-waiting.js';
+import { answerLost, stillAway, tooManyWait, WAITING_MAX } from './client-waiting.js';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import { EventListeners } from './event-listeners.js';
@@ -29,10 +29,18 @@ import { type Outgoing, outgoingEvent, outgoingRequest } from './wire/outgoing.j
 import { readReply } from './wire/replies.js';
 import { Wire } from './wire/wire.js';
 
-/** `blocked`: the broker takes no publishes now; they wait. */
+/**
+ * `blocked`: the broker takes no publishes now; they wait.
+ *
+ * @publicApi
+ */
 export type QueueClientStatus = 'connected' | 'disconnected' | 'blocked' | 'unblocked';
 
-/** What {@link QueueClient.on} can listen to. `error`: what no caller is told of. */
+/**
+ * What {@link QueueClient.on} can listen to. `error`: what no caller is told of.
+ *
+ * @publicApi
+ */
 // A type, since Nest wants an index signature.
 export type QueueClientEvents = {
   connect: () => void;
@@ -69,8 +77,9 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   readonly #unheard = new Set<string>();
   readonly #listeners = new EventListeners<QueueClientEvents>(this.#logger);
   /** Requests that wait for the broker to come back: where answers come in is another address then. */
-  readonly #held: (() => void)[] = [];
+  readonly #held = new Map<string, () => void>();
   #isAway = false;
+  #opening = new AbortController();
   #session: Promise<Session> | undefined;
   #connected: Session | undefined;
   #publish: Publish = publishDirectly;
@@ -124,7 +133,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   async #open(): Promise<Session> {
     const observers = await loadObservers(this.#options, (error) => this.#logger.error(error));
     this.#publish = observedPublish(observers);
-    const link = await openLink(this.#options, this.#listener());
+    const link = await openLink(this.#options, this.#listener(), this.#opening.signal);
     try {
       if (this.#wire.format === 'nestmq') {
         await link.declareExchange(EVENTS_EXCHANGE);
@@ -132,7 +141,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
       }
       const replies = await link.consumeReplies({
         onReply: (message) => this.#onReply(message),
-        onLost: (error) => this.#pending.failAll(error),
+        onLost: (error) => this.#pending.failAll(answerLost(error)),
       });
       return { link, replies };
     } catch (error) {
@@ -147,8 +156,10 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this.#session = undefined;
     this.#connected = undefined;
     this.#pending.failAll(new QueueClosedException());
-    this.#held.length = 0;
+    this.#held.clear();
     this.#isAway = false;
+    this.#opening.abort();
+    this.#opening = new AbortController();
     if (session === undefined) return;
     // A connection that failed has told its caller.
     const opened = await session.catch(() => undefined);
@@ -181,7 +192,9 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     this.#isAway = false;
     this.#show('connected');
     this.#listeners.tell('connect');
-    for (const send of this.#held.splice(0)) send();
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    for (const send of held) send();
   }
 
   #onBlocked(reason: string | undefined): void {
@@ -233,6 +246,13 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     });
   }
 
+  /** As Nest 12 does it; Nest 11 has neither this method nor its hook. */
+  protected override createPacket<T>(pattern: unknown, data: T): ReadPacket<T> {
+    const packet: ReadPacket<T> = { pattern, data };
+    this.onDispatchHook?.(packet);
+    return packet;
+  }
+
   /** Throws QueueOptionsException for a pattern that can't be a routing key. */
   protected override normalizePattern(pattern: Parameters<ClientProxy['normalizePattern']>[0]): string {
     return routingKeyOf(pattern, super.normalizePattern(pattern));
@@ -264,7 +284,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     );
   }
 
-  /** At once if it is connected and nothing waits. */
+  /** At once if it is connected and nothing waits: then nothing is made for waiting. */
   #whenConnected(
     outgoing: () => Outgoing | Promise<Outgoing>,
     publish: (outgoing: Outgoing) => void,
@@ -322,14 +342,19 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     const { timeout, correlationId = randomUUID() } = recordIn(packet.data)?.options ?? {};
     const pattern = this.normalizePattern(packet.pattern as MsPattern);
     const timeoutMs = millisecondsOf(timeout) ?? this.#options.requestTimeoutMs;
-    if (this.#held.length >= WAITING_MAX) throw tooManyWait();
-    const timedOut = (): Error =>
-      this.#isAway ? stillAway(timeoutMs) : new QueueTimeoutException(pattern, timeoutMs);
+    if (this.#held.size >= WAITING_MAX) throw tooManyWait();
+    const timedOut = (): Error => {
+      this.#held.delete(correlationId);
+      return this.#isAway ? stillAway(timeoutMs) : new QueueTimeoutException(pattern, timeoutMs);
+    };
     this.#pending.add(correlationId, { timeoutMs, timedOut, callback });
     const send = (): void => this.#sendRequest(packet, correlationId, pattern);
-    if (this.#isAway) this.#held.push(send);
+    if (this.#isAway) this.#held.set(correlationId, send);
     else send();
-    return () => this.#pending.remove(correlationId);
+    return () => {
+      this.#held.delete(correlationId);
+      this.#pending.remove(correlationId);
+    };
   }
 
   #sendRequest(packet: ReadPacket, correlationId: string, pattern: string): void {

@@ -118,7 +118,11 @@ export class QueueNotFoundException extends Error {
   }
 }
 
-/** A difference between what is declared and what is there. */
+/**
+ * A difference between what is declared and what is there.
+ *
+ * @publicApi
+ */
 export interface TopologyDrift {
   readonly kind: 'queue' | 'exchange';
   readonly name: string;

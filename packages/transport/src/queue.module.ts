@@ -13,7 +13,7 @@ import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import { QueueClient } from './queue.client.js';
 import { QUEUE_FEATURE, QUEUE_OPTIONS } from './queue.constants.js';
 import { QueueExplorer } from './queue.explorer.js';
-import { DEFAULT_RETRY } from './handling/retry-policy.js';
+import { DEFAULT_RETRY } from './retry-policy.js';
 import { type HandlerOptions, normaliseHandlerOptions } from './handler.options.js';
 import type { QueueOptions } from './queue.options.js';
 import { QueueServer } from './queue.server.js';
@@ -21,6 +21,8 @@ import { QueueAdmin } from './admin/queue.admin.js';
 import { QueueHealthIndicator } from './admin/queue.health.js';
 
 /**
+ * Options that a factory gives, which may be injected and asynchronous.
+ *
  * @publicApi
  */
 export interface QueueModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {

@@ -1,18 +1,18 @@
 import { type Clock, type FieldTable, systemClock } from '@nestmq/broker';
-import { DEFAULT_RETRY } from './handling/retry-policy.js';
+import { DEFAULT_RETRY } from './retry-policy.js';
 import type { HandlerDefaults } from './handler.options.js';
-import { type AmqpOptions, normaliseAmqpOptions, type NormalisedAmqpOptions } from './links/amqp-options.js';
-import { isAmqpUrl } from './links/amqp-url.js';
+import type { AmqpOptions } from './links/amqp-options.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
+import { type Home, homeOf } from './links/home.js';
 import {
   assertKeys,
-  describe,
   duration,
   type Duration,
   flag,
   integer,
   optional,
   queueName,
+  requestTimeout,
   table,
 } from './option-checks.js';
 import { metricsOf, type QueueMetrics } from './observability/metrics.js';
@@ -21,7 +21,6 @@ import {
   telemetryOf,
   type TelemetryOptions,
 } from './observability/telemetry.options.js';
-import { QueueOptionsException } from './queue.exceptions.js';
 import {
   type NormalisedWireOptions,
   normaliseWireOptions,
@@ -31,6 +30,8 @@ import {
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
+ * Options of a module, a server or a client. Unknown keys, wrong types and numbers out of range throw QueueOptionsException.
+ *
  * @publicApi
  */
 export interface QueueOptions extends WireOptions {
@@ -78,10 +79,6 @@ export interface QueueOptions extends WireOptions {
    */
   readonly telemetry?: boolean | TelemetryOptions;
 }
-
-/** Where messages live. */
-export type Home =
-  { readonly memory: string } | { readonly directory: string } | { readonly amqp: NormalisedAmqpOptions };
 
 export interface NormalisedQueueOptions {
   readonly home: Home;
@@ -138,20 +135,13 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     },
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
-    requestTimeoutMs: requestTimeoutOf('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
+    requestTimeoutMs: requestTimeout('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
     wire: normaliseWireOptions(options),
     broker,
     metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
     telemetry: telemetryOf('telemetry', options.telemetry),
     clock: broker.clock ?? systemClock,
   };
-}
-
-/** A timer can't wait for longer. */
-const TIMEOUT_MS_MAX = 24 * 86_400_000;
-
-export function requestTimeoutOf(key: string, value: unknown, fallback: number): number {
-  return duration(key, value, fallback, 0, TIMEOUT_MS_MAX);
 }
 
 function queueArguments(options: unknown): FieldTable {
@@ -163,35 +153,4 @@ function queueArguments(options: unknown): FieldTable {
     {},
     (value) => table('queueOptions.arguments', value) as FieldTable,
   );
-}
-
-function homeOf({ url, urls, amqp }: QueueOptions, queue: string): Home {
-  if (urls !== undefined) {
-    if (url === undefined && Array.isArray(urls) && urls.length > 0)
-      return { amqp: normaliseAmqpOptions(urls, amqp, queue) };
-    throw new QueueOptionsException("'urls' is no list, or there is 'url' as well.", 'Give one of the two.');
-  }
-  if (isAmqpUrl(url)) return { amqp: normaliseAmqpOptions([url], amqp, queue) };
-  if (amqp === undefined) return parseUrl(url);
-  throw new QueueOptionsException(
-    "There is 'amqp', but no AMQP URL.",
-    "Give 'url' as 'amqp://HOST', or leave it out.",
-  );
-}
-
-function parseUrl(url: unknown): Home {
-  if (typeof url === 'string') {
-    if (url.startsWith('file:') && url.length > 'file:'.length) return { directory: fileDirectory(url) };
-    if (url.startsWith('memory:')) return { memory: url.slice('memory:'.length) };
-  }
-  throw new QueueOptionsException(
-    `'url' is ${describe(url)}.`,
-    "Give 'file:DIR' (as in 'file:./data/mq') to keep messages on the disk, 'memory:' to keep them in this process, or 'amqp://HOST' for RabbitMQ.",
-  );
-}
-
-/** `file:./a` and `file:/a` are paths as they stand; `file:///a` is a URL. */
-function fileDirectory(url: string): string {
-  const path = url.slice('file:'.length);
-  return path.startsWith('//') ? decodeURIComponent(new URL(url).pathname) : path;
 }

@@ -9,10 +9,10 @@ import {
   flag,
   integer,
   millisecondsOf,
+  requestTimeout,
   table,
 } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
-import { requestTimeoutOf } from './queue.options.js';
 
 /**
  * What one message is sent with, beside its data.
@@ -175,16 +175,16 @@ const KEYS: readonly (keyof QueueRecordOptions)[] = [
 
 const IDS = ['deduplicationId', 'orderingKey', 'messageId', 'correlationId'] as const;
 /** Ten years, as the broker allows. Milliseconds. */
-export const WAIT_MS_MAX = 315_360_000_000;
+const WAIT_MS_MAX = 315_360_000_000;
 
 /** Throws QueueOptionsException for an unknown key, a wrong type, a number out of range, and what contradicts itself. */
-export function assertRecordOptions(options: QueueRecordOptions): void {
+function assertRecordOptions(options: QueueRecordOptions): void {
   assertKeys('the record', table('options of a record', options), KEYS);
   if (options.headers !== undefined) assertHeaders(options.headers);
   integer('priority', options.priority, 0, 0, 255);
   duration('expiration', options.expiration, 0, 0, WAIT_MS_MAX);
   duration('delay', options.delay, 0, 0, WAIT_MS_MAX);
-  requestTimeoutOf('timeout', options.timeout, 0);
+  requestTimeout('timeout', options.timeout, 0);
   flag('persistent', options.persistent, true);
   flag('mandatory', options.mandatory, false);
   for (const key of IDS) assertId(key, options[key]);

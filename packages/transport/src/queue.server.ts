@@ -4,10 +4,12 @@ import type { Timer } from '@nestmq/broker';
 import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
+import { EventListeners } from './event-listeners.js';
 import type { Service } from './admin/service.js';
 import { QUEUE_TRANSPORT } from './queue.constants.js';
 import type { Background } from './handling/background.js';
 import { Consumers } from './handling/consumers.js';
+import { flushWithin } from './handling/flush-within.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
 import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
@@ -18,19 +20,25 @@ import { recordThrownErrors } from './handling/thrown-error.recorder.js';
 import type { HandlerOptions } from './handler.options.js';
 import type { Link, LinkListener, QueueDeclaration } from './links/link.js';
 import { openLink } from './links/open-link.js';
-import { handlingObserver } from './observability/handling-observer.js';
+import { handlingObserver } from './handling/handling-observer.js';
 import { loadObservers, type Observers } from './observability/observers.js';
 import { routingKeyOf } from './pattern.js';
 import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
-/** `draining`: intake has stopped, handlers that run are awaited. `disconnected`: closed, or the broker is away. */
+/**
+ * `draining`: intake has stopped, handlers that run are awaited. `disconnected`: closed, or the broker is away.
+ *
+ * @publicApi
+ */
 export type QueueStatus = 'connected' | 'draining' | 'disconnected';
 
 /**
  * What {@link QueueServer.on} can listen to. `error`: a queue was deleted under its consumer, the broker failed, or what
  * is there differs from what is declared. `blocked`: the broker takes no publishes, and why.
+ *
+ * @publicApi
  */
 // A type, since Nest wants an index signature.
 export type QueueEvents = {
@@ -41,7 +49,8 @@ export type QueueEvents = {
   unblocked: () => void;
 };
 
-type Listeners = { [K in keyof QueueEvents]: Set<QueueEvents[K]> };
+/** How long the broker may take to confirm what was settled before the service stops. Milliseconds. */
+const FLUSH_MS_MAX = 5000;
 
 /**
  * The strategy that hands messages to decorated handlers:
@@ -62,13 +71,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   readonly #handlers: HandlerTable;
   readonly #running = new Running();
   readonly #wire: Wire;
-  readonly #listeners: Listeners = {
-    error: new Set(),
-    connect: new Set(),
-    disconnect: new Set(),
-    blocked: new Set(),
-    unblocked: new Set(),
-  };
+  readonly #listeners = new EventListeners<QueueEvents>(this.logger);
   readonly #consumers = new Consumers();
   #observers: Observers | undefined;
   #inbox: Inbox | undefined;
@@ -76,6 +79,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #link: Link | undefined;
   /** Why the broker can't be reached now, if so. */
   #away: Error | undefined;
+  readonly #opening = new AbortController();
   #preparing: Promise<void> | undefined;
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
@@ -139,8 +143,9 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     super.setOnProcessingEndHook(hook);
   }
 
+  /** May be called before {@link listen}. What a listener throws is logged. */
   override on<K extends keyof QueueEvents>(event: K, callback: QueueEvents[K]): void {
-    this.#listeners[event].add(callback);
+    this.#listeners.add(event, callback);
   }
 
   /** The link to the broker. Throws before {@link listen}. */
@@ -193,7 +198,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An application that is closed while it starts goes on starting.
     if (this.#closing !== undefined) throw notOpen();
     this.#observers = await loadObservers(this.#options, (error) => this.#report(error));
-    const link = await openLink(this.#options, this.#listener());
+    const link = await openLink(this.#options, this.#listener(), this.#opening.signal);
     this.#link = link;
     try {
       await link.declareExchange(EVENTS_EXCHANGE);
@@ -228,11 +233,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     const { size } = this.#handlers;
     if (size === this.#declaredHandlers) return;
     this.#declaredHandlers = size;
+    for (const name of this.#handlers.deadLetterQueues) await this.#declareQueue(link, name, {});
     for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
   }
 
   async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
-    for (const name of handlers.deadLetterQueues) await this.#declareQueue(link, name, {});
     const declaration = { ...handlers.declaration, arguments: this.#options.queueArguments };
     await this.#declareQueue(link, handlers.queue, declaration);
     for (const pattern of handlers.eventPatterns)
@@ -257,26 +262,21 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
         this.#away = undefined;
         if (this.#listening !== undefined && this.#draining === undefined) this._status$.next('connected');
         for (const one of this.#background) one.onReconnected();
-        this.#emit('connect');
+        this.#listeners.tell('connect');
       },
       onDisconnected: (error) => {
         this.#away = error;
         this._status$.next('disconnected');
         for (const one of this.#background) one.onDisconnected();
         this.logger.warn(`The connection to the broker is lost: ${describeError(error)}`);
-        this.#emit('disconnect', error);
+        this.#listeners.tell('disconnect', error);
       },
       onBlocked: (reason) => {
-        if (reason === undefined) this.#emit('unblocked');
-        else this.#emit('blocked', reason);
+        if (reason === undefined) this.#listeners.tell('unblocked');
+        else this.#listeners.tell('blocked', reason);
       },
       onError: (error) => this.#report(error),
     };
-  }
-
-  #emit<K extends keyof QueueEvents>(event: K, ...what: Parameters<QueueEvents[K]>): void {
-    for (const listener of this.#listeners[event])
-      (listener as (...what: Parameters<QueueEvents[K]>) => void)(...what);
   }
 
   async #listen(): Promise<void> {
@@ -326,7 +326,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   /**
    * Stops intake and resolves when running handlers have settled, or after the grace period, when their signals have
-   * aborted and their messages are back in their queues. Idempotent.
+   * aborted and their messages are back in their queues; at most 5 s later if the broker does not confirm that. A
+   * connection that is being made is given up. Idempotent.
    */
   drain(): Promise<void> {
     this.#draining ??= this.#drain();
@@ -334,6 +335,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   }
 
   async #drain(): Promise<void> {
+    this.#opening.abort();
     // A start that failed has told its caller.
     await (this.#listening ?? this.#preparing)?.catch(() => undefined);
     if (this.#link === undefined) return;
@@ -342,7 +344,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#consumers.stop();
     await Promise.race([this.#running.idle(), this.#graceOver()]);
     this.#graceTimer?.cancel();
-    await this.#link.flush();
+    // A broker that is away, or takes no publishes, must not keep the service from its end.
+    if (await flushWithin(this.#link, this.#options.clock, FLUSH_MS_MAX)) return;
+    this.logger.warn(
+      `The broker has not confirmed within ${FLUSH_MS_MAX} ms what was settled; some of it may come again.`,
+    );
   }
 
   /** Resolves when the grace period is over and what still ran has been given up. */
@@ -388,7 +394,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #report(error: unknown): void {
     const known = isNativeError(error) ? error : new Error(describeError(error));
     this.logger.error(known);
-    this.#emit('error', known);
+    this.#listeners.tell('error', known);
   }
 }
 

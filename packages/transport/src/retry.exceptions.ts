@@ -1,5 +1,5 @@
 import { RpcException } from '@nestjs/microservices';
-import { duration, type Duration } from './option-checks.js';
+import { type Duration, flag, retryDelay } from './option-checks.js';
 
 /**
  * Thrown by a handler: try this message again after `delay`, whatever the handler's policy says about this error.
@@ -13,8 +13,8 @@ export class RetryLaterException extends RpcException {
   readonly counts: boolean;
 
   /**
-   * `delay`: milliseconds or `'5m'`. `counts: false` lets it come again without end; `reason` is for people.
-   * Throws QueueOptionsException for a delay that is none.
+   * `delay`: a {@link Duration} up to 30 days. `counts: false` lets it come again without end; `reason` is for people.
+   * Throws QueueOptionsException for a delay that is none, or a `counts` that is neither true nor false.
    */
   constructor(
     delay?: Duration,
@@ -25,8 +25,8 @@ export class RetryLaterException extends RpcException {
   ) {
     super(reason);
     this.name = 'RetryLaterException';
-    this.delayMs = delay === undefined ? undefined : duration('delay', delay, 0, 0, 30 * 86_400_000);
-    this.counts = counts;
+    this.delayMs = delay === undefined ? undefined : retryDelay('delay', delay, 0);
+    this.counts = flag('counts', counts, true);
   }
 
   /** Nest hands the error itself on, not what is in it. */

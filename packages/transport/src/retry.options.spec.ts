@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { DEFAULT_RETRY, RetryPolicy, type RetryPolicyInit } from './handling/retry-policy.js';
+import { DEFAULT_RETRY, RetryPolicy, type RetryPolicyInit } from './retry-policy.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf } from './retry.options.js';
 

@@ -1,8 +1,6 @@
-import { type ErrorClass, RetryPolicy } from './handling/retry-policy.js';
-import { assertKeys, describe, duration, type Duration, integer, table } from './option-checks.js';
+import { type ErrorClass, RetryPolicy } from './retry-policy.js';
+import { assertKeys, describe, type Duration, integer, retryDelay, table } from './option-checks.js';
 import { QueueOptionsException } from './queue.exceptions.js';
-
-const DELAY_MS_MAX = 30 * 86_400_000;
 
 /**
  * What happens when an event's handler fails. What a handler does not give is the module's, and what that does not give
@@ -56,7 +54,7 @@ export function retryPolicyOf(key: string, options: unknown, fallback: RetryPoli
 
 function delaysOf(key: string, delay: unknown): number | readonly number[] | undefined {
   if (delay === undefined) return undefined;
-  const each = (value: unknown): number => duration(key, value ?? null, 0, 0, DELAY_MS_MAX);
+  const each = (value: unknown): number => retryDelay(key, value ?? null, 0);
   return Array.isArray(delay) ? list(key, delay).map(each) : each(delay);
 }
 
@@ -108,7 +106,7 @@ function maxDelayOf(
   fallbackMs: number,
 ): number {
   const first = typeof delaysMs === 'number' ? delaysMs : 0;
-  const maxMs = duration(key, value, Math.max(fallbackMs, first), 0, DELAY_MS_MAX);
+  const maxMs = retryDelay(key, value, Math.max(fallbackMs, first));
   if (maxMs >= first) return maxMs;
   throw new QueueOptionsException(
     `'${key}' is ${maxMs} ms, less than the first delay of ${first} ms.`,

@@ -67,6 +67,16 @@ describe("the contract of Nest's applications", () => {
     class AppModule {}
     return AppModule;
   };
+  /** Listens without HTTP; its module drains. */
+  const standalone = async (): Promise<INestMicroservice> => {
+    const created = await NestFactory.createMicroservice(rootModule(), {
+      useFactory: (server: QueueServer) => ({ strategy: server }),
+      inject: [QueueServer],
+      logger: false,
+    });
+    await created.listen();
+    return created;
+  };
   const hybrid = async (options: object = {}): Promise<INestApplication> => {
     const created = await NestFactory.create(rootModule(), { logger: false, ...options });
     app = created;
@@ -93,13 +103,7 @@ describe("the contract of Nest's applications", () => {
   });
 
   it('createMicroservice takes a factory: the server of QueueModule, so that what its module drains', async () => {
-    const microservice = await NestFactory.createMicroservice(rootModule(), {
-      useFactory: (server: QueueServer) => ({ strategy: server }),
-      inject: [QueueServer],
-      logger: false,
-    });
-    app = microservice;
-    await microservice.listen();
+    app = await standalone();
     expect(await echo(app.get(QueueClient))).toBe('x');
     app.get(QueueClient).emit('order.placed', 1);
     expect(await seen.until(1)).toEqual([[1, 7]]);
@@ -229,13 +233,7 @@ describe("the contract of Nest's applications", () => {
   });
 
   it('an application context has the client alone: it sends, and closes', async () => {
-    const microservice = await NestFactory.createMicroservice(rootModule(), {
-      useFactory: (server: QueueServer) => ({ strategy: server }),
-      inject: [QueueServer],
-      logger: false,
-    });
-    app = microservice;
-    await microservice.listen();
+    app = await standalone();
     @Module({ imports: [QueueModule.forRoot({ url: broker.url })] })
     class Sender {}
     const context = await NestFactory.createApplicationContext(Sender, { logger: false });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { HEADER } from '../envelope.js';
-import { duration, type Duration, integer } from '../option-checks.js';
+import { assertKeys, type Duration, integer, retryDelay } from '../option-checks.js';
 import type { LinkDelivery } from '../links/link.js';
 import { type DeadLetterMessage, deadLetterOf, queueOf } from './queued-message.js';
 import { Moving } from './moving.js';
@@ -8,6 +8,11 @@ import { redriven } from './redrive.js';
 import { scan, type Verdict } from './scan.js';
 import type { Service } from './service.js';
 
+/**
+ * Which dead letters, the oldest first.
+ *
+ * @publicApi
+ */
 export interface DeadLetterSelection {
   /** How many at most. Whole number, 1 to 1,000,000; 1 to 10,000 for a list. @default 100 for a list, else all */
   readonly limit?: number;
@@ -15,11 +20,21 @@ export interface DeadLetterSelection {
   readonly filter?: (letter: DeadLetterMessage) => boolean | Promise<boolean>;
 }
 
+/**
+ * Which dead letters go back, and when.
+ *
+ * @publicApi
+ */
 export interface RedriveOptions extends DeadLetterSelection {
   /** How long each waits before it comes to its handler. Milliseconds or `'5m'`, up to 30 days. @default 0 */
   readonly delay?: Duration;
 }
 
+/**
+ * What a redrive or a discard has done.
+ *
+ * @publicApi
+ */
 export interface DeadLetterResult {
   /** How many were redriven, or discarded. */
   readonly count: number;
@@ -30,9 +45,9 @@ export interface DeadLetterResult {
   readonly complete: boolean;
 }
 
+const SELECTION_KEYS: readonly string[] = ['limit', 'filter'];
 const LIST_MAX = 10_000;
 const MOVE_MAX = 1_000_000;
-const DELAY_MS_MAX = 30 * 86_400_000;
 
 /**
  * The dead letters of one queue, the oldest first. What is not chosen stays in its place; it is marked as redelivered by
@@ -54,7 +69,9 @@ export class DeadLetters {
   }
 
   /** They stay where they are. Throws what the filter throws. */
-  async list({ limit, filter }: DeadLetterSelection = {}): Promise<readonly DeadLetterMessage[]> {
+  async list(selection: DeadLetterSelection = {}): Promise<readonly DeadLetterMessage[]> {
+    assertKeys('list', selection, SELECTION_KEYS);
+    const { limit, filter } = selection;
     const most = integer('limit', limit, 100, 1, LIST_MAX);
     const letters: DeadLetterMessage[] = [];
     await this.#each(most, filter, async (_, letter) => {
@@ -69,9 +86,11 @@ export class DeadLetters {
    * attempts start again, and of several handlers of one event only those run that had failed. Resolves when it is durable.
    * Rejects, with the rest in its place, when the broker can't, or with what the filter throws.
    */
-  async redrive({ limit, filter, delay }: RedriveOptions = {}): Promise<DeadLetterResult> {
+  async redrive(options: RedriveOptions = {}): Promise<DeadLetterResult> {
+    assertKeys('redrive', options, [...SELECTION_KEYS, 'delay']);
+    const { limit, filter, delay } = options;
     const { link, clock } = this.#service;
-    const delayMs = duration('delay', delay, 0, 0, DELAY_MS_MAX);
+    const delayMs = retryDelay('delay', delay, 0);
     const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
     const moving = new Moving(link());
     const id = randomUUID();
@@ -92,7 +111,9 @@ export class DeadLetters {
   }
 
   /** Deletes them. Resolves when it is durable; rejects as {@link redrive}. */
-  async discard({ limit, filter }: DeadLetterSelection = {}): Promise<DeadLetterResult> {
+  async discard(selection: DeadLetterSelection = {}): Promise<DeadLetterResult> {
+    assertKeys('discard', selection, SELECTION_KEYS);
+    const { limit, filter } = selection;
     const most = integer('limit', limit, MOVE_MAX, 1, MOVE_MAX);
     const result = await this.#each(most, filter, async (delivery) => {
       delivery.ack();

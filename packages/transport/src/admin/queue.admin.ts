@@ -1,11 +1,16 @@
 import { deadLetterQueueOf } from '../envelope.js';
 import type { QueueHandlers } from '../handling/handler-table.js';
-import { integer } from '../option-checks.js';
+import { assertKeys, integer } from '../option-checks.js';
 import { QueueNotFoundException } from '../queue.exceptions.js';
 import { DeadLetters } from './dead-letters.js';
 import { type QueuedMessage, queuedMessageOf } from './queued-message.js';
 import type { Service } from './service.js';
 
+/**
+ * What a queue holds at a moment.
+ *
+ * @publicApi
+ */
 export interface QueueDepth {
   readonly name: string;
   /** Messages that wait. */
@@ -16,6 +21,11 @@ export interface QueueDepth {
   readonly consumers: number;
 }
 
+/**
+ * A queue that handlers of this service get their messages from.
+ *
+ * @publicApi
+ */
 export interface ServiceQueue {
   readonly name: string;
   /** Undefined: there is no such queue; it was deleted. */
@@ -28,6 +38,11 @@ export interface ServiceQueue {
   readonly deadLetters: readonly QueueDepth[];
 }
 
+/**
+ * Which messages of a queue are looked at, from its head.
+ *
+ * @publicApi
+ */
 export interface PeekOptions {
   /** Whole number, 1 to 1000. @default 20 */
   readonly limit?: number;
@@ -82,9 +97,10 @@ export class QueueAdmin {
    * The messages at the head of any queue of the broker, which stay in their places. They are marked as redelivered by
    * that, and out of reach of handlers for a moment. Rejects with QueueNotFoundException.
    */
-  async peek(queue: string, { limit, offset }: PeekOptions = {}): Promise<readonly QueuedMessage[]> {
-    const most = integer('limit', limit, 20, 1, 1000);
-    const skipped = integer('offset', offset, 0, 0, 10_000);
+  async peek(queue: string, options: PeekOptions = {}): Promise<readonly QueuedMessage[]> {
+    assertKeys('peek', options, ['limit', 'offset']);
+    const most = integer('limit', options.limit, 20, 1, 1000);
+    const skipped = integer('offset', options.offset, 0, 0, 10_000);
     await this.depth(queue);
     const messages = await this.#service.link().peek(queue, skipped + most);
     return Promise.all(

@@ -5,6 +5,11 @@ import type { QueueHandlers } from '../handling/handler-table.js';
 import { assertKeys, duration, type Duration, integer } from '../option-checks.js';
 import type { Service } from './service.js';
 
+/**
+ * When the service counts as down.
+ *
+ * @publicApi
+ */
 export interface QueueHealthOptions {
   /** What takes longer is down. Milliseconds or `'2s'`, up to a minute. @default '1s' */
   readonly timeout?: Duration;
@@ -12,7 +17,11 @@ export interface QueueHealthOptions {
   readonly deadLettersMax?: number;
 }
 
-/** What Terminus calls HealthIndicatorResult: of all its versions. */
+/**
+ * What Terminus calls HealthIndicatorResult: of all its versions.
+ *
+ * @publicApi
+ */
 export type QueueHealthResult<K extends string = string> = Record<
   K,
   {
@@ -23,6 +32,11 @@ export type QueueHealthResult<K extends string = string> = Record<
   }
 >;
 
+/**
+ * How a queue of the service is.
+ *
+ * @publicApi
+ */
 export interface QueueHealth {
   readonly name: string;
   readonly consumer: ConsumerState;

@@ -47,7 +47,6 @@ function deliveryOf(body: string, onSettle: () => void, onRequeue: () => void): 
   return {
     message,
     redelivered: false,
-    deliveryCount: 0,
     get settled() {
       return settled;
     },

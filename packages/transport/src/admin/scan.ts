@@ -13,7 +13,7 @@ export interface ScanBounds {
 }
 
 /** What is held is kept away from consumers, and in memory. */
-export const SCAN_BOUNDS: ScanBounds = { keptMax: 10_000, keptBytesMax: 64 * 1024 * 1024, lateMax: 10_000 };
+const SCAN_BOUNDS: ScanBounds = { keptMax: 10_000, keptBytesMax: 64 * 1024 * 1024, lateMax: 10_000 };
 
 /**
  * Takes one after the other of the messages of a queue, and asks what is to become of each. Those to be kept are back in

@@ -33,7 +33,8 @@ export function progressOf(message: Message): Progress {
   };
 }
 
-const NO_PROGRESS: Progress = { attempts: 0, handlers: undefined, dueAt: undefined };
+/** It comes for the first time, to all its handlers, and is due. */
+export const NO_PROGRESS: Progress = { attempts: 0, handlers: undefined, dueAt: undefined };
 
 function instant(value: FieldValue | undefined): number | undefined {
   const number = typeof value === 'bigint' ? Number(value) : value;

@@ -1,9 +1,8 @@
 import type { FieldValue } from '@nestmq/broker';
 import { describeError, nameOfError, stackOfError } from '../describe-error.js';
-import { HEADER } from '../envelope.js';
+import { type DeadLetterReason, HEADER } from '../envelope.js';
 import type { ForwardedMessage, LinkDelivery } from '../links/link.js';
 import { headersFor, type Origin, propertiesFor } from './address.js';
-import type { DeadLetterReason } from './outcome.js';
 
 export interface DeadLetterCause {
   /** Where it was, and where its dead letters go. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { HandlerOptions } from '../handler.options.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
 import { HandlerTable, type QueueHandlers } from './handler-table.js';
-import { DEFAULT_RETRY } from './retry-policy.js';
+import { DEFAULT_RETRY } from '../retry-policy.js';
 
 type Added = readonly [pattern: string, options?: HandlerOptions, kind?: 'request'];
 

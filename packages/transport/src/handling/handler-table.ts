@@ -1,5 +1,6 @@
 import type { MessageHandler } from '@nestjs/microservices';
 import { TopicRouter } from '@nestmq/broker';
+import { deadLetterQueueOf } from '../envelope.js';
 import { assertNotContradicted } from '../handler-extras.js';
 import type { HandlerDefaults, HandlerOptions, HandlerPolicy } from '../handler.options.js';
 import { normaliseHandlerOptions } from '../handler.options.js';
@@ -53,7 +54,7 @@ export class QueueHandlers {
   get deadLetterQueue(): string {
     return (
       this.#all.find(({ policy }) => policy.deadLetterQueue !== undefined)?.policy.deadLetterQueue ??
-      `${this.queue}.dead`
+      deadLetterQueueOf(this.queue)
     );
   }
 
@@ -124,6 +125,14 @@ export class HandlerTable {
 
   get queues(): Iterable<QueueHandlers> {
     return this.#queues.values();
+  }
+
+  /** Where handlers' messages are given up to, but for queues that handlers get messages from. */
+  get deadLetterQueues(): ReadonlySet<string> {
+    const queues = new Set<string>();
+    for (const handlers of this.#queues.values())
+      for (const name of handlers.deadLetterQueues) if (!this.#queues.has(name)) queues.add(name);
+    return queues;
   }
 
   /** Throws QueueOptionsException for extras that can't be meant. */

@@ -5,7 +5,7 @@ import type { FieldTable, Message } from '@nestmq/broker';
 import { type HandlerOptions, normaliseHandlerOptions } from '../handler.options.js';
 import type { LinkDelivery } from '../links/link.js';
 import type { RegisteredHandler } from './handler-table.js';
-import { DEFAULT_RETRY } from './retry-policy.js';
+import { DEFAULT_RETRY } from '../retry-policy.js';
 import { type Run, Work } from './work.js';
 
 const DEFAULTS = { queue: 'q', retry: DEFAULT_RETRY, prefetchCount: 100, noAck: false };
@@ -19,7 +19,6 @@ export function handlerOf(options: HandlerOptions = {}, id = 'p@0'): RegisteredH
 /** A delivery without a broker, which notes how it was settled. */
 export class FakeDelivery implements LinkDelivery {
   readonly redelivered: boolean = false;
-  readonly deliveryCount: number = 0;
   readonly message: Message;
   settledBy: string | undefined;
 

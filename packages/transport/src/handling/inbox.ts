@@ -10,9 +10,9 @@ import { inTurn } from './turn.js';
 import type { Run, Work } from './work.js';
 
 /** What instances tell each other: bound by the routing keys of inboxes, see {@link routingKeyOf}. */
-export const INBOX_EXCHANGE = 'nestmq.inbox';
+const INBOX_EXCHANGE = 'nestmq.inbox';
 /** When a message was handled, in milliseconds since the epoch. */
-export const HANDLED_AT = 'x-nestmq-handled-at';
+const HANDLED_AT = 'x-nestmq-handled-at';
 
 /** How long an instance waits that could not read what is remembered. Milliseconds. */
 const LOAD_FAILURE_PAUSE_MS = 1000;

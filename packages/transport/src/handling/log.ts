@@ -1,8 +1,9 @@
 import type { Logger } from '@nestjs/common';
+import type { DeadLetterReason } from '../envelope.js';
 import { describeError, nameOfError } from '../describe-error.js';
 import type { LinkDelivery } from '../links/link.js';
 import type { Origin } from './address.js';
-import type { DeadLetterReason, Outcome } from './outcome.js';
+import type { Outcome } from './outcome.js';
 import type { Run } from './work.js';
 
 /**

@@ -41,6 +41,9 @@ describe('an error in an attempt', () => {
     const error = new RetryLaterException(7, { counts: false });
     expect(outcomeOf(error, 3, retry)).toEqual({ kind: 'retry', delayMs: 7, counts: false, error });
     expect(outcomeOf(error, 300, retry)).toMatchObject({ kind: 'retry' });
+    expect(() => new RetryLaterException(7, { counts: 'no' as never })).toThrow(
+      "'counts' is 'no'. Give true",
+    );
   });
 
   it('may be anything that was thrown', () => {

@@ -1,15 +1,6 @@
+import type { DeadLetterReason } from '../envelope.js';
 import { RetryLaterException, UnrecoverableException } from '../retry.exceptions.js';
-import type { RetryPolicy } from './retry-policy.js';
-
-export type DeadLetterReason =
-  /** All attempts were used up, or the error is of a class that is not tried again. */
-  | 'attempts'
-  /** The handler said that trying again is no use. */
-  | 'unrecoverable'
-  /** Nobody here handles it. */
-  | 'no-handler'
-  /** The body can't be read. */
-  | 'unreadable';
+import type { RetryPolicy } from '../retry-policy.js';
 
 /** What becomes of a message, as far as one of its handlers is concerned. */
 export type Outcome =

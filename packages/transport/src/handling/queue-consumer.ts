@@ -1,9 +1,10 @@
 import type { Logger } from '@nestjs/common';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import type { Clock } from '@nestmq/broker';
+import type { DeadLetterReason } from '../envelope.js';
 import { describeError } from '../describe-error.js';
 import type { Link, LinkDelivery } from '../links/link.js';
-import { type HandlingObserver, observed, observedBatch } from '../observability/handling-observer.js';
+import { type HandlingObserver, observed, observedBatch } from './handling-observer.js';
 import { type Incoming, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
 import { type Origin, originOf, type Progress, progressOf } from './address.js';
@@ -15,7 +16,7 @@ import type { Inbox } from './inbox.js';
 import { Lanes } from './lanes/lanes.js';
 import { HandlingLog } from './log.js';
 import type { NestHooks } from './nest-hooks.js';
-import type { DeadLetterReason } from './outcome.js';
+import type { Outcome } from './outcome.js';
 import { QueueIntake } from './queue-intake.js';
 import { Replies } from './replies.js';
 import type { Running } from './running.js';
@@ -118,7 +119,7 @@ export class QueueConsumer {
 
   async #onDelivery(delivery: LinkDelivery): Promise<void> {
     const { running, inbox, observer } = this.#init;
-    const work = new Work(delivery);
+    const work = new Work(delivery, progressOf(delivery.message), this.#onOutcomes);
     running.add(work);
     this.#intake.begin();
     observer?.delivered(work);
@@ -146,40 +147,38 @@ export class QueueConsumer {
   }
 
   #handle(work: Work): Promise<void> | void {
-    const { message } = work.delivery;
-    const progress = progressOf(message);
+    const { progress, delivery } = work;
     const early = progress.dueAt === undefined ? 0 : progress.dueAt - this.#init.clock.now();
-    if (early > 0) return this.#waitFor(work.delivery, progress, early);
+    if (early > 0) return this.#waitFor(delivery, progress, early);
     let read: Incoming | Promise<Incoming>;
     try {
-      read = readIncoming(message, this.#init.wire);
+      read = readIncoming(delivery.message, this.#init.wire);
     } catch (error) {
       read = Promise.reject(error);
     }
     if (this.#reading !== undefined) read = this.#reading.next(read);
-    return read instanceof Promise
-      ? this.#handleRead(work, progress, read)
-      : this.#dispatch(work, progress, read);
+    return read instanceof Promise ? this.#handleRead(work, read) : this.#dispatch(work, read);
   }
 
-  async #handleRead(work: Work, progress: Progress, read: Promise<Incoming>): Promise<void> {
+  async #handleRead(work: Work, read: Promise<Incoming>): Promise<void> {
     let incoming: Incoming;
     try {
       incoming = await read;
     } catch (error) {
       const origin = originOf(work.delivery.message);
       const why = `The ${origin.kind} can't be read: ${describeError(error)}`;
-      return this.#refuse(work, origin, progress, 'unreadable', why, error);
+      return this.#refuse(work, origin, 'unreadable', why, error);
     }
-    return this.#dispatch(work, progress, incoming);
+    return this.#dispatch(work, incoming);
   }
 
-  #dispatch(work: Work, progress: Progress, incoming: Incoming): Promise<void> | void {
+  #dispatch(work: Work, incoming: Incoming): Promise<void> | void {
+    const { progress } = work;
     const due = this.#dueHandlers(incoming, progress);
-    if (due.length === 0) return this.#refuse(work, incoming, progress, 'no-handler', NO_MESSAGE_HANDLER);
+    if (due.length === 0) return this.#refuse(work, incoming, 'no-handler', NO_MESSAGE_HANDLER);
     work.receive(incoming);
     for (const handler of due) work.add(handler, progress.attempts + 1);
-    return this.#runAll(work, progress);
+    return this.#runAll(work);
   }
 
   /** A delayed message came earlier than it is due: a link may wait in steps. */
@@ -198,54 +197,51 @@ export class QueueConsumer {
     return only === undefined ? all : all.filter(({ id }) => only.includes(id));
   }
 
-  /** Settles the delivery as soon as each of its runs has an outcome. */
-  async #runAll(work: Work, progress: Progress): Promise<void> {
-    let settling: Promise<void> | undefined;
-    work.onSettled = () => {
-      settling = this.#settle(work, progress) ?? undefined;
-      // Awaited below; until then a rejection is not unhandled.
-      settling?.catch(() => undefined);
-    };
+  async #runAll(work: Work): Promise<void> {
     const { inbox } = this.#init;
     if (inbox !== undefined) {
       const admitted = inbox.admit(work);
       if (admitted !== undefined) await admitted;
     }
-    const [first] = work.runs as [Run];
-    if (work.runs.length === 1) await this.#run(first);
-    else await Promise.all(work.runs.map(async (run) => this.#run(run)));
-    if (settling !== undefined) await settling;
+    const { runs } = work;
+    const [first] = runs as [Run];
+    // Most messages have one handler.
+    if (runs.length === 1) await this.#run(first);
+    else await Promise.all(runs.map(async (run) => this.#run(run)));
+    if (work.settling !== undefined) await work.settling;
   }
 
-  #settle(work: Work, progress: Progress): Promise<void> | void {
-    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#log.failed(run, run.outcome);
-    return this.#settlement.settle(work, progress);
-  }
-
-  async #run(run: Run): Promise<void> {
+  #run(run: Run): Promise<void> | undefined {
+    if (run.outcome === undefined)
+      return this.#lanes.execute(run).then((outcome) => this.#conclude(run, outcome));
     // Not to be run: a duplicate.
-    if (run.outcome !== undefined) {
-      if (run.outcome.kind === 'done') this.#init.observer?.duplicate(run);
-      return;
-    }
-    const outcome = await this.#lanes.execute(run);
+    if (run.outcome.kind === 'done') this.#init.observer?.duplicate(run);
+    return undefined;
+  }
+
+  #conclude(run: Run, outcome: Outcome): void {
+    const { runs } = run.work;
     // An ordered run may have gone on as another one.
-    const last = run.work.runs.find(({ handler }) => handler === run.handler) ?? run;
+    const last = runs.includes(run) ? run : (runs.find(({ handler }) => handler === run.handler) ?? run);
     if (last.settle(outcome) || last.outcome === outcome) return;
     if (!('error' in outcome) || last.signal.aborted) return;
     this.#log.failedAfterSettling(run, outcome.error);
   }
 
-  async #giveUp(
-    work: Work,
-    origin: Origin,
-    progress: Progress,
-    reason: DeadLetterReason,
-    error: unknown,
-  ): Promise<void> {
+  /** Each run of a message has its outcome: its delivery is settled, though a handler may still be busy. */
+  readonly #onOutcomes = (work: Work): void => {
+    for (const run of work.runs) if (run.outcome?.kind !== 'done') this.#log.failed(run, run.outcome);
+    const settling = this.#settlement.settle(work);
+    if (settling === undefined) return;
+    work.settling = settling;
+    // Awaited when its handlers have ended; until then a rejection is not unhandled.
+    settling.catch(() => undefined);
+  };
+
+  async #giveUp(work: Work, origin: Origin, reason: DeadLetterReason, error: unknown): Promise<void> {
     const { handlers, clock, observer } = this.#init;
     const { queue, deadLetterQueue } = handlers;
-    const { delivery } = work;
+    const { delivery, progress } = work;
     const cause = {
       queue,
       deadLetterQueue,
@@ -264,7 +260,6 @@ export class QueueConsumer {
   #refuse(
     work: Work,
     origin: Origin,
-    progress: Progress,
     reason: DeadLetterReason,
     message: string,
     cause?: unknown,
@@ -273,7 +268,7 @@ export class QueueConsumer {
     const isRequest = origin.kind === 'request';
     if (!isRequest || delivery.message.properties.replyTo === undefined) {
       const error = cause ?? (isRequest ? new Error(message) : undefined);
-      return this.#giveUp(work, origin, progress, reason, error);
+      return this.#giveUp(work, origin, reason, error);
     }
     void new Replies(this.#init, delivery, origin.replyFormat).send({ err: { status: 'error', message } });
     delivery.ack();

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { DELIVERY_MODE_PERSISTENT, type Message, type Timer } from '@nestmq/broker';
+import type { Encoded } from '../envelope.js';
 import { describeError } from '../describe-error.js';
 import type { ScheduleOptions } from '../handler.options.js';
 import type { ForwardedMessage, LinkDelivery, Subscription } from '../links/link.js';
 import { headersFor } from './address.js';
 import type { Background, BackgroundInit } from './background.js';
-import { type CronTimes, timesOf } from './cron-times.js';
+import { type CronTimes, timesOf } from '../cron-times.js';
 import type { RegisteredHandler } from './handler-table.js';
 import { published } from './published.js';
 import { serializedPacket } from '../wire/serialized.js';
-import type { Encoded } from '../wire/wire.js';
 import { merged, readToken, type SeenTo, tokenMessage, withoutForgotten } from './schedule-token.js';
 
 /**

@@ -30,14 +30,13 @@ async function settle(
     },
   } as unknown as Link;
   const { delivery = new FakeDelivery() } = of;
-  const work = new Work(delivery);
+  const work = new Work(delivery, { ...progressOf(delivery.message), ...of.progress });
   work.receive({ kind: 'event', pattern: 'p', data: 1, replyFormat: 'nestmq' });
   for (const [place, { outcome, attempt = 1, options }] of parts.entries())
     runOf(handlerOf(options, `p@${place}`), { work, attempt }).settle(outcome);
-  const progress = { ...progressOf(delivery.message), ...of.progress };
   const giveBack = (one: LinkDelivery): void => one.requeue({ failed: false });
   const settlement = new Settlement({ clock, link: () => link, handlers: new QueueHandlers('q'), giveBack });
-  await settlement.settle(work, progress);
+  await settlement.settle(work);
   const seen = forwarded.map(({ routingKey, delayMs, properties: { headers } }) => ({
     to: routingKey,
     delayMs,

@@ -26,7 +26,7 @@ export class Settlement {
   }
 
   /** Resolves when it is durable; a mere ack is not waited for. Rejects when the broker can't; the message stays. */
-  settle(work: Work, progress: Progress): Promise<void> | void {
+  settle(work: Work): Promise<void> | undefined {
     const { delivery, runs } = work;
     // Also when the connection is lost, and another copy is on its way.
     const entries = this.#init.inbox?.entriesFor(work) ?? [];
@@ -36,15 +36,14 @@ export class Settlement {
       return undefined;
     }
     const messages: ForwardedMessage[] = [...entries];
-    for (const group of groupsOf(runs)) messages.push(...this.#messagesFor(work, progress, group));
+    for (const group of groupsOf(runs)) messages.push(...this.#messagesFor(work, group));
     if (messages.length > 0) return this.#init.link().forward(delivery, messages);
     delivery.ack();
     return undefined;
   }
 
   #messagesFor(
-    { delivery, received, runs }: Work,
-    progress: Progress,
+    { delivery, received, runs, progress }: Work,
     group: readonly Run[],
   ): readonly ForwardedMessage[] {
     const [first] = group as [Run];

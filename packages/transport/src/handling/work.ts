@@ -1,5 +1,6 @@
 import type { LinkDelivery } from '../links/link.js';
 import { QueueContext } from '../queue.context.js';
+import { NO_PROGRESS, type Progress } from './address.js';
 import type { RegisteredHandler } from './handler-table.js';
 import type { Incoming } from '../wire/incoming.js';
 import type { Outcome } from './outcome.js';
@@ -102,12 +103,19 @@ export interface TimeLimit {
 /** One delivery, and what its handlers make of it. */
 export class Work {
   readonly runs: Run[] = [];
-  /** Called when each run has its outcome. */
-  onSettled: () => void = () => {};
-
+  /** Set once each run has its outcome, if settling its delivery is to be waited for. */
+  settling: Promise<void> | undefined;
+  readonly #onOutcomes: (work: Work) => void;
   #received: Incoming | undefined;
 
-  constructor(readonly delivery: LinkDelivery) {}
+  /** `onOutcomes`: called when each run has its outcome. */
+  constructor(
+    readonly delivery: LinkDelivery,
+    readonly progress: Progress = NO_PROGRESS,
+    onOutcomes: (work: Work) => void = () => {},
+  ) {
+    this.#onOutcomes = onOutcomes;
+  }
 
   /** Once it has been read. */
   get received(): Incoming {
@@ -129,7 +137,7 @@ export class Work {
 
   onOutcome(): void {
     for (const { outcome } of this.runs) if (outcome === undefined) return;
-    this.onSettled();
+    this.#onOutcomes(this);
   }
 
   /** Gives the message back, and tells its handlers. */

@@ -12,6 +12,8 @@ const REFUSED = new Error(
   'Handshake terminated by server: 403 (ACCESS-REFUSED) with message "ACCESS_REFUSED - Login was refused"',
 );
 
+const NO_VHOST = new Error('Expected ConnectionOpenOk; got <ConnectionClose channel:0>');
+
 /** Each try takes the next answer: an error, or a session. */
 function connectorOf(answers: (Error | 'session')[], { random = 1, timeoutMs = 30_000 } = {}) {
   const clock = new ManualClock();
@@ -96,7 +98,7 @@ describe('connecting', () => {
 
   it('comes back however long that takes', async () => {
     const { connector, clock, session, at } = connectorOf([...Array.from({ length: 40 }, away), 'session']);
-    const connecting = connector.reconnect();
+    const connecting = connector.reconnect(() => {});
     for (let i = 0; i < 25; i++) {
       await turn();
       clock.advance(1000);
@@ -107,7 +109,7 @@ describe('connecting', () => {
 
   it('gives up to come back when the login is refused again and again', async () => {
     const { connector, clock } = connectorOf([away(), REFUSED, REFUSED, REFUSED]);
-    const connecting = connector.reconnect().catch((error: unknown) => error);
+    const connecting = connector.reconnect(() => {}).catch((error: unknown) => error);
     await turn();
     clock.advance(1000);
     expect(await connecting).toMatchObject({
@@ -115,9 +117,28 @@ describe('connecting', () => {
     });
   });
 
+  it('comes back to a vhost that is refused for a while, and tells of it once', async () => {
+    const refusals = Array.from({ length: 10 }, () => NO_VHOST);
+    const { connector, clock, session } = connectorOf([...refusals, 'session']);
+    const told: string[] = [];
+    const connecting = connector.reconnect(({ message }) => told.push(message));
+    for (let i = 0; i < 10; i++) {
+      await turn();
+      clock.advance(1000);
+    }
+    expect(await connecting).toBe(session);
+    expect(told).toEqual([expect.stringContaining('does not open its vhost, and is asked again and again')]);
+  });
+
+  it('fails at once for a vhost that is refused in the beginning', async () => {
+    const { connector, at } = connectorOf([NO_VHOST]);
+    await expect(connector.connect()).rejects.toThrow('refuses the login, or its vhost');
+    expect(at()).toEqual(['a 0']);
+  });
+
   it('stops when it is closed', async () => {
     const { connector } = connectorOf([]);
-    const connecting = connector.reconnect();
+    const connecting = connector.reconnect(() => {});
     await turn();
     connector.close();
     await expect(connecting).rejects.toThrow('The link was closed while it was connecting.');

@@ -1,12 +1,12 @@
 import { MessageChannel } from 'node:worker_threads';
 import type { Clock, Timer } from '@nestmq/broker';
 import { QueueUnavailableException } from '../queue.exceptions.js';
-import { amqpError, isLoginRefused } from './amqp-errors.js';
+import { amqpError, isLoginRefused, isVhostRefused } from './amqp-errors.js';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import type { AmqpSession } from './amqp-session.js';
 import { type AmqpEndpoint, locationOf } from './amqp-url.js';
 
-/** Logins refused one after the other, after which a link that had been logged in before does not try again. */
+/** Logins refused one after the other, after which a link that had been logged in before does not try again; vhosts: it is told. */
 const REFUSALS_MAX = 3;
 
 export interface ConnectorInit {
@@ -30,23 +30,46 @@ export class AmqpConnector {
 
   /**
    * For the first time. Rejects with QueueUnavailableException when no node lets in within `connectionTimeoutMs`, and
-   * at once when one refuses the login.
+   * at once when one refuses the login or the vhost, or `signal` aborts.
    */
-  connect(): Promise<AmqpSession> {
+  connect(signal?: AbortSignal): Promise<AmqpSession> {
     const { clock, options } = this.#init;
     const deadline = clock.now() + options.connectionTimeoutMs;
-    return this.#connect((error, pauseMs) => {
-      if (isLoginRefused(error)) throw refused(error);
+    const connecting = this.#connect((error, pauseMs) => {
+      if (isLoginRefused(error) || isVhostRefused(error)) throw refused(error);
       if (clock.now() + pauseMs > deadline) throw unreachable(options.endpoints, error);
     });
+    return signal === undefined ? connecting : this.#until(signal, connecting);
   }
 
-  /** Goes on until a node lets in. Rejects when logging in was refused again and again. */
-  reconnect(): Promise<AmqpSession> {
-    let refusals = 0;
+  /** A try that is under way goes on, and comes to nothing. */
+  async #until(signal: AbortSignal, connecting: Promise<AmqpSession>): Promise<AmqpSession> {
+    const forget = new AbortController();
+    const aborted = new Promise<never>((_, reject) => {
+      const onAbort = (): void => {
+        this.close();
+        reject(closedMeanwhile());
+      };
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { signal: forget.signal });
+    });
+    try {
+      return await Promise.race([connecting, aborted]);
+    } finally {
+      forget.abort();
+    }
+  }
+
+  /**
+   * Goes on until a node lets in. Rejects when logging in was refused again and again. A vhost that is refused, which was
+   * there before, may come back: `onHeldUp` is told of it, once.
+   */
+  reconnect(onHeldUp: (error: Error) => void): Promise<AmqpSession> {
+    let [logins, vhosts] = [0, 0];
     return this.#connect((error) => {
-      refusals = isLoginRefused(error) ? refusals + 1 : 0;
-      if (refusals >= REFUSALS_MAX) throw refused(error);
+      logins = isLoginRefused(error) ? logins + 1 : 0;
+      if (logins >= REFUSALS_MAX) throw refused(error);
+      if (isVhostRefused(error) && ++vhosts === REFUSALS_MAX) onHeldUp(vhostRefused(error));
     });
   }
 
@@ -71,7 +94,7 @@ export class AmqpConnector {
         onFailed(named(endpoint, error), isRound ? pauseMs : Number.NEGATIVE_INFINITY);
         if (isRound && !this.#closed) await this.#pause(pauseMs);
       }
-      if (this.#closed) throw new QueueUnavailableException('The link was closed while it was connecting.');
+      if (this.#closed) throw closedMeanwhile();
     }
   }
 
@@ -91,6 +114,10 @@ export class AmqpConnector {
     timer?.cancel();
     release();
   }
+}
+
+function closedMeanwhile(): Error {
+  return new QueueUnavailableException('The link was closed while it was connecting.');
 }
 
 /** A clock's timers keep no process alive, but a service whose broker is away for a while is not at its end. */
@@ -114,6 +141,14 @@ function refused(error: unknown): QueueUnavailableException {
   const { message } = amqpError(error);
   return new QueueUnavailableException(
     `The broker refuses the login, or its vhost: ${message}. Correct the user, the password or the vhost in the URL, or the user's permissions.`,
+    { cause: error },
+  );
+}
+
+function vhostRefused(error: unknown): QueueUnavailableException {
+  const { message } = amqpError(error);
+  return new QueueUnavailableException(
+    `The broker does not open its vhost, and is asked again and again: ${message}. It may not be up yet, or have too many connections; or it, or the user's permission for it, is gone.`,
     { cause: error },
   );
 }

@@ -26,7 +26,7 @@ const DUE_SUFFIX = '.due';
 /** Without `x-`: a headers exchange passes over names that have it. */
 const WAIT = 'nestmq-wait';
 /** Gets what is due in an exchange, and drops it: else what goes nowhere would hold up what is behind it. */
-export const SINK_QUEUE = 'nestmq.sink';
+const SINK_QUEUE = 'nestmq.sink';
 
 /** What the wait queues of a broker need of it. */
 export interface DelayTopology {

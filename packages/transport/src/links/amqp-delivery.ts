@@ -1,13 +1,12 @@
 import type { Message } from '@nestmq/broker';
 import type { Channel, ConsumeMessage, GetMessage } from 'amqplib';
-import { deliveryCountOf, messageFrom } from './amqp-message.js';
+import { messageFrom } from './amqp-message.js';
 import type { LinkDelivery } from './link.js';
 
 /** {@link LinkDelivery} over a channel. */
 export class AmqpDelivery implements LinkDelivery {
   readonly message: Message;
   readonly redelivered: boolean;
-  readonly deliveryCount: number;
   readonly #raw: ConsumeMessage | GetMessage;
   #owner: UnsettledDeliveries | undefined;
 
@@ -17,7 +16,6 @@ export class AmqpDelivery implements LinkDelivery {
     this.#owner = owner;
     this.message = messageFrom(raw);
     this.redelivered = raw.fields.redelivered;
-    this.deliveryCount = deliveryCountOf(raw);
     owner?.add(this);
   }
 

@@ -1,5 +1,5 @@
 /** AMQP 0-9-1, section 1.2. */
-export const ACCESS_REFUSED = 403;
+const ACCESS_REFUSED = 403;
 export const NOT_FOUND = 404;
 
 /** amqplib wraps the broker's words: `Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "NOT_FOUND - …"`. */
@@ -26,8 +26,15 @@ export function amqpError(error: unknown): AmqpError {
   return new AmqpError(typeof code === 'number' ? code : undefined, text, error);
 }
 
-/** Logging in was refused: trying again is no use. amqplib keeps what a broker says to opening a vhost to itself. */
+/** Logging in was refused: trying again is no use. */
 export function isLoginRefused(error: unknown): boolean {
-  const { code, message } = amqpError(error);
-  return code === ACCESS_REFUSED || message.includes('Expected ConnectionOpenOk; got <ConnectionClose');
+  return amqpError(error).code === ACCESS_REFUSED;
+}
+
+/**
+ * The vhost was not opened: it is not there or not permitted, but it may also not be up yet, or have too many connections
+ * for a while. amqplib keeps to itself what the broker says to it.
+ */
+export function isVhostRefused(error: unknown): boolean {
+  return amqpError(error).message.includes('Expected ConnectionOpenOk; got <ConnectionClose');
 }

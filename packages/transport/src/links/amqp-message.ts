@@ -1,5 +1,5 @@
 import type { Message } from '@nestmq/broker';
-import type { ConsumeMessage, GetMessage, Message as AmqplibMessage } from 'amqplib';
+import type { Message as AmqplibMessage } from 'amqplib';
 import { originOf } from './amqp-delays.js';
 import { propertiesFrom } from './amqp-fields.js';
 
@@ -14,9 +14,4 @@ export function messageFrom({ fields, properties, content }: AmqplibMessage): Me
   // It is a matter of this delivery: published again it would be wrong.
   const { [DELIVERY_COUNT]: _count, ...headers } = read.headers;
   return { exchange, routingKey: fields.routingKey, properties: { ...read, headers }, body: content };
-}
-
-export function deliveryCountOf({ fields, properties }: ConsumeMessage | GetMessage): number {
-  const count: unknown = fields.redelivered ? properties.headers?.[DELIVERY_COUNT] : 0;
-  return typeof count === 'number' ? count : 0;
 }

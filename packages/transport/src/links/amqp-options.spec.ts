@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { normaliseQueueOptions } from '../queue.options.js';
 import { normaliseAmqpOptions } from './amqp-options.js';
 
 const normalised = (options: unknown): unknown => normaliseAmqpOptions(['amqp://h'], options, 'billing');
@@ -45,24 +44,5 @@ describe('the options of AMQP URLs', () => {
     ['x', "'amqp' is 'x'"],
   ])('are checked: %j', (options, words) => {
     expect(() => normalised(options)).toThrow(words);
-  });
-
-  it.each([
-    [{ urls: [] }, "'urls' is no list"],
-    [{ urls: ['amqp://h'], url: 'amqp://h' }, "there is 'url' as well"],
-    [{ urls: ['file:x'] }, "'urls' has 'file:x'"],
-    [{ url: 'memory:', amqp: {} }, "There is 'amqp', but no AMQP URL"],
-    [{}, "'url' is undefined"],
-  ])('go with AMQP URLs only: %j', (options, words) => {
-    expect(() => normaliseQueueOptions(options)).toThrow(words);
-  });
-
-  it('take the URLs of several nodes', () => {
-    const { home } = normaliseQueueOptions({ urls: ['amqp://a', 'amqps://b,c/v'] });
-    expect('amqp' in home && home.amqp.endpoints.map(({ host, tls, vhost }) => [host, tls, vhost])).toEqual([
-      ['a', false, '/'],
-      ['b', true, 'v'],
-      ['c', true, 'v'],
-    ]);
   });
 });

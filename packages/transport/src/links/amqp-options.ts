@@ -1,8 +1,13 @@
 import type { ConnectionOptions } from 'node:tls';
 import { assertKeys, describe, type Duration, duration, integer, optional, table } from '../option-checks.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
-import { type AmqpEndpoint, isAmqpUrl, parseAmqpUrl } from './amqp-url.js';
+import { type AmqpEndpoint, isAmqpUrl, parseAmqpUrl, printable } from './amqp-url.js';
 
+/**
+ * How long to wait between rounds through the hosts.
+ *
+ * @publicApi
+ */
 export interface ReconnectOptions {
   /** Before the second try; then twice as long each time, less a random part. 10 ms to 1 h. @default '250ms' */
   readonly minDelay?: Duration;
@@ -11,7 +16,7 @@ export interface ReconnectOptions {
 }
 
 /**
- * For `amqp:` and `amqps:` URLs.
+ * How to connect to a broker by `amqp:` and `amqps:` URLs, and to publish there.
  *
  * @publicApi
  */
@@ -33,7 +38,10 @@ export interface AmqpOptions {
    * QueueUnavailableException. Waiting for a broker that blocks publishers does not count. 1 ms to 24 h. @default '30s'
    */
   readonly publishTimeout?: Duration;
-  /** Publishes that may wait at once; more fail at once. 1 to 1,000,000. @default 10_000 */
+  /**
+   * Publishes that may wait at once, beside 50,000 (64 MiB) that are sent and not confirmed; more fail at once.
+   * 1 to 1,000,000. @default 10_000
+   */
   readonly maxWaiting?: number;
   /** Of queues that are declared; those with priorities are classic, since no other type has them. @default 'quorum' */
   readonly queueType?: 'quorum' | 'classic';
@@ -98,7 +106,7 @@ function endpointsOf(urls: readonly unknown[]): readonly AmqpEndpoint[] {
   return urls.flatMap((url) => {
     if (isAmqpUrl(url)) return parseAmqpUrl(url);
     throw new QueueOptionsException(
-      `'urls' has ${describe(url)}.`,
+      `'urls' has ${printable(url)}.`,
       "Give the AMQP URLs of one cluster's nodes.",
     );
   });

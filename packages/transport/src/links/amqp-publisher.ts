@@ -15,6 +15,8 @@ import type { PublishCallback } from './link.js';
 
 /** Sent and not confirmed. More would only fill the memory of this process, so it waits. Bytes of bodies. */
 const UNCONFIRMED_BYTES_MAX = 64 * 1024 * 1024;
+/** So many as well, since a small message takes 3 KiB until it is confirmed, with what its caller keeps. */
+const UNCONFIRMED_MAX = 50_000;
 /** So long a publish is repeated that the broker nacks: electing a leader takes seconds. Milliseconds. */
 const NACKED_MS_MAX = 10_000;
 
@@ -157,8 +159,10 @@ export class AmqpPublisher {
   }
 
   #maySend(): boolean {
-    if (this.#channel === undefined || this.#channel.bytes >= UNCONFIRMED_BYTES_MAX) return false;
-    return this.#suspects === 0 || this.#channel.count === 0;
+    if (this.#channel === undefined) return false;
+    const { bytes, count } = this.#channel;
+    if (bytes >= UNCONFIRMED_BYTES_MAX || count >= UNCONFIRMED_MAX) return false;
+    return this.#suspects === 0 || count === 0;
   }
 
   #send(): void {

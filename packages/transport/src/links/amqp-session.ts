@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from '@nestmq/broker';
 import type { Channel, ChannelModel, ConfirmChannel } from 'amqplib';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import type { AmqpEndpoint } from './amqp-url.js';
@@ -5,6 +7,8 @@ import type { Amqplib } from './load-amqplib.js';
 
 /** One try to connect and log in takes no longer: a host that swallows packets must not hold up the next one. */
 const ATTEMPT_MS_MAX = 10_000;
+/** A broker that says nothing to the end of a connection for so long is left without. Milliseconds. */
+const CLOSE_MS_MAX = 5000;
 
 export interface SessionListener {
   /** Called once, after all its channels have closed; not when it was closed by {@link AmqpSession.close}. */
@@ -18,14 +22,15 @@ export interface SessionListener {
  * goes over the other.
  */
 export class AmqpSession {
-  readonly #publishing: ChannelModel;
-  readonly #consuming: ChannelModel;
+  readonly #clock: Clock;
+  /** The one that publishes, then the one that consumes. */
+  readonly #connections: ChannelModel[] = [];
+  #listener: SessionListener | undefined;
   #ended = false;
   #reason: Error | undefined;
 
-  private constructor(publishing: ChannelModel, consuming: ChannelModel) {
-    this.#publishing = publishing;
-    this.#consuming = consuming;
+  private constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /** Rejects when the node can't be reached, or refuses the login: see isLoginRefused. */
@@ -33,38 +38,59 @@ export class AmqpSession {
     amqplib: Amqplib,
     endpoint: AmqpEndpoint,
     options: NormalisedAmqpOptions,
+    clock: Clock,
   ): Promise<AmqpSession> {
-    const publishing = await connect(amqplib, endpoint, options, 'publishing');
+    const session = new AmqpSession(clock);
     try {
-      return new AmqpSession(publishing, await connect(amqplib, endpoint, options, 'consuming'));
+      for (const purpose of ['publishing', 'consuming'])
+        session.#watch(await connect(amqplib, endpoint, options, purpose));
     } catch (error) {
-      await publishing.close().catch(ignoreClosed);
+      await session.close();
       throw error;
     }
+    if (session.#ended) throw session.#reasonOr(undefined);
+    return session;
+  }
+
+  /** From the beginning: an error that nobody listens to would end the process. */
+  #watch(connection: ChannelModel): void {
+    this.#connections.push(connection);
+    connection.on('error', (error) => {
+      this.#reason ??= error;
+    });
+    connection.on('close', (error) => this.#onClosed(connection, error));
+    connection.on('blocked', (reason) => this.#listener?.onBlocked(reason));
+    connection.on('unblocked', () => this.#listener?.onBlocked(undefined));
   }
 
   listen(listener: SessionListener): void {
-    this.#publishing.on('blocked', (reason) => listener.onBlocked(reason));
-    this.#publishing.on('unblocked', () => listener.onBlocked(undefined));
-    for (const connection of [this.#publishing, this.#consuming]) {
-      connection.on('error', (error) => {
-        this.#reason ??= error;
-      });
-      connection.on('close', (error) => this.#onClosed(connection, listener, error));
-    }
+    this.#listener = listener;
+    if (this.#ended) listener.onLost(this.#reasonOr(undefined));
   }
 
-  #onClosed(closed: ChannelModel, listener: SessionListener, error: Error | undefined): void {
+  #onClosed(closed: ChannelModel, error: Error | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    const other = closed === this.#publishing ? this.#consuming : this.#publishing;
-    void other.close().catch(ignoreClosed);
-    listener.onLost(this.#reason ?? error ?? new Error('The broker closed the connection.'));
+    for (const other of this.#connections) if (other !== closed) void leave(other, this.#clock);
+    this.#reason = this.#reasonOr(error);
+    this.#listener?.onLost(this.#reason);
+  }
+
+  #reasonOr(error: Error | undefined): Error {
+    return this.#reason ?? error ?? new Error('The broker closed the connection.');
   }
 
   /** Lost or closed. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  get #publishing(): ChannelModel {
+    return this.#connections[0] as ChannelModel;
+  }
+
+  get #consuming(): ChannelModel {
+    return this.#connections[1] as ChannelModel;
   }
 
   /** For everything but publishing. Who opens it listens to its errors. */
@@ -79,19 +105,38 @@ export class AmqpSession {
   /** Ends it as if the connection had been lost: something is wrong that only a new one puts right. */
   abandon(reason: Error): void {
     this.#reason ??= reason;
-    void this.#consuming.close().catch(ignoreClosed);
+    void leave(this.#consuming, this.#clock);
   }
 
-  /** What is unsettled goes back to its queues. Resolves when the broker knows. */
+  /** What is unsettled goes back to its queues. Resolves when the broker knows, or answers nothing for {@link CLOSE_MS_MAX}. */
   async close(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await Promise.all([this.#publishing, this.#consuming].map((one) => one.close().catch(ignoreClosed)));
+    await Promise.all(this.#connections.map(async (one) => leave(one, this.#clock)));
   }
 }
 
-/** Closing what is closed already is as good. */
-function ignoreClosed(): void {}
+/** Never rejects: closing what is closed already is as good. */
+function leave(connection: ChannelModel, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      timer.cancel();
+      resolve();
+    };
+    const timer = clock.setTimer(CLOSE_MS_MAX, () => {
+      socketOf(connection).destroy(new Error(`The broker did not answer for ${CLOSE_MS_MAX} ms.`));
+      resolve();
+    });
+    // amqplib tells those who closed it of the broker's answer alone, not that there will be none.
+    connection.once('close', end);
+    connection.close().then(end, end);
+  });
+}
+
+/** amqplib's types do not tell of it. */
+function socketOf({ connection }: ChannelModel): Duplex {
+  return (connection as unknown as { readonly stream: Duplex }).stream;
+}
 
 function connect(
   amqplib: Amqplib,

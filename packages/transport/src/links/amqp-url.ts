@@ -1,3 +1,4 @@
+import { describe } from '../option-checks.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
 
 /** One broker node, and how to log in there. */
@@ -50,14 +51,14 @@ export function locationOf({ tls, host, port, vhost }: AmqpEndpoint): string {
   return `${tls ? 'amqps' : 'amqp'}://${name}:${port}/${vhost === '/' ? '' : encodeURIComponent(vhost)}`;
 }
 
-/** The URL as it may be printed. */
-export function withoutCredentials(url: string): string {
-  return url.replace(/\/\/.*@/s, '//***@');
+/** What was given as a URL, as it may be printed: whoever logs in is left out. */
+export function printable(url: unknown): string {
+  return describe(typeof url === 'string' ? url.replace(/^(\w+:)?(\/*).*@/s, '$1$2***@') : url);
 }
 
 function unreadable(url: string): QueueOptionsException {
   return new QueueOptionsException(
-    `'${withoutCredentials(url)}' is no AMQP URL.`,
+    `${printable(url)} is no AMQP URL.`,
     "Give 'amqp://USER:PASSWORD@HOST:PORT/VHOST' (several hosts with commas between them, what is special in a name or password percent-encoded); everything else goes under the option 'amqp'.",
   );
 }

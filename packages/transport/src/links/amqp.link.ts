@@ -39,6 +39,8 @@ export interface AmqpLinkInit {
   readonly clock: Clock;
   /** For the pauses between tries to reconnect; from 0 to 1. @default Math.random */
   readonly random?: () => number;
+  /** Opening gives up when it aborts. @default it goes on */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -56,6 +58,8 @@ export class AmqpLink implements Link {
   readonly #sessions: SessionWaiters;
   readonly #logger = new Logger('AmqpLink');
   readonly #warned = new Set<string>();
+  /** Of which it is not known yet whether it can be used. */
+  #settingUp: AmqpSession | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(init: AmqpLinkInit, connector: AmqpConnector) {
@@ -75,17 +79,28 @@ export class AmqpLink implements Link {
 
   /** Rejects as AmqpConnector.connect does, and with QueueOptionsException where amqplib is not installed. */
   static async open(init: AmqpLinkInit): Promise<AmqpLink> {
-    const { options, clock, random = Math.random } = init;
+    const { options, clock, random = Math.random, signal } = init;
     const amqplib = await loadAmqplib();
     const open = (endpoint: NormalisedAmqpOptions['endpoints'][number]): Promise<AmqpSession> =>
-      AmqpSession.open(amqplib, endpoint, options);
+      AmqpSession.open(amqplib, endpoint, options, clock);
     const connector = new AmqpConnector({ options, clock, random, open });
     const link = new AmqpLink(init, connector);
-    await link.#use(await connector.connect());
+    await link.#use(await connector.connect(signal));
     return link;
   }
 
   async #use(session: AmqpSession): Promise<void> {
+    this.#settingUp = session;
+    try {
+      await this.#setUp(session);
+    } finally {
+      this.#settingUp = undefined;
+    }
+    this.#sessions.set(session);
+    this.#init.listener.onConnected();
+  }
+
+  async #setUp(session: AmqpSession): Promise<void> {
     session.listen({
       onLost: (error) => this.#onLost(session, error),
       onBlocked: (reason) => this.#onBlocked(reason),
@@ -99,8 +114,6 @@ export class AmqpLink implements Link {
     for (const replies of this.#replies) await replies.subscribe(session);
     for (const consumer of this.#consumers) await consumer.resubscribe(session);
     if (session.ended) throw new QueueUnavailableException('The connection was lost while it was set up.');
-    this.#sessions.set(session);
-    listener.onConnected();
   }
 
   #onLost(session: AmqpSession, error: Error): void {
@@ -117,7 +130,7 @@ export class AmqpLink implements Link {
     while (this.#closing === undefined) {
       let session: AmqpSession;
       try {
-        session = await this.#connector.reconnect();
+        session = await this.#connector.reconnect((error) => this.#init.listener.onError(error));
       } catch (error) {
         return this.#giveUp(error as Error);
       }
@@ -317,7 +330,7 @@ export class AmqpLink implements Link {
     const closed = new BrokerError('CLOSED', 'The link is closed.', {
       cure: 'Publish again when it is open; what was not confirmed may have been stored or not.',
     });
-    const session = this.#sessions.current;
+    const session = this.#sessions.current ?? this.#settingUp;
     this.#connector.close();
     this.#sessions.end(closed);
     this.#publisher.end(closed);

@@ -7,9 +7,18 @@ import {
   type ServerOptions,
 } from '@nestmq/broker';
 
-/** How other processes reach an embedded broker: see the broker's `createServer`. */
+/**
+ * How other processes reach an embedded broker: see the broker's `createServer`.
+ *
+ * @publicApi
+ */
 export type ListenOptions = Omit<ServerOptions, keyof BrokerOptions>;
 
+/**
+ * Options of the broker in this process. They count for the first who opens it.
+ *
+ * @publicApi
+ */
 export interface EmbeddedBrokerOptions extends Omit<BrokerOptions, 'directory'> {
   /**
    * Accepts AMQP 0-9-1 clients as well: other processes, other languages. `{}` is 127.0.0.1, port 5672.
@@ -35,6 +44,11 @@ interface Shared {
  */
 const shared = new Map<string, Shared>();
 
+/**
+ * A share in an embedded broker.
+ *
+ * @publicApi
+ */
 export interface BrokerLease {
   readonly broker: Broker;
   /** Where AMQP clients connect, if it listens. */
@@ -43,7 +57,11 @@ export interface BrokerLease {
   release(): Promise<void>;
 }
 
-/** `options` count for the first who names the broker. */
+/**
+ * `options` count for the first who names the broker.
+ *
+ * @publicApi
+ */
 export async function leaseBroker(
   home: { readonly memory: string } | { readonly directory: string },
   options: EmbeddedBrokerOptions = {},

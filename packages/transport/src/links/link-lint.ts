@@ -1,6 +1,10 @@
 import type { FieldTable } from '@nestmq/broker';
 
-/** A queue as it is declared over AMQP. */
+/**
+ * A queue as it is declared over AMQP.
+ *
+ * @publicApi
+ */
 export interface DeclaredQueue {
   readonly name: string;
   /** @default true */
@@ -10,7 +14,11 @@ export interface DeclaredQueue {
   readonly arguments: FieldTable;
 }
 
-/** What is done over a connection, as far as newer brokers may refuse it. */
+/**
+ * What is done over a connection, as far as newer brokers may refuse it.
+ *
+ * @publicApi
+ */
 export interface Declarations {
   readonly queues: readonly DeclaredQueue[];
   /** `basic.qos` with `global`. @default false */
@@ -20,6 +28,8 @@ export interface Declarations {
 /**
  * What RabbitMQ 4.3 refuses or passes over of what is declared, one sentence each, with the cure; empty when all is well
  * (rabbitmq.com: "Deprecated Features", "Classic Queues", "Quorum Queues").
+ *
+ * @publicApi
  */
 export function lintDeclarations({ queues, globalQos = false }: Declarations): readonly string[] {
   const ofQueues = queues.flatMap((queue) =>

@@ -3,7 +3,7 @@ import type { Contract } from './link.suite.js';
 import { Consumed, Heard, publish, publishAll, settledState, toQueue } from './link.suite.support.js';
 
 /** What holds when a connection is lost, or the broker takes no publishes. */
-export function losingContract({ features, home, open, name }: Contract): void {
+export function losingContract({ features, home, open, name, filled }: Contract): void {
   const itWithConnection = features.connection ? it : it.skip;
   const itWhenItBlocks = features.blocks ? it : it.skip;
 
@@ -39,10 +39,7 @@ export function losingContract({ features, home, open, name }: Contract): void {
     async () => {
       const broker = home();
       if (broker === undefined) return;
-      const link = await open();
-      const queue = name('queue');
-      await link.declareQueue(queue);
-      await publishAll(link, queue, ['a']);
+      const { link, queue } = await filled('a');
       const consumed = await Consumed.start(link, queue);
       const first = (await consumed.count(1)).at(0);
       broker.cut?.();

@@ -16,8 +16,6 @@ export interface LinkFeatures {
   readonly blocks: boolean;
   /** Beside an exclusive consumer there is no other: not so with the quorum queues of RabbitMQ 3.10. */
   readonly exclusiveConsumers: boolean;
-  /** Only deliveries that failed are counted, not those merely given back: so do quorum queues from RabbitMQ 4.3 on. */
-  readonly countsFailuresOnly: boolean;
 }
 
 /** A broker for the contract of its links, and what can be done to it. */

@@ -23,6 +23,8 @@ export interface Contract {
   readonly home: () => LinkHome | undefined;
   /** A new link, closed after the test; its listener does nothing unless it is given. */
   readonly open: (listener?: LinkListener) => Promise<Link>;
+  /** A new link, with a new queue that has these messages. */
+  readonly filled: (...bodies: string[]) => Promise<{ readonly link: Link; readonly queue: string }>;
   /** A name that no other test has. */
   readonly name: (what: string) => string;
 }
@@ -59,6 +61,12 @@ export function linkContract(
         links.push(link);
         return link;
       },
+      async filled(...bodies) {
+        const [link, queue] = [await contract.open(), contract.name('queue')];
+        await link.declareQueue(queue);
+        await publishAll(link, queue, bodies);
+        return { link, queue };
+      },
       name: (what) => `contract.${run}.${what}${names++}`,
     };
     topologyContract(contract);
@@ -68,7 +76,7 @@ export function linkContract(
   });
 }
 
-function topologyContract({ home, open, name }: Contract): void {
+function topologyContract({ home, open, name, filled }: Contract): void {
   it('tells that it is connected, once it can be used', async () => {
     if (home() === undefined) return;
     let connected = 0;
@@ -149,10 +157,7 @@ function topologyContract({ home, open, name }: Contract): void {
 
   it('purges what is ready, and deletes a queue with it; one that is not there as well', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a', 'b']);
+    const { link, queue } = await filled('a', 'b');
     expect(await link.purgeQueue(queue)).toBe(2);
     await publishAll(link, queue, ['c']);
     expect(await link.deleteQueue(queue)).toBe(1);
@@ -162,10 +167,7 @@ function topologyContract({ home, open, name }: Contract): void {
 
   it('peeks at the first messages of a queue, which stay in their places', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a', 'b', 'c']);
+    const { link, queue } = await filled('a', 'b', 'c');
     for (let i = 0; i < 2; i++)
       expect((await link.peek(queue, 2)).map(({ body }) => body.toString())).toEqual(['a', 'b']);
     expect(await link.peek(queue, 10)).toHaveLength(3);
@@ -175,10 +177,7 @@ function topologyContract({ home, open, name }: Contract): void {
 
   it('takes one message, to be settled; none when none is ready', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
-    await publishAll(link, queue, ['a']);
+    const { link, queue } = await filled('a');
     const first = await link.take(queue);
     expect([first && bodyOf(first), first?.settled]).toEqual(['a', false]);
     expect(await link.take(queue)).toBeUndefined();
@@ -227,12 +226,10 @@ function topologyContract({ home, open, name }: Contract): void {
   });
 }
 
-function publishingContract({ home, open, name }: Contract): void {
+function publishingContract({ home, open, name, filled }: Contract): void {
   it('calls back once a message is durable, never before publish has returned', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
+    const { link, queue } = await filled();
     expect(await publish(link, toQueue(queue, 'a'))).toEqual({
       error: undefined,
       unroutable: undefined,
@@ -242,9 +239,7 @@ function publishingContract({ home, open, name }: Contract): void {
 
   it('keeps the order of what is published', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
+    const { link, queue } = await filled();
     const bodies = Array.from({ length: 500 }, (_, i) => String(i));
     await publishAll(link, queue, bodies);
     expect((await (await Consumed.start(link, queue, { prefetchCount: 0 })).count(500)).bodies).toEqual(
@@ -290,9 +285,7 @@ function publishingContract({ home, open, name }: Contract): void {
 
   it('carries properties and headers of all types unchanged', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
+    const { link, queue } = await filled();
     const properties = {
       contentType: 'text/plain',
       contentEncoding: 'identity',
@@ -322,9 +315,7 @@ function publishingContract({ home, open, name }: Contract): void {
 
   it('carries empty bodies, and such as do not fit one frame', async () => {
     if (home() === undefined) return;
-    const link = await open();
-    const queue = name('queue');
-    await link.declareQueue(queue);
+    const { link, queue } = await filled();
     const large = 'x'.repeat(1_000_000);
     await publishAll(link, queue, ['', large]);
     expect((await (await Consumed.start(link, queue)).count(2)).bodies).toEqual(['', large]);

@@ -1,19 +1,26 @@
 import type { FieldTable, Message } from '@nestmq/broker';
 
-/** One message handed to this service. It is settled once; later calls do nothing. */
+/**
+ * One message handed to this service. It is settled once; later calls do nothing.
+ *
+ * @publicApi
+ */
 export interface LinkDelivery {
   readonly message: Message;
   /** It may have been delivered before. */
   readonly redelivered: boolean;
-  /** How often the broker says that it was given back as failed; 0 where a broker does not count. */
-  readonly deliveryCount: number;
   /** Also true when its connection is lost: the broker hands it out anew. */
   readonly settled: boolean;
   ack(): void;
-  /** Back to its original place. `failed` counts it as an attempt, where the broker counts. */
+  /** Back to its original place. `failed` counts toward the queue's delivery limit; others may count too. */
   requeue(options: { readonly failed: boolean }): void;
 }
 
+/**
+ * How a consumer gets its messages.
+ *
+ * @publicApi
+ */
 export interface ConsumeOptions {
   /** Deliveries that may be unsettled at once; 0 is no limit. */
   readonly prefetchCount: number;
@@ -28,6 +35,11 @@ export interface ConsumeOptions {
   readonly onLost?: (delivery: LinkDelivery) => void;
 }
 
+/**
+ * A consumer that was started.
+ *
+ * @publicApi
+ */
 export interface Subscription {
   /** Stops deliveries; what was delivered can still be settled. Idempotent. */
   cancel(): void;
@@ -38,13 +50,22 @@ export interface Subscription {
   giveUp(): void;
 }
 
-/** Where answers come in. */
+/**
+ * Where answers come in.
+ *
+ * @publicApi
+ */
 export interface ReplySubscription {
   /** What a request names as `replyTo`. It changes when the link reconnects. */
   readonly address: string;
   cancel(): void;
 }
 
+/**
+ * What happens to who waits for answers.
+ *
+ * @publicApi
+ */
 export interface ReplyOptions {
   readonly onReply: (message: Message) => void;
   /** The connection was lost: answers to what was asked before do not come any more. */
@@ -54,9 +75,16 @@ export interface ReplyOptions {
 /**
  * Called once. `error` is NoHandlerException when a mandatory message had nowhere to go. `unroutable`: it went nowhere,
  * which is no error since it was not mandatory.
+ *
+ * @publicApi
  */
 export type PublishCallback = (error?: Error, unroutable?: boolean) => void;
 
+/**
+ * How a message is published.
+ *
+ * @publicApi
+ */
 export interface PublishOptions {
   /** A message that goes nowhere is an error: `done` is called with NoHandlerException. @default false */
   readonly mandatory?: boolean;
@@ -69,7 +97,11 @@ export interface PublishOptions {
   readonly delayMs?: number;
 }
 
-/** What a delivery is settled by, see {@link Link.forward}. */
+/**
+ * What a delivery is settled by, see {@link Link.forward}.
+ *
+ * @publicApi
+ */
 export interface ForwardedMessage extends Omit<Message, 'body'> {
   /** @default the delivery's */
   readonly body?: Buffer;
@@ -77,7 +109,11 @@ export interface ForwardedMessage extends Omit<Message, 'body'> {
   readonly delayMs?: number;
 }
 
-/** How a queue is declared; all are durable. */
+/**
+ * How a queue is declared; all are durable.
+ *
+ * @publicApi
+ */
 export interface QueueDeclaration {
   /** Where what the broker itself gives up goes (a delivery limit, a full queue, a TTL), kept safe. @default nowhere */
   readonly deadLetterQueue?: string;
@@ -89,7 +125,11 @@ export interface QueueDeclaration {
   readonly arguments?: FieldTable;
 }
 
-/** Some facts a broker does not tell. */
+/**
+ * Some facts a broker does not tell.
+ *
+ * @publicApi
+ */
 export interface LinkQueueState {
   readonly name: string;
   readonly ready: number;
@@ -98,7 +138,11 @@ export interface LinkQueueState {
   readonly consumers: number;
 }
 
-/** What may happen to a link at any time. None of them may throw. */
+/**
+ * What may happen to a link at any time. None of them may throw.
+ *
+ * @publicApi
+ */
 export interface LinkListener {
   /** It can be used, for the first time or again. */
   onConnected(): void;
@@ -114,6 +158,8 @@ export interface LinkListener {
  * The transport's way to a broker. The same contract, whatever the URL. What needs the broker rejects with
  * QueueUnavailableException when it is away for longer than the link may wait, and what it has declared and consumes is
  * there again after a reconnection.
+ *
+ * @publicApi
  */
 export interface Link {
   /** Why publishes wait now, if so: the broker is away or takes none. */

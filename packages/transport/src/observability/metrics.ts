@@ -1,10 +1,19 @@
+import type { DeadLetterReason } from '../envelope.js';
 import { describe, table } from '../option-checks.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
-import type { DeadLetterReason } from '../handling/outcome.js';
 
+/**
+ * What a client sends: `emit` or `send`.
+ *
+ * @publicApi
+ */
 export type MessageKind = 'event' | 'request';
 
-/** Which handler: what its decorator says, never what a message says, so that there is a bounded number of them. */
+/**
+ * Which handler: what its decorator says, never what a message says, so that there is a bounded number of them.
+ *
+ * @publicApi
+ */
 export interface HandlerLabels {
   readonly queue: string;
   /** The handler's own pattern, with its wildcards. */
@@ -15,6 +24,8 @@ export interface HandlerLabels {
  * How one attempt of a handler ended. `handled`: well. `failed`: a request that was answered with an error. `retried`: there
  * will be another attempt. `dead-lettered`: given up. `discarded`: given up, and gone, by `deadLetter: false` or `noAck`.
  * `requeued`: given back by hand.
+ *
+ * @publicApi
  */
 export type HandlingResult = 'handled' | 'failed' | 'retried' | 'dead-lettered' | 'discarded' | 'requeued';
 

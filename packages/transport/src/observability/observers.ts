@@ -1,7 +1,8 @@
 import type { Clock } from '@nestmq/broker';
-import type { NormalisedQueueOptions } from '../queue.options.js';
+import type { Home } from '../links/home.js';
 import { loadTracing } from './load-tracing.js';
 import { guarded, type QueueMetrics } from './metrics.js';
+import type { NormalisedTelemetryOptions } from './telemetry.options.js';
 import type { Tracing } from './tracing.js';
 
 /** What looks on as messages go their way. */
@@ -11,9 +12,16 @@ export interface Observers {
   readonly clock: Clock;
 }
 
+export interface ObserversOptions {
+  readonly metrics: QueueMetrics | undefined;
+  readonly telemetry: NormalisedTelemetryOptions;
+  readonly home: Home;
+  readonly clock: Clock;
+}
+
 /** What the options ask for. Rejects with QueueOptionsException when a package for it is missing. */
 export async function loadObservers(
-  { metrics, telemetry, home, clock }: NormalisedQueueOptions,
+  { metrics, telemetry, home, clock }: ObserversOptions,
   report: (error: unknown) => void,
 ): Promise<Observers> {
   return {

@@ -2,12 +2,21 @@ import { createRequire } from 'node:module';
 import type { Counter, Gauge, Histogram, Metric } from 'prom-client';
 import type { QueueMetrics } from './metrics.js';
 
-/** A registry of prom-client, as far as it is needed here. */
+/**
+ * A registry of prom-client, as far as it is needed here.
+ *
+ * @publicApi
+ */
 export interface PromRegistry {
   getSingleMetric(name: string): unknown;
   registerMetric(metric: never): void;
 }
 
+/**
+ * How the metrics are called, and their histograms' buckets.
+ *
+ * @publicApi
+ */
 export interface PromMetricsOptions {
   /** What the names of all metrics begin with. @default 'nestmq_' */
   readonly prefix?: string;

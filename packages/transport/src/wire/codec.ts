@@ -16,11 +16,11 @@ export interface QueueCodec {
   decode(body: Buffer): unknown;
 }
 
-export const JSON_TYPE = 'application/json';
+const JSON_TYPE = 'application/json';
 export const BINARY_TYPE = 'application/octet-stream';
 const NOTHING = Buffer.alloc(0);
 
-export const jsonCodec: QueueCodec = {
+const jsonCodec: QueueCodec = {
   contentType: JSON_TYPE,
   encode: (data) => Buffer.from(JSON.stringify(data)),
   decode: (body) => JSON.parse(textOf(body)) as unknown,

@@ -3,7 +3,11 @@ import * as zlib from 'node:zlib';
 import { UnreadableBodyException } from '../queue.exceptions.js';
 import { Slots } from './slots.js';
 
-/** A coding of HTTP (RFC 9110, section 8.4.1), as AMQP's content-encoding names it. */
+/**
+ * A coding of HTTP (RFC 9110, section 8.4.1), as AMQP's content-encoding names it.
+ *
+ * @publicApi
+ */
 export type CompressionEncoding = 'gzip' | 'br' | 'zstd';
 
 interface Coding {

@@ -7,14 +7,14 @@ import {
   type Message,
   type MessageProperties,
 } from '@nestmq/broker';
-import { eventMessage, HEADER, requestMessage } from '../envelope.js';
+import { type Encoded, eventMessage, HEADER, requestMessage } from '../envelope.js';
 import type { PublishOptions } from '../links/link.js';
 import { millisecondsOf } from '../option-checks.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
 import { delayMsOf, isDelayed, type QueueRecordOptions, recordIn } from '../queue.record.js';
 import { encodeNestPacket } from './nest-packets.js';
 import { serializedPacket } from './serialized.js';
-import type { Encoded, Wire } from './wire.js';
+import type { Wire } from './wire.js';
 
 export interface Outgoing {
   readonly message: Message;

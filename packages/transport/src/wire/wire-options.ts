@@ -6,6 +6,8 @@ import { BINARY_TYPE, type QueueCodec } from './codec.js';
 import { canCompress, type CompressionEncoding } from './compression.js';
 
 /**
+ * Bodies that are compressed before they are sent.
+ *
  * @publicApi
  */
 export interface QueueCompression {
@@ -31,10 +33,18 @@ export interface QueueEncryption {
   readonly required?: boolean;
 }
 
-/** `nestmq`: the routing key is the pattern, the body the data. `nest-rmq`: the packets of Nest's own RMQ transport. */
+/**
+ * `nestmq`: the routing key is the pattern, the body the data. `nest-rmq`: the packets of Nest's own RMQ transport.
+ *
+ * @publicApi
+ */
 export type WireFormat = 'nestmq' | 'nest-rmq';
 
-/** How data goes over the wire. */
+/**
+ * How data goes over the wire.
+ *
+ * @publicApi
+ */
 export interface WireOptions {
   /**
    * What a client sends: `'nest-rmq'` is packets for a service on Nest's own RMQ transport, to its queue `queue`, as JSON

@@ -5,7 +5,8 @@ import type { MessageProperties } from '@nestmq/broker';
 import type { QueueCodec } from './codec.js';
 import { type CompressionEncoding } from './compression.js';
 import { type QueueEncryption, normaliseWireOptions, type WireOptions } from './wire-options.js';
-import { type Encoded, Wire } from './wire.js';
+import type { Encoded } from '../envelope.js';
+import { Wire } from './wire.js';
 
 const wireOf = (options: WireOptions = {}): Wire => new Wire(normaliseWireOptions(options));
 const read = async (body: Buffer | string, properties: MessageProperties = {}, wire = wireOf()) =>

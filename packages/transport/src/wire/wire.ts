@@ -1,15 +1,9 @@
 import type { Message, MessageProperties } from '@nestmq/broker';
+import type { Encoded } from '../envelope.js';
 import { UnreadableBodyException } from '../queue.exceptions.js';
 import { bufferOf, Codecs, type Typed } from './codec.js';
 import { compress, decompress } from './compression.js';
 import { type NormalisedWireOptions, WIRE_DEFAULTS } from './wire-options.js';
-
-/** Data as it goes over the wire. */
-export interface Encoded {
-  readonly body: Buffer;
-  /** What tells the other side how to read it. */
-  readonly properties: Pick<MessageProperties, 'contentType' | 'contentEncoding'>;
-}
 
 /** What producers call bodies that are not encoded: kombu, for one, has a charset there. */
 const NOT_ENCODED: ReadonlySet<string> = new Set(['', 'identity', 'utf-8', 'utf8', 'us-ascii', 'binary']);

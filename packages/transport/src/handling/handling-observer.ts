@@ -1,13 +1,13 @@
-import { originOf, progressOf } from '../handling/address.js';
-import type { Execute } from '../handling/execute.js';
-import type { ExecuteBatch } from '../handling/lanes/batching.js';
-import type { RegisteredHandler } from '../handling/handler-table.js';
-import { type DeadLetterReason, type Outcome, REQUEUE } from '../handling/outcome.js';
-import type { Run, Work } from '../handling/work.js';
-import { EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
-import type { HandlerLabels, HandlingResult, QueueMetrics } from './metrics.js';
-import type { Observers } from './observers.js';
-import type { Destination, OpenSpan, Tracing } from './tracing.js';
+import { originOf, progressOf } from './address.js';
+import type { Execute } from './execute.js';
+import type { ExecuteBatch } from './lanes/batching.js';
+import type { RegisteredHandler } from './handler-table.js';
+import { type Outcome, REQUEUE } from './outcome.js';
+import type { Run, Work } from './work.js';
+import { type DeadLetterReason, EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE } from '../envelope.js';
+import type { HandlerLabels, HandlingResult, QueueMetrics } from '../observability/metrics.js';
+import type { Observers } from '../observability/observers.js';
+import type { Destination, OpenSpan, Tracing } from '../observability/tracing.js';
 
 export interface HandlingObserverInit extends Observers {
   readonly queue: string;
@@ -21,10 +21,11 @@ export function handlingObserver(init: HandlingObserverInit): HandlingObserver |
 /** The same, and each attempt is seen. */
 export function observed(execute: Execute, observer: HandlingObserver | undefined): Execute {
   if (observer === undefined) return execute;
-  return async (run) => {
+  const seen = async (run: Run): Promise<Outcome> => {
     const [outcome] = await observer.process([run], async () => [await execute(run)]);
     return outcome as Outcome;
   };
+  return (run) => (observer.isLooking ? seen(run) : execute(run));
 }
 
 /** The same, and each batch is seen. */
@@ -41,10 +42,16 @@ export class HandlingObserver {
     this.#init = init;
   }
 
+  /** A tracing package may be there without anybody who wants spans. */
+  get isLooking(): boolean {
+    const { metrics, tracing } = this.#init;
+    return metrics !== undefined || tracing?.isActive === true;
+  }
+
   /** A message has come. */
   delivered(work: Work): void {
     const { queue, metrics, tracing } = this.#init;
-    metrics?.delivered(queue, this.#waitOf(work));
+    if (metrics !== undefined) metrics.delivered(queue, this.#waitOf(work));
     if (tracing?.isActive !== true) return;
     const { message } = work.delivery;
     this.#received.set(work, tracing.receive(message, { ...placeOf(work), queue }));

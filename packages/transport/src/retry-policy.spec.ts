@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { HandlerTimeoutException } from '../retry.exceptions.js';
+import { HandlerTimeoutException } from './retry.exceptions.js';
 import { RetryPolicy, type RetryPolicyInit } from './retry-policy.js';
 
 const policy = (init: Partial<RetryPolicyInit> = {}): RetryPolicy =>

@@ -1,6 +1,10 @@
-import { HandlerTimeoutException } from '../retry.exceptions.js';
+import { HandlerTimeoutException } from './retry.exceptions.js';
 
-/** A class of errors, as `instanceof` takes it. */
+/**
+ * A class of errors, as `instanceof` takes it.
+ *
+ * @publicApi
+ */
 export type ErrorClass = abstract new (...parameters: never[]) => Error;
 
 export interface RetryPolicyInit {
