@@ -33,7 +33,7 @@ export type {
   ScheduleOptions,
 } from './handler.options.js';
 export type { ErrorClass } from './handling/retry-policy.js';
-export type { Duration } from './option-checks.js';
+export { type Duration, millisecondsOf } from './option-checks.js';
 export {
   deadLetterQueueOf,
   EVENTS_EXCHANGE,
@@ -66,7 +66,7 @@ export { type DeclaredQueue, type Declarations, lintDeclarations } from './links
 export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
 export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
 export type { TelemetryOptions } from './observability/telemetry.options.js';
-export { QUEUE_TRANSPORT } from './queue.constants.js';
+export { QUEUE_OPTIONS, QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
 export { QueueBatchContext } from './queue-batch.context.js';
 export { QueueContext } from './queue.context.js';
