@@ -12,11 +12,12 @@ export interface Pending {
   readonly delayed: number;
 }
 
-export function pendingIn(broker: Broker): Pending {
+/** `except`: queues in which somebody keeps messages unsettled by design. */
+export function pendingIn(broker: Broker, except: ReadonlySet<string> = new Set()): Pending {
   let [ready, unsettled] = [0, 0];
   for (const queue of broker.queues()) {
     if (queue.consumerCount > 0) ready += queue.messageCount;
-    unsettled += queue.unsettledCount;
+    if (!except.has(queue.name)) unsettled += queue.unsettledCount;
   }
   return { ready, unsettled, delayed: broker.delayedCount() };
 }

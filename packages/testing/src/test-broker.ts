@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Broker, type Connection, ManualClock, type Message } from '@nestmq/broker';
+import { type Broker, type Connection, ManualClock } from '@nestmq/broker';
 import { type BrokerLease, type Duration, leaseBroker, type QueueOptions } from '@nestmq/transport';
 import { pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
+import { received, type ReceivedMessage } from './received.js';
 import { advance } from './test-clock.js';
 
 export interface TestBrokerOptions {
@@ -10,15 +11,6 @@ export interface TestBrokerOptions {
   readonly listen?: boolean;
   /** `manual`: time stands still until {@link TestBroker.advance}. @default 'system' */
   readonly clock?: 'system' | 'manual';
-}
-
-/** A message as a test wants to see it. */
-export interface ReceivedMessage {
-  /** The routing key. */
-  readonly pattern: string;
-  /** The body, parsed as JSON; the text itself where it is none. */
-  readonly data: unknown;
-  readonly message: Message;
 }
 
 /**
@@ -69,6 +61,11 @@ export class TestBroker {
   /** The engine, for what is not here. */
   get engine(): Broker {
     return this.#lease.broker;
+  }
+
+  /** Whether time stands still until {@link advance}. */
+  get isManual(): boolean {
+    return this.#clock !== undefined;
   }
 
   /** By the broker's clock, in milliseconds since the epoch. */
@@ -125,7 +122,7 @@ export class TestBroker {
   async idle(options: WaitOptions = {}): Promise<void> {
     await untilIdle(() => pendingIn(this.engine), {
       timeoutMs: timeoutOf(options),
-      isStuck: this.#clock !== undefined,
+      isStuck: this.isManual,
       describe: () => '',
     });
   }
@@ -168,16 +165,3 @@ export class TestBroker {
 
 /** As long as a server waits for its clients. Milliseconds. */
 const CLIENTS_ANSWER_WITHIN_MS = 2000;
-
-function received(message: Message): ReceivedMessage {
-  const text = message.body.toString('utf8');
-  return { pattern: message.routingKey, data: parsed(text), message };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return text;
-  }
-}

@@ -32,6 +32,7 @@ export type {
   RateLimitOptions,
   ScheduleOptions,
 } from './handler.options.js';
+export type { DeadLetterReason } from './handling/outcome.js';
 export type { ErrorClass } from './handling/retry-policy.js';
 export { type Duration, millisecondsOf } from './option-checks.js';
 export {
@@ -65,6 +66,14 @@ export type {
 export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
 export type { HandlerLabels, HandlingResult, MessageKind, QueueMetrics } from './observability/metrics.js';
 export { promMetrics, type PromMetricsOptions, type PromRegistry } from './observability/prom-metrics.js';
+export {
+  QUEUE_WITNESS,
+  type QueueWitness,
+  type WitnessedAttempt,
+  type WitnessedMessage,
+  type WitnessedPublish,
+  type WitnessedResult,
+} from './observability/witness.js';
 export type { TelemetryOptions } from './observability/telemetry.options.js';
 export { QUEUE_OPTIONS, QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';

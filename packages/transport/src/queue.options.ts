@@ -21,6 +21,7 @@ import {
   telemetryOf,
   type TelemetryOptions,
 } from './observability/telemetry.options.js';
+import { QUEUE_WITNESS, type QueueWitness } from './observability/witness.js';
 import { QueueOptionsException } from './queue.exceptions.js';
 import {
   type NormalisedWireOptions,
@@ -77,6 +78,8 @@ export interface QueueOptions extends WireOptions {
    * @opentelemetry/api. @default on when the package is installed
    */
   readonly telemetry?: boolean | TelemetryOptions;
+  /** For tests: sees every message on its way. @internal */
+  readonly [QUEUE_WITNESS]?: QueueWitness;
 }
 
 /** Where messages live. */
@@ -95,6 +98,7 @@ export interface NormalisedQueueOptions {
   readonly broker: EmbeddedBrokerOptions;
   readonly metrics: QueueMetrics | undefined;
   readonly telemetry: NormalisedTelemetryOptions;
+  readonly witness: QueueWitness | undefined;
   /** All waiting is by this clock. */
   readonly clock: Clock;
 }
@@ -143,6 +147,7 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     broker,
     metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
     telemetry: telemetryOf('telemetry', options.telemetry),
+    witness: options[QUEUE_WITNESS],
     clock: broker.clock ?? systemClock,
   };
 }
