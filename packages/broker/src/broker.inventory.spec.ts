@@ -62,3 +62,26 @@ describe('a vhost that is cleared', () => {
     expect(() => broker.clear('nowhere')).toThrow('vhost nowhere not found');
   });
 });
+
+describe('who has the broker', () => {
+  it('can block publishers for a while', async () => {
+    const connection = broker.connect();
+    await connection.declareQueue('a');
+    broker.block('Closed for stocktaking.');
+    expect(broker.blocked).toBe('Closed for stocktaking.');
+    expect(() => connection.publish(message('', 'a'))).toThrow('Closed for stocktaking.');
+    const unblocked = connection.unblocked();
+    broker.block(undefined);
+    await unblocked;
+    expect(connection.publish(message('', 'a'))).toBe('routed');
+  });
+
+  it('can end the sessions of users, and the others go on', async () => {
+    const reasons: string[] = [];
+    broker.connect({ user: 'guest', onEnd: (reason) => reasons.push(reason) });
+    const own = broker.connect({ onEnd: (reason) => reasons.push(reason) });
+    broker.disconnectUsers('for a test');
+    expect(reasons).toEqual(['for a test']);
+    await own.declareQueue('a');
+  });
+});

@@ -118,6 +118,16 @@ export class Broker {
     return this.#parts.gate.reason;
   }
 
+  /** Blocks publishers for a reason in words, as a full disk does; undefined takes it back. Consumers go on. */
+  block(reason: string | undefined): void {
+    this.#parts.gate.set('owner', reason);
+  }
+
+  /** Ends the sessions of users, which AMQP clients have, and tells them why; the application's own go on. */
+  disconnectUsers(reason: string): void {
+    this.#end(reason, ({ user }) => user !== undefined);
+  }
+
   /**
    * Closes all connections, makes everything durable, and lets go of the directory. Resolves when that is done;
    * rejects with STORE_FAILED when the store had failed before, after letting go all the same. Idempotent.

@@ -2,6 +2,7 @@ import { QUEUE_OPTIONS, QUEUE_WITNESS, QueueClient, type QueueOptions, QueueServ
 import type { Duration } from '@nestmq/transport';
 import { Faults } from './faults.js';
 import { type Pending, pendingIn, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
+import { LifeClock } from './life-clock.js';
 import { Recorder } from './recorder.js';
 import type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
 import { type Predicate, Sightings } from './sightings.js';
@@ -40,46 +41,69 @@ export class QueueTestHarness<
   M extends ModuleUnderTest = ModuleUnderTest,
   A extends RunningApplication = RunningApplication,
 > {
-  readonly #faults: Faults;
+  readonly #faults: Faults = new Faults();
   readonly #recorder: Recorder;
   /** Queues in which the transport keeps messages of its own, unsettled. */
-  readonly #bookkeeping: ReadonlySet<string>;
+  readonly #bookkeeping = new Set<string>();
+  #life: Life<M, A> | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
     readonly broker: TestBroker,
-    /** The compiled testing module. */
-    readonly module: M,
-    /** What runs. */
-    readonly app: A,
-    { faults, recorder, bookkeeping }: Wiring,
+    private readonly begin: Begin<M, A>,
   ) {
-    this.#faults = faults;
-    this.#recorder = recorder;
-    this.#bookkeeping = bookkeeping;
+    this.#recorder = new Recorder(() => broker.now(), this.#faults);
   }
 
-  /** Rejects, with nothing left open, when the module can't be compiled or the application can't start. */
+  /**
+   * `builder`: or a function that makes one, for tests with {@link restart}. Rejects, with nothing left open, when the module
+   * can't be compiled or the application can't start.
+   */
   static async start<M extends ModuleUnderTest, A extends RunningApplication = RunningApplication>(
-    builder: TestingBuilder<M>,
+    builder: TestingBuilder<M> | (() => TestingBuilder<M>),
     { startApplication, ...options }: HarnessOptions<M, A> = {},
   ): Promise<QueueTestHarness<M, A>> {
     const broker = await TestBroker.start(options);
-    const faults = new Faults();
-    const wiring: Wiring = {
-      faults,
-      recorder: new Recorder(() => broker.now(), faults),
-      bookkeeping: new Set(),
-    };
-    rewire(builder, broker, wiring);
+    const begin: Begin<M, A> = { builder, startApplication: startApplication ?? startMicroservice };
+    const harness = new QueueTestHarness(broker, begin);
     try {
-      const module = await builder.compile();
-      const app = (await (startApplication ?? startMicroservice)(module)) as A;
-      return new QueueTestHarness(broker, module, app, wiring);
+      await harness.#begin(typeof builder === 'function' ? builder() : builder);
     } catch (error) {
       await broker.stop();
       throw error;
     }
+    return harness;
+  }
+
+  async #begin(builder: TestingBuilder<M>): Promise<void> {
+    const clock = new LifeClock(this.broker.clock);
+    this.#recorder.begins();
+    rewire(builder, (own) => this.#rewired(own, clock));
+    const module = await builder.compile();
+    const app = (await this.begin.startApplication(module)) as A;
+    this.#life = { module, app, clock };
+  }
+
+  /** The options of QueueModule with another home, another clock and a witness. */
+  #rewired({ url: _url, urls: _urls, amqp: _amqp, ...own }: QueueOptions, clock: LifeClock): QueueOptions {
+    const { queue = 'default' } = own;
+    for (const kept of ['schedule', 'inbox']) this.#bookkeeping.add(`${queue}.${kept}`);
+    return { ...own, url: this.broker.url, broker: { clock }, [QUEUE_WITNESS]: this.#recorder };
+  }
+
+  get #running(): Life<M, A> {
+    if (this.#life === undefined) throw new Error('The application has crashed: restart() it.');
+    return this.#life;
+  }
+
+  /** The compiled testing module. Throws between {@link crash} and {@link restart}. */
+  get module(): M {
+    return this.#running.module;
+  }
+
+  /** What runs. Throws between {@link crash} and {@link restart}. */
+  get app(): A {
+    return this.#running.app;
   }
 
   // ---------------------------------------------------------------- messages
@@ -213,6 +237,41 @@ export class QueueTestHarness<
     return this.#faults.holdConfirms();
   }
 
+  /** As {@link TestBroker.full}: what is published waits, until what is returned is called. */
+  full(): () => void {
+    return this.broker.full();
+  }
+
+  /**
+   * As if the process was killed, with the broker in it: what is on the disk at this moment is what {@link restart} finds, and
+   * what handlers that run still do changes nothing; their signals abort.
+   */
+  async crash(): Promise<void> {
+    const { app, clock } = this.#running;
+    const crashed = this.broker.crash();
+    this.#life = undefined;
+    this.#recorder.crashed();
+    this.#faults.clear();
+    clock.end();
+    await app.close();
+    await crashed;
+  }
+
+  /**
+   * Another application like the first, on what is on the disk: after {@link crash}, or after closing in good order. Messages
+   * that were not settled come again. Rejects when {@link start} was given a builder, and not a function that makes one.
+   */
+  async restart(): Promise<void> {
+    const { builder } = this.begin;
+    if (typeof builder !== 'function') {
+      throw new TypeError('Give start() a function that makes the builder: a module is compiled once.');
+    }
+    await this.#life?.app.close();
+    this.#life = undefined;
+    await this.broker.restart();
+    await this.#begin(builder());
+  }
+
   // ---------------------------------------------------------------- the end
 
   /** Closes the application, which drains, then the broker. Idempotent. */
@@ -224,33 +283,29 @@ export class QueueTestHarness<
   async #close(): Promise<void> {
     this.#faults.clear();
     try {
-      await this.app.close();
+      await this.#life?.app.close();
     } finally {
       await this.broker.stop();
     }
   }
 }
 
-interface Wiring {
-  readonly faults: Faults;
-  readonly recorder: Recorder;
-  readonly bookkeeping: Set<string>;
+interface Begin<M, A> {
+  readonly builder: TestingBuilder<M> | (() => TestingBuilder<M>);
+  readonly startApplication: (module: M) => Promise<A | RunningApplication>;
+}
+
+/** From a start to its end. */
+interface Life<M, A> {
+  readonly module: M;
+  readonly app: A;
+  readonly clock: LifeClock;
 }
 
 const all = (): boolean => true;
 
-/** The server and the client of QueueModule are made of its options, with another home and a witness. */
-function rewire(
-  builder: TestingBuilder<unknown>,
-  broker: TestBroker,
-  { recorder, bookkeeping }: Wiring,
-): void {
-  const rewired = (own: QueueOptions): QueueOptions => {
-    const { url: _, urls: _urls, amqp: _amqp, ...options } = own;
-    const { queue = 'default' } = options;
-    for (const kept of ['schedule', 'inbox']) bookkeeping.add(`${queue}.${kept}`);
-    return { ...options, ...broker.queueOptions, [QUEUE_WITNESS]: recorder };
-  };
+/** The server and the client of QueueModule are made of other options. */
+function rewire(builder: TestingBuilder<unknown>, rewired: (own: QueueOptions) => QueueOptions): void {
   const inject = [QUEUE_OPTIONS];
   builder
     .overrideProvider(QueueServer)

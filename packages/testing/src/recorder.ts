@@ -24,7 +24,9 @@ export class Recorder implements QueueWitness {
   readonly #unsettled = new Map<object, HandledMessage[]>();
   readonly #watchers = new Set<() => void>();
   readonly timeline: Timeline = new Timeline();
-  #unconfirmed = 0;
+  /** Those that are published and not confirmed. */
+  readonly #unconfirmed = new Set<PublishedMessage>();
+  #isOver = false;
 
   constructor(now: () => number, faults: Faults) {
     this.#now = now;
@@ -42,7 +44,7 @@ export class Recorder implements QueueWitness {
 
   /** Messages that are published and not confirmed, or in hand and not settled. */
   get pendingCount(): number {
-    return this.#unconfirmed + this.#unsettled.size;
+    return this.#unconfirmed.size + this.#unsettled.size;
   }
 
   watch(onChange: () => void): () => void {
@@ -54,6 +56,18 @@ export class Recorder implements QueueWitness {
     for (const watcher of this.#watchers) watcher();
   }
 
+  /** What the application does from now on leaves no trace: it is killed. */
+  crashed(): void {
+    this.#isOver = true;
+    this.#unsettled.clear();
+    this.#unconfirmed.clear();
+  }
+
+  /** Another life begins. Those of before have come to an end. */
+  begins(): void {
+    this.#isOver = false;
+  }
+
   // ---------------------------------------------------------------- a witness
 
   publishing(message: Message, kind: SeenMessage['kind']): WitnessedPublish {
@@ -61,8 +75,9 @@ export class Recorder implements QueueWitness {
       ...this.#seen(message, message.routingKey, kind, parsed(message.body)),
       outcome: 'waiting',
     };
+    if (this.#isOver) return { onDone: () => {}, copies: 0 };
     this.#published.push(published);
-    this.#unconfirmed++;
+    this.#unconfirmed.add(published);
     this.timeline.add(published, `published (${kind})`);
     const copies = this.#faults.takeDuplicate(message.routingKey) ? 1 : 0;
     if (copies > 0) this.timeline.add(published, 'published once more (duplicateNext)');
@@ -75,7 +90,8 @@ export class Recorder implements QueueWitness {
   }
 
   #done(published: Mutable<PublishedMessage>, error: Error | undefined, unroutable = false): void {
-    this.#unconfirmed--;
+    // What a life that is over is told does not count.
+    if (!this.#unconfirmed.delete(published)) return;
     published.error = error;
     if (error === undefined) published.outcome = unroutable ? 'unroutable' : 'confirmed';
     else published.outcome = 'failed';
@@ -85,6 +101,7 @@ export class Recorder implements QueueWitness {
   }
 
   delivered(work: object, queue: string, message: Message): void {
+    if (this.#isOver) return;
     this.#unsettled.set(work, []);
     this.#add(message, message.routingKey, `delivered from ${queue}`);
   }
@@ -102,13 +119,15 @@ export class Recorder implements QueueWitness {
   }
 
   ended(work: object, attempt: WitnessedAttempt, result: WitnessedResult): void {
+    const results = this.#unsettled.get(work);
+    if (results === undefined) return;
     const { message, pattern, kind, data, queue, handler } = attempt;
     const seen = this.#seen(message, pattern, kind, data);
     const handled: HandledMessage = { ...seen, queue, handler, attempt: attempt.attempt, ...result };
     this.timeline.add(seen, `attempt ${attempt.attempt} of '${handler}' ${resultText(result)}`);
     // Another attempt is sure now, and an ordered message stays unsettled for all of them.
     if (result.result !== 'retried') {
-      this.#unsettled.get(work)?.push(handled);
+      results.push(handled);
       return;
     }
     this.#handled.push(handled);

@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Broker, type Connection, ManualClock } from '@nestmq/broker';
+import {
+  type Broker,
+  type Clock,
+  type Connection,
+  ManualClock,
+  SimulatedFileSystem,
+  systemClock,
+} from '@nestmq/broker';
 import { type BrokerLease, type Duration, leaseBroker, type QueueOptions } from '@nestmq/transport';
 import { pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
 import { received, type ReceivedMessage } from './received.js';
@@ -14,35 +21,42 @@ export interface TestBrokerOptions {
 }
 
 /**
- * The real engine in memory, for the tests of an application: give its `queueOptions` to `QueueModule`, and nothing outside
+ * The real engine, on files that are in memory, for the tests of an application: give its `queueOptions` to `QueueModule`, and nothing outside
  * the process is needed. Each one is apart from all others. What is in it outlives the application, so that a test can
  * close one and start the next.
  */
 export class TestBroker {
-  readonly #lease: BrokerLease;
+  readonly #memory: string;
   readonly #clock: ManualClock | undefined;
+  readonly #port: number | undefined;
+  #files: SimulatedFileSystem;
+  #lease: BrokerLease;
   #connection: Connection;
   #stopping: Promise<void> | undefined;
 
-  private constructor(
-    /** For `QueueModule.forRoot({ url })`. With a manual clock give it {@link queueOptions}: the application needs the clock too. */
-    readonly url: string,
-    lease: BrokerLease,
-    clock: ManualClock | undefined,
-  ) {
-    this.#lease = lease;
+  private constructor({ memory, clock, files }: Engine, lease: BrokerLease) {
+    this.#memory = memory;
     this.#clock = clock;
+    this.#files = files;
+    this.#port = lease.port;
+    this.#lease = lease;
     this.#connection = lease.broker.connect();
   }
 
   static async start({ listen = false, clock = 'system' }: TestBrokerOptions = {}): Promise<TestBroker> {
-    const memory = `test-${randomUUID()}`;
-    const manual = clock === 'manual' ? new ManualClock() : undefined;
-    const lease = await leaseBroker(
-      { memory },
-      { ...(manual === undefined ? {} : { clock: manual }), ...(listen ? { listen: { port: 0 } } : {}) },
-    );
-    return new TestBroker(`memory:${memory}`, lease, manual);
+    const engine: Engine = {
+      memory: `test-${randomUUID()}`,
+      clock: clock === 'manual' ? new ManualClock() : undefined,
+      files: new SimulatedFileSystem(),
+    };
+    return new TestBroker(engine, await open(engine, listen ? 0 : undefined));
+  }
+
+  /**
+   * For `QueueModule.forRoot({ url })`. With a manual clock give it {@link queueOptions}: the application needs the clock too.
+   */
+  get url(): string {
+    return `memory:${this.#memory}`;
   }
 
   /** For `QueueModule.forRoot({ ...broker.queueOptions })`: where messages live, and whose time it is. */
@@ -50,12 +64,17 @@ export class TestBroker {
     return { url: this.url, ...(this.#clock === undefined ? {} : { broker: { clock: this.#clock } }) };
   }
 
+  /** The broker's time. */
+  get clock(): Clock {
+    return this.#clock ?? systemClock;
+  }
+
   /** Where any AMQP 0-9-1 client connects, as guest. Throws when the broker was started without `listen`. */
   get amqpUrl(): string {
-    if (this.#lease.port === undefined) {
+    if (this.#port === undefined) {
       throw new Error('This TestBroker does not listen. Start it with TestBroker.start({ listen: true }).');
     }
-    return `amqp://guest:guest@127.0.0.1:${this.#lease.port}`;
+    return `amqp://guest:guest@127.0.0.1:${this.#port}`;
   }
 
   /** The engine, for what is not here. */
@@ -70,7 +89,7 @@ export class TestBroker {
 
   /** By the broker's clock, in milliseconds since the epoch. */
   now(): number {
-    return this.#clock?.now() ?? Date.now();
+    return this.clock.now();
   }
 
   /** Messages that wait in a queue. Throws NOT_FOUND when there is no such queue. */
@@ -127,6 +146,47 @@ export class TestBroker {
     });
   }
 
+  // ---------------------------------------------------------------- faults
+
+  /** Ends the sessions of AMQP clients, which are told 320 CONNECTION_FORCED; they may come back at once. */
+  disconnect(): void {
+    this.engine.disconnectUsers('TestBroker.disconnect()');
+  }
+
+  /**
+   * Blocks publishers as a disk that is nearly full does: they wait, and AMQP clients that want to know are told
+   * (`connection.blocked`). Consumers go on. Until what is returned is called, or {@link reset}.
+   */
+  full(): () => void {
+    this.engine.block('The disk of this TestBroker is full: full().');
+    return () => this.engine.block(undefined);
+  }
+
+  /**
+   * What is on the disk at this moment is what {@link restart} finds, as after SIGKILL: what was confirmed is there, unless
+   * it was settled and that was durable; transient messages and queues are gone. What happens to the engine from now on
+   * leaves no trace. AMQP clients are disconnected. Applications that embed it are not killed: close them before `restart`.
+   */
+  async crash(): Promise<void> {
+    this.#files = this.#files.afterKill();
+    this.disconnect();
+    await this.#letGo();
+  }
+
+  /**
+   * Begins anew with what is on the disk, at the same addresses: after {@link crash}, or after stopping in good order.
+   * Rejects when an application still has the engine open.
+   */
+  async restart(): Promise<void> {
+    await this.#letGo();
+    if (!this.engine.isClosed) {
+      throw new Error('An application still uses the broker. Close it before restart().');
+    }
+    const engine = { memory: this.#memory, clock: this.#clock, files: this.#files };
+    this.#lease = await open(engine, this.#port);
+    this.#connection = this.engine.connect();
+  }
+
   // ---------------------------------------------------------------- the end
 
   /**
@@ -135,6 +195,7 @@ export class TestBroker {
    */
   reset(): void {
     this.engine.clear();
+    this.engine.block(undefined);
     this.#connection = this.engine.connect();
   }
 
@@ -143,11 +204,11 @@ export class TestBroker {
    * given two seconds to answer. Idempotent.
    */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
+    this.#stopping ??= this.#letGo();
     return this.#stopping;
   }
 
-  async #stop(): Promise<void> {
+  async #letGo(): Promise<void> {
     this.#connection.close();
     const state = { released: false };
     const releasing = this.#lease.release().finally(() => {
@@ -161,6 +222,26 @@ export class TestBroker {
     }
     await releasing;
   }
+}
+
+/** What a TestBroker opens, and opens again. */
+interface Engine {
+  readonly memory: string;
+  readonly clock: ManualClock | undefined;
+  readonly files: SimulatedFileSystem;
+}
+
+/** The journal as it is on a disk, on files that are in memory: what a confirm promises can be tested. */
+function open({ memory, clock, files }: Engine, port: number | undefined): Promise<BrokerLease> {
+  const options = {
+    directory: 'mq',
+    fileSystem: files,
+    // By a clock that stands still, nothing would make acks durable.
+    settlementDelayMs: 0,
+    ...(clock === undefined ? {} : { clock }),
+    ...(port === undefined ? {} : { listen: { port } }),
+  };
+  return leaseBroker({ memory }, options);
 }
 
 /** As long as a server waits for its clients. Milliseconds. */

@@ -151,19 +151,19 @@ describe('the harness', () => {
       "Expected 1 of 'order.placed' to be consumed within 20 ms, but there are 0.",
     );
     const { message } = (await miss.catch((error: unknown) => error)) as Error;
-    expect(
-      message
-        .split('\n')
-        .slice(2)
-        .map((line) => line.replace(/\(.{36}\)/, '(ID)')),
-    ).toEqual([
-      'order.placed {"id":7} (ID)',
+    const lines = message
+      .replace(/\(.{36}\)/, '(ID)')
+      .split('\n')
+      .slice(2);
+    expect(lines[0]).toBe('order.placed {"id":7} (ID)');
+    // Whether it is handled or confirmed first is not told.
+    expect(lines.filter((line) => line !== '  +0 ms  confirmed').slice(1)).toEqual([
       '  +0 ms  published (event)',
-      '  +0 ms  confirmed',
       '  +0 ms  delivered from orders',
       "  +0 ms  attempt 1 of 'order.placed' begins",
       "  +0 ms  attempt 1 of 'order.placed' retried, again in 300000 ms: RangeError: no stock",
     ]);
+    expect(lines).toContain('  +0 ms  confirmed');
     await expect(harness.idle()).rejects.toThrow('1 message(s) are delayed, and time stands still');
   });
 
