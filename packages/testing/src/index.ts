@@ -11,4 +11,5 @@ export type { ReceivedMessage } from './received.js';
 export type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
 export { type Predicate, Sightings } from './sightings.js';
 export { TestBroker, type TestBrokerOptions } from './test-broker.js';
+export type { Topology, TopologyEntry } from './topology.js';
 export type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';

@@ -5,6 +5,7 @@ import {
   type Clock,
   type Connection,
   ManualClock,
+  readDefinitions,
   SimulatedFileSystem,
   systemClock,
 } from '@nestmq/broker';
@@ -12,6 +13,7 @@ import { type BrokerLease, type Duration, leaseBroker, type QueueOptions } from 
 import { pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
 import { received, type ReceivedMessage } from './received.js';
 import { advance } from './test-clock.js';
+import { type Topology, topologyOf } from './topology.js';
 
 export interface TestBrokerOptions {
   /** Accepts AMQP clients on a free port of this machine: see {@link TestBroker.amqpUrl}. @default false */
@@ -116,6 +118,15 @@ export class TestBroker {
         },
       });
     });
+  }
+
+  /**
+   * The durable exchanges, queues, bindings and policies as they are now, sorted, for a snapshot test: what a deployment would
+   * change is seen in it. Exclusive queues of connections and other transient things are not in it.
+   */
+  async recordTopology(): Promise<Topology> {
+    await this.engine.durable();
+    return topologyOf(await readDefinitions(this.#files, DIRECTORY));
   }
 
   // ---------------------------------------------------------------- time and rest
@@ -224,6 +235,9 @@ export class TestBroker {
   }
 }
 
+/** On files that are in memory. */
+const DIRECTORY = 'mq';
+
 /** What a TestBroker opens, and opens again. */
 interface Engine {
   readonly memory: string;
@@ -234,7 +248,7 @@ interface Engine {
 /** The journal as it is on a disk, on files that are in memory: what a confirm promises can be tested. */
 function open({ memory, clock, files }: Engine, port: number | undefined): Promise<BrokerLease> {
   const options = {
-    directory: 'mq',
+    directory: DIRECTORY,
     fileSystem: files,
     // By a clock that stands still, nothing would make acks durable.
     settlementDelayMs: 0,
