@@ -97,7 +97,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     recordThrownErrors();
     this.#options = normaliseQueueOptions(options);
     this.#wire = new Wire(this.#options.wire);
-    this.#handlers = new HandlerTable(this.#options.handlers);
+    this.#handlers = new HandlerTable(this.#options.handlers, this.#options.witness);
   }
 
   // ---------------------------------------------------------------- Nest's contract
