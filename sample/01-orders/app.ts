@@ -21,11 +21,11 @@ class ShopModule {
 
 @Module({})
 class AppModule {
-  static at(directory: string): DynamicModule {
+  static at(directory: string, url: string): DynamicModule {
     return {
       module: AppModule,
       imports: [
-        QueueModule.forRoot({ url: `file:${directory}/mq` }),
+        QueueModule.forRoot({ url }),
         ShopModule.at(directory),
         OrdersModule,
         BillingModule,
@@ -36,9 +36,9 @@ class AppModule {
   }
 }
 
-/** The whole shop on one directory, handlers running, HTTP not listening yet. */
-export async function startShop(directory: string): Promise<INestApplication> {
-  const app = await NestFactory.create(AppModule.at(directory), { logger: ['warn', 'error', 'fatal'] });
+/** The whole shop, its ledgers in a directory and its messages at a URL, handlers running, HTTP not listening yet. */
+export async function startShop(directory: string, url: string): Promise<INestApplication> {
+  const app = await NestFactory.create(AppModule.at(directory, url), { logger: ['warn', 'error', 'fatal'] });
   app.enableShutdownHooks();
   app.connectMicroservice({ strategy: app.get(QueueServer) });
   await app.init();

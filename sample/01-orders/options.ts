@@ -4,6 +4,8 @@ import { parseArgs } from 'node:util';
 export interface SampleOptions {
   readonly once: boolean;
   readonly data: string;
+  /** Where messages are. @default `file:` in `data` */
+  readonly url?: string;
   readonly orders: string;
   readonly port: number;
 }
@@ -11,7 +13,8 @@ export interface SampleOptions {
 export const HELP = `Usage: npm start -- [options]
 
   --once          end when all orders have come to their end
-  --data DIR      where messages and ledgers are kept (default ./data/orders)
+  --data DIR      where ledgers and messages are kept (default ./data/orders)
+  --url URL       where messages are kept instead, such as amqp://guest:guest@localhost
   --orders FILE   orders to place, as JSON Lines (default: 2,500 that come with the sample)
   --port N        where the HTTP API listens; 0 is any (default 3000)
   --help          this
@@ -24,6 +27,7 @@ export function parseOptions(args: readonly string[]): SampleOptions | 'help' {
     options: {
       once: { type: 'boolean', default: false },
       data: { type: 'string', default: './data/orders' },
+      url: { type: 'string' },
       orders: { type: 'string', default: ordersOfTheSample() },
       port: { type: 'string', default: '3000' },
       help: { type: 'boolean', default: false },
@@ -33,7 +37,8 @@ export function parseOptions(args: readonly string[]): SampleOptions | 'help' {
   const port = Number(values.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new Error(`--port is '${values.port}': give a number from 0 to 65535.`);
-  return { once: values.once, data: values.data, orders: values.orders, port };
+  const { once, data, url, orders } = values;
+  return { once, data, orders, port, ...(url === undefined ? {} : { url }) };
 }
 
 /** Beside the sources, wherever this was compiled to. */

@@ -18,10 +18,10 @@ export interface ImportedShop {
 
 /** Starts the shop, places the orders, and resolves when all have come to their end. */
 export async function runShop(
-  options: Pick<SampleOptions, 'data' | 'orders'>,
+  options: Pick<SampleOptions, 'data' | 'orders' | 'url'>,
   output: NodeJS.WriteStream,
 ): Promise<ImportedShop> {
-  const app = await startShop(options.data);
+  const app = await startShop(options.data, options.url ?? `file:${options.data}/mq`);
   const shop = app.get(Shop);
   const progress = showProgress(output);
   const unsubscribe = shop.onChange(() => progress.update(shop.finishedCount, shop.placed.size));

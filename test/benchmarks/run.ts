@@ -14,6 +14,7 @@ import { nestEmit } from './nest-emit.js';
 import { nestRequest } from './nest-request.js';
 import { queues } from './queues.js';
 import { stuck } from './stuck.js';
+import { testBroker } from './test-broker.js';
 
 const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   journal,
@@ -28,6 +29,7 @@ const SCENARIOS: Record<string, (run: BenchmarkRun) => Promise<void>> = {
   'amqp-throughput': amqpThroughput,
   'amqp-idle': amqpIdle,
   'amqp-clients': amqpClients,
+  'test-broker': testBroker,
 };
 
 const { names, smoke, options } = readCommandLine();

@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 
-describe('the README', () => {
-  it('shows the application of the tour as it is in sample/tour, where it is compiled and run', () => {
-    const block = /<!-- the same as sample\/tour\/main.ts -->\n\n```ts\n([\s\S]*?)```/.exec(
-      readFileSync('README.md', 'utf8'),
-    );
-    expect(block?.[1]).toBe(readFileSync('sample/tour/main.ts', 'utf8'));
+/** Where code stands that is compiled and run elsewhere. */
+const COPIES = [
+  ['README.md', 'sample/tour/main.ts'],
+  ['packages/testing/README.md', 'test/integration/testing/node-test.example.ts'],
+] as const;
+
+describe('a README', () => {
+  it.each(COPIES)('%s shows %s as it is there, where it is compiled and run', (readme, source) => {
+    const [, after = ''] = readFileSync(readme, 'utf8').split(`<!-- the same as ${source} -->\n\n\`\`\`ts\n`);
+    expect(after.split('```')[0]).toBe(readFileSync(source, 'utf8'));
   });
 });

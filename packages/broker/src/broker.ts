@@ -8,6 +8,7 @@ import { Retries } from './retries.js';
 import { acquireDirectory, type DirectoryLock } from './store/directory-lock.js';
 import { JournalStore } from './store/journal-store.js';
 import { MemoryStore } from './store/memory-store.js';
+import type { QueueState } from './queue/queue-state.js';
 import type { MessageStore } from './store/message-store.js';
 import { nodeFileSystem } from './store/node-file-system.js';
 import { Turns } from './turns.js';
@@ -69,6 +70,27 @@ export class Broker {
     for (const connection of this.#connections) if (isMeant(connection)) connection.end(reason);
   }
 
+  /** All queues of a vhost as they are now. Throws NOT_ALLOWED when there is no such vhost. */
+  queues(vhost: string = DEFAULT_VHOST): QueueState[] {
+    return this.#parts.vhosts.get(vhost).queueStates;
+  }
+
+  /** Messages that exchanges of a vhost hold until their time. Throws NOT_ALLOWED when there is no such vhost. */
+  delayedCount(vhost: string = DEFAULT_VHOST): number {
+    return this.#parts.vhosts.get(vhost).delayedCount;
+  }
+
+  /**
+   * Ends all sessions of a vhost, telling clients why, and deletes what is in it: queues with their messages, exchanges,
+   * bindings. Its policies and permissions stay. Throws NOT_ALLOWED when there is no such vhost, and STORE_FAILED while the
+   * store does not work, when sessions have ended and all else is as it was.
+   */
+  clear(vhost: string = DEFAULT_VHOST): void {
+    const cleared = this.#parts.vhosts.get(vhost);
+    this.#end(`vhost '${vhost}' is cleared`, (one) => one.vhostName === vhost);
+    cleared.clear();
+  }
+
   /** Users, permissions, vhosts, policies. What changes is durable after `durable()`. */
   get registry(): Registry {
     return this.#parts.vhosts.registry;
@@ -94,6 +116,16 @@ export class Broker {
   /** Why publishers are blocked now, if so: the disk is nearly full, or memory. Consumers go on. */
   get blocked(): string | undefined {
     return this.#parts.gate.reason;
+  }
+
+  /** Blocks publishers for a reason in words, as a full disk does; undefined takes it back. Consumers go on. */
+  block(reason: string | undefined): void {
+    this.#parts.gate.set('owner', reason);
+  }
+
+  /** Ends the sessions of users, which AMQP clients have, and tells them why; the application's own go on. */
+  disconnectUsers(reason: string): void {
+    this.#end(reason, ({ user }) => user !== undefined);
   }
 
   /**

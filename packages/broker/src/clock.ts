@@ -43,6 +43,11 @@ export class ManualClock implements Clock {
     };
   }
 
+  /** When the next timer falls due, in milliseconds since the epoch; undefined when none is set. */
+  get nextTimerAt(): number | undefined {
+    return this.#timers.length === 0 ? undefined : Math.min(...this.#timers.map(({ at }) => at));
+  }
+
   /** Moves time forward and fires what falls due, in order of time, then of setting. Timers may set timers. */
   advance(byMs: number): void {
     const target = this.#now + byMs;

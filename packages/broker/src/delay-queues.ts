@@ -28,6 +28,13 @@ export class DelayQueues {
     this.#knownIds.set(exchange, id);
   }
 
+  /** Messages that wait for their time, in all of them. */
+  get length(): number {
+    let length = 0;
+    for (const queue of this.#all) length += queue.length;
+    return length;
+  }
+
   /** The exchange's own. */
   of({ name: exchange, durable }: { readonly name: string; readonly durable: boolean }): DelayQueue {
     const { environment, sending } = this.#init;

@@ -23,6 +23,7 @@ export {
   type Severity,
 } from './errors.js';
 export type { BindingInit, ExchangeOptions } from './exchanges.js';
+export { exportDefinitions } from './management/definitions-export.js';
 export { type MemoryGauge, systemMemory } from './memory-watch.js';
 export { LIMITS } from './limits.js';
 export {
@@ -65,6 +66,7 @@ export {
   type InspectReport,
 } from './tools/inspect.js';
 export type { LostMessages, Problem } from './tools/problems.js';
+export { readDefinitions } from './tools/read-definitions.js';
 export type { Progress, ToolOptions } from './tools/progress.js';
 export { type LostFromQueue, repairJournal, type RepairOptions, type RepairReport } from './tools/repair.js';
 export type { PublishOutcome } from './message-way.js';

@@ -21,7 +21,7 @@ export interface BrokerOptions {
   readonly cacheBytesMax?: number;
   /**
    * How long acks alone wait for a publish to share a commit with. A crash within it redelivers what they settled.
-   * Milliseconds, 0 to 1000. @default 5
+   * Milliseconds, 0 to 1000; 0 is no waiting, and no timer. @default 5
    */
   readonly settlementDelayMs?: number;
   /**

@@ -1,7 +1,7 @@
 import { BrokerError } from './errors.js';
 
-/** What may run out; the backlog is of what is on its way to the disk. */
-export type Resource = 'disk' | 'memory' | 'backlog';
+/** What may run out; the backlog is of what is on its way to the disk. Or who has the broker wants nothing published. */
+export type Resource = 'disk' | 'memory' | 'backlog' | 'owner';
 
 /** Where publishers wait while the disk or memory is nearly full, or too much is on its way to the disk: one for all of a broker. */
 export class PublishGate {

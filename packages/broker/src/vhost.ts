@@ -15,6 +15,7 @@ import type { Onwards } from './routed.js';
 import type { QueueIds } from './queue/queue-ids.js';
 import type { Delivery } from './queue/delivery.js';
 import { Queue, type QueueEnvironment } from './queue/queue.js';
+import { type QueueState, stateOf } from './queue/queue-state.js';
 import { assertEquivalentArguments } from './queue/queue-arguments.js';
 import { definitionOf, initOf, restoredInitOf } from './queue-definitions.js';
 import {
@@ -343,6 +344,16 @@ export class Vhost {
   }
 
   // ---------------------------------------------------------------- finding and refusing
+
+  /** As they are now, in the order in which they were declared. */
+  get queueStates(): QueueState[] {
+    return [...this.#queues.values()].map((queue) => stateOf(queue));
+  }
+
+  /** Messages that its exchanges hold until their time. */
+  get delayedCount(): number {
+    return this.#delayQueues.length;
+  }
 
   has(queueName: string): boolean {
     return this.#queues.has(queueName);

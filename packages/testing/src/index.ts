@@ -1,1 +1,15 @@
-export { type ReceivedMessage, TestBroker, type TestBrokerOptions } from './test-broker.js';
+export type { WaitOptions } from './idle.js';
+export {
+  type MatcherContext,
+  type MatcherResult,
+  type QueueMatchers,
+  queueMatchers,
+  type WatchedHarness,
+} from './matchers.js';
+export { type HarnessOptions, QueueTestHarness } from './queue-test.harness.js';
+export type { ReceivedMessage } from './received.js';
+export type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
+export { type Predicate, Sightings } from './sightings.js';
+export { TestBroker, type TestBrokerOptions } from './test-broker.js';
+export type { Topology, TopologyEntry } from './topology.js';
+export type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';

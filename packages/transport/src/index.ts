@@ -1,10 +1,10 @@
 // The module, the server and the client.
-export { QUEUE_TRANSPORT } from './queue.constants.js';
+export { QUEUE_OPTIONS, QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
 export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
-export type { Duration } from './option-checks.js';
+export { type Duration, millisecondsOf } from './option-checks.js';
 
 // Handlers: their options, what they get, and what they throw.
 export {
@@ -103,3 +103,13 @@ export type {
   Subscription,
 } from './links/link.js';
 export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
+
+// For tests.
+export {
+  QUEUE_WITNESS,
+  type QueueWitness,
+  type WitnessedAttempt,
+  type WitnessedMessage,
+  type WitnessedPublish,
+  type WitnessedResult,
+} from './observability/witness.js';

@@ -1,4 +1,8 @@
-/** The module's options, as they were given. */
+/**
+ * The module's options, as they were given. A test may put others in their place.
+ *
+ * @publicApi
+ */
 export const QUEUE_OPTIONS: unique symbol = Symbol('nestmq:options');
 /** What `forFeature` said, for the module that imports it. */
 export const QUEUE_FEATURE: unique symbol = Symbol('nestmq:feature');

@@ -12,7 +12,7 @@ const NOT_AN_ID = ['', 'x'.repeat(256), 5, null, {}];
 const under = (key: string, values: readonly unknown[]): unknown[] => values.map((one) => ({ [key]: one }));
 
 /** What can't be meant, by the option. */
-const OF_A_MODULE: Readonly<Record<keyof QueueOptions, readonly unknown[]>> = {
+const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly unknown[]>> = {
   url: [undefined, null, '', 'file:', 'redis://h', 5, {}, ['memory:']],
   urls: [null, [], 'amqp://h', ['memory:'], ['amqp://a', 5], {}],
   queue: NOT_A_NAME,

@@ -21,6 +21,7 @@ import {
   telemetryOf,
   type TelemetryOptions,
 } from './observability/telemetry.options.js';
+import { QUEUE_WITNESS, type QueueWitness } from './observability/witness.js';
 import {
   type NormalisedWireOptions,
   normaliseWireOptions,
@@ -78,6 +79,8 @@ export interface QueueOptions extends WireOptions {
    * @opentelemetry/api. @default on when the package is installed
    */
   readonly telemetry?: boolean | TelemetryOptions;
+  /** For tests: sees every message on its way. @internal */
+  readonly [QUEUE_WITNESS]?: QueueWitness;
 }
 
 export interface NormalisedQueueOptions {
@@ -92,6 +95,7 @@ export interface NormalisedQueueOptions {
   readonly broker: EmbeddedBrokerOptions;
   readonly metrics: QueueMetrics | undefined;
   readonly telemetry: NormalisedTelemetryOptions;
+  readonly witness: QueueWitness | undefined;
   /** All waiting is by this clock. */
   readonly clock: Clock;
 }
@@ -140,6 +144,7 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     broker,
     metrics: options.metrics === undefined ? undefined : metricsOf('metrics', options.metrics),
     telemetry: telemetryOf('telemetry', options.telemetry),
+    witness: options[QUEUE_WITNESS],
     clock: broker.clock ?? systemClock,
   };
 }

@@ -96,7 +96,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     recordThrownErrors();
     this.#options = normaliseQueueOptions(options);
     this.#wire = new Wire(this.#options.wire);
-    this.#handlers = new HandlerTable(this.#options.handlers);
+    this.#handlers = new HandlerTable(this.#options.handlers, this.#options.witness);
     this.#queues = new HandlerQueues({
       handlers: this.#handlers,
       queueArguments: this.#options.queueArguments,

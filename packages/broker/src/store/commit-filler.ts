@@ -157,6 +157,10 @@ export class CommitFiller {
   scheduleSettlements(): void {
     const { clock, settlementDelayMs, writer, isFailed } = this.#init;
     if (isFailed() || this.#writeScheduled !== undefined || !writer.isIdle) return;
+    if (settlementDelayMs === 0) {
+      this.scheduleWrite();
+      return;
+    }
     this.#settlementTimer ??= clock.setTimer(settlementDelayMs, () => {
       this.#settlementTimer = undefined;
       this.write();

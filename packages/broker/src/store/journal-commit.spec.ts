@@ -164,6 +164,21 @@ describe('a commit', () => {
     expect(files.count('sync', '.segment')).toBe(before + 1);
   });
 
+  it('of settlements alone needs no timer when it may not wait', async () => {
+    const clock = new ManualClock();
+    const { store, files } = await open({ clock, settlementDelayMs: 0 });
+    const { sequence, position } = store.publish(persistent('1'), [1], 0);
+    await durable(store);
+    await new Promise(setImmediate);
+    const sync = files.hold('sync');
+    const timerAt = clock.nextTimerAt;
+    store.settle(1, sequence, position);
+    expect(clock.nextTimerAt).toBe(timerAt);
+    await sync.reached;
+    sync.open();
+    await store.close();
+  });
+
   it('that is full as the loop ends is written, though nothing comes after it', async () => {
     const { store, disk } = await open({ segmentBytesMax: 1024 * 1024 });
     const moments = 12;

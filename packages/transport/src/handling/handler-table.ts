@@ -5,7 +5,9 @@ import { assertNotContradicted } from '../handler-extras.js';
 import type { HandlerDefaults, HandlerOptions, HandlerPolicy } from '../handler.options.js';
 import { normaliseHandlerOptions } from '../handler.options.js';
 import type { QueueDeclaration } from '../links/link.js';
+import type { QueueWitness } from '../observability/witness.js';
 import { QueueOptionsException } from '../queue.exceptions.js';
+import { interruptible } from './interruptible.js';
 
 /** One decorated method under one of its patterns. */
 export interface RegisteredHandler {
@@ -121,7 +123,10 @@ export class HandlerTable {
   readonly #queues = new Map<string, QueueHandlers>();
   readonly #requests = new Set<string>();
 
-  constructor(private readonly defaults: HandlerDefaults) {}
+  constructor(
+    private readonly defaults: HandlerDefaults,
+    private readonly witness?: QueueWitness,
+  ) {}
 
   get queues(): Iterable<QueueHandlers> {
     return this.#queues.values();
@@ -144,7 +149,8 @@ export class HandlerTable {
     if (policy.schedule !== undefined) assertOnePattern(pattern);
     let handlers = this.#queues.get(policy.queue);
     if (handlers === undefined) this.#queues.set(policy.queue, (handlers = new QueueHandlers(policy.queue)));
-    handlers.add(pattern, handle, isEvent, policy);
+    const { witness } = this;
+    handlers.add(pattern, witness === undefined ? handle : interruptible(handle, witness), isEvent, policy);
   }
 
   /** How many handlers there are. */

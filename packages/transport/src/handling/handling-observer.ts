@@ -8,6 +8,7 @@ import { type DeadLetterReason, EVENTS_EXCHANGE, exchangeOf, REQUESTS_EXCHANGE }
 import type { HandlerLabels, HandlingResult, QueueMetrics } from '../observability/metrics.js';
 import type { Observers } from '../observability/observers.js';
 import type { Destination, OpenSpan, Tracing } from '../observability/tracing.js';
+import type { WitnessedAttempt, WitnessedResult } from '../observability/witness.js';
 
 export interface HandlingObserverInit extends Observers {
   readonly queue: string;
@@ -15,7 +16,10 @@ export interface HandlingObserverInit extends Observers {
 
 /** Undefined when there is nothing to see it with: then handling pays nothing for it. */
 export function handlingObserver(init: HandlingObserverInit): HandlingObserver | undefined {
-  return init.metrics === undefined && init.tracing === undefined ? undefined : new HandlingObserver(init);
+  const { metrics, tracing, witness } = init;
+  return [metrics, tracing, witness].every((one) => one === undefined)
+    ? undefined
+    : new HandlingObserver(init);
 }
 
 /** The same, and each attempt is seen. */
@@ -44,14 +48,15 @@ export class HandlingObserver {
 
   /** A tracing package may be there without anybody who wants spans. */
   get isLooking(): boolean {
-    const { metrics, tracing } = this.#init;
-    return metrics !== undefined || tracing?.isActive === true;
+    const { metrics, tracing, witness } = this.#init;
+    return metrics !== undefined || witness !== undefined || tracing?.isActive === true;
   }
 
   /** A message has come. */
   delivered(work: Work): void {
-    const { queue, metrics, tracing } = this.#init;
+    const { queue, metrics, tracing, witness } = this.#init;
     if (metrics !== undefined) metrics.delivered(queue, this.#waitOf(work));
+    witness?.delivered(work, queue, work.delivery.message);
     if (tracing?.isActive !== true) return;
     const { message } = work.delivery;
     this.#received.set(work, tracing.receive(message, { ...placeOf(work), queue }));
@@ -59,6 +64,8 @@ export class HandlingObserver {
 
   /** It is settled, or back in its queue. */
   settled(work: Work): void {
+    const isBack = work.runs.some(({ outcome }) => outcome === undefined || outcome.kind === 'requeue');
+    this.#init.witness?.settled(work, work.delivery.settled && !isBack);
     const received = this.#received.get(work);
     if (received === undefined) return;
     const outcomes = work.runs.map(({ outcome }) => outcome?.kind ?? 'none');
@@ -68,7 +75,10 @@ export class HandlingObserver {
 
   /** It was given up without a handler. */
   refused(work: Work, reason: DeadLetterReason): void {
-    this.#init.metrics?.deadLettered(this.#init.queue, undefined, reason);
+    const { queue, metrics, witness } = this.#init;
+    const { message } = work.delivery;
+    metrics?.deadLettered(queue, undefined, reason);
+    witness?.refused(work, { queue, message, pattern: originOf(message).pattern }, reason);
     this.#received.get(work)?.span.setAttribute('nestmq.dead_letter.reason', reason);
   }
 
@@ -79,17 +89,23 @@ export class HandlingObserver {
 
   /** Around one attempt of a handler; several runs are a batch. Their outcomes are in their order. */
   async process(runs: readonly Run[], call: () => Promise<readonly Outcome[]>): Promise<readonly Outcome[]> {
-    const { metrics, clock } = this.#init;
-    if (metrics === undefined) return this.#traced(runs, call);
+    const { metrics, clock, witness } = this.#init;
+    if (metrics === undefined && witness === undefined) return this.#traced(runs, call);
     const startedAt = clock.now();
-    for (const { handler } of runs) metrics.started(labelsOf(handler));
+    for (const run of runs) {
+      metrics?.started(labelsOf(run.handler));
+      witness?.started(attemptOf(run));
+    }
     let outcomes: readonly Outcome[] = [];
     try {
       return (outcomes = await this.#traced(runs, call));
     } finally {
       const durationMs = Math.max(0, clock.now() - startedAt);
-      for (const [place, run] of runs.entries())
-        this.#count(metrics, run, wordOf(run, outcomes[place]), durationMs);
+      for (const [place, run] of runs.entries()) {
+        const outcome = wordOf(run, outcomes[place]);
+        if (metrics !== undefined) this.#count(metrics, run, outcome, durationMs);
+        witness?.ended(run.work, attemptOf(run), witnessedResultOf(run, outcome));
+      }
     }
   }
 
@@ -144,6 +160,22 @@ export class HandlingObserver {
 
 function labelsOf({ policy, pattern }: RegisteredHandler): HandlerLabels {
   return { queue: policy.queue, pattern };
+}
+
+function attemptOf({ handler, work, attempt }: Run): WitnessedAttempt {
+  const { pattern, kind, data } = work.received;
+  const { message } = work.delivery;
+  return { queue: handler.policy.queue, handler: handler.pattern, pattern, kind, data, message, attempt };
+}
+
+function witnessedResultOf(run: Run, outcome: Outcome): WitnessedResult {
+  const error = 'error' in outcome ? outcome.error : run.thrown?.error;
+  return {
+    result: resultOf(run, outcome),
+    ...(error === undefined ? {} : { error }),
+    ...(outcome.kind === 'retry' ? { delayMs: outcome.delayMs } : {}),
+    ...(outcome.kind === 'dead' ? { reason: outcome.reason } : {}),
+  };
 }
 
 function resultOf({ thrown, handler, work }: Run, { kind }: Outcome): HandlingResult {

@@ -3,6 +3,7 @@ import type { Link, PublishCallback, PublishOptions } from '../links/link.js';
 import type { MessageKind, QueueMetrics } from './metrics.js';
 import type { Observers } from './observers.js';
 import type { Tracing } from './tracing.js';
+import type { QueueWitness } from './witness.js';
 
 /** How a client publishes: {@link Link.publish}, or that with somebody who looks on. */
 export type Publish = (link: Link, message: Message, done: PublishCallback, options?: PublishOptions) => void;
@@ -12,8 +13,8 @@ export const publishDirectly: Publish = (link, message, done, options) =>
   link.publish(message, done, options);
 
 /** Publishes with metrics and spans. What there is none of costs nothing. */
-export function observedPublish({ metrics, tracing, clock }: Observers): Publish {
-  let publish = publishDirectly;
+export function observedPublish({ metrics, tracing, clock, witness }: Observers): Publish {
+  let publish = witness === undefined ? publishDirectly : witnessed(witness);
   if (tracing !== undefined) publish = traced(tracing, publish);
   if (metrics !== undefined) publish = measured(metrics, clock, publish);
   return publish;
@@ -47,6 +48,29 @@ function measured(metrics: QueueMetrics, clock: Clock, publish: Publish): Publis
     };
     return toldOf(end, publish)(link, message, done, options);
   };
+}
+
+function witnessed(witness: QueueWitness): Publish {
+  return (link, message, done, options) => {
+    const { onDone, copies, held } = witness.publishing(message, kindOf(message));
+    const end: PublishCallback = (error, unroutable) => {
+      onDone(error, unroutable);
+      if (held === undefined) done(error, unroutable);
+      else void after(held, () => done(error, unroutable));
+    };
+    try {
+      link.publish(message, end, options);
+      for (let copy = 0; copy < copies; copy++) link.publish(message, () => {}, options);
+    } catch (error) {
+      onDone(error as Error);
+      throw error;
+    }
+  };
+}
+
+async function after(held: Promise<void>, call: () => void): Promise<void> {
+  await held;
+  call();
 }
 
 /** `end` is told of how it ends, before the caller is; also of what can't even begin. */

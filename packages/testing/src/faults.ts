@@ -1,0 +1,74 @@
+import { isMeant } from './matching.js';
+
+interface Planned {
+  readonly pattern: string;
+  readonly error: unknown;
+  left: number;
+}
+
+interface Held {
+  readonly promise: Promise<void>;
+  readonly release: () => void;
+}
+
+/** What is to go wrong, and has not yet. */
+export class Faults {
+  #failures: Planned[] = [];
+  #duplicates: Planned[] = [];
+  #held: Held | undefined;
+
+  fail(pattern: string, error: unknown, times: number): void {
+    this.#failures.push({ pattern, error, left: times });
+  }
+
+  duplicate(pattern: string, times: number): void {
+    this.#duplicates.push({ pattern, error: undefined, left: times });
+  }
+
+  /** From now on nobody is told of confirms, until what is returned is called. That is idempotent. */
+  holdConfirms(): () => void {
+    if (this.#held !== undefined) throw new Error('Confirms are delayed already: release them first.');
+    const held = (this.#held = heldPromise());
+    return () => {
+      if (this.#held === held) this.#held = undefined;
+      held.release();
+    };
+  }
+
+  get held(): Promise<void> | undefined {
+    return this.#held?.promise;
+  }
+
+  releaseConfirms(): void {
+    this.#held?.release();
+    this.#held = undefined;
+  }
+
+  takeFailure(pattern: string): { readonly error: unknown } | undefined {
+    return take(this.#failures, pattern);
+  }
+
+  takeDuplicate(pattern: string): boolean {
+    return take(this.#duplicates, pattern) !== undefined;
+  }
+
+  clear(): void {
+    this.#failures = [];
+    this.#duplicates = [];
+    this.releaseConfirms();
+  }
+}
+
+function heldPromise(): Held {
+  let release!: () => void;
+  const promise = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { promise, release };
+}
+
+function take(planned: readonly Planned[], pattern: string): Planned | undefined {
+  const found = planned.find((one) => one.left > 0 && isMeant(one.pattern, pattern));
+  if (found !== undefined) found.left--;
+  return found;
+}

@@ -1,0 +1,10 @@
+import { expect } from '@jest/globals';
+import { type QueueMatchers, queueMatchers } from './matchers.js';
+
+// To import this is to have the matchers: import '@nestmq/testing/jest'.
+expect.extend(queueMatchers);
+
+declare module 'expect' {
+  // The type parameters must be those of what is extended.
+  interface Matchers<R extends void | Promise<void>, T = unknown> extends QueueMatchers {}
+}

@@ -1,0 +1,4 @@
+import 'reflect-metadata';
+import { run } from './run.js';
+
+for (const line of await run('memory:')) console.log(line);
