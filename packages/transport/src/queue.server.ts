@@ -3,13 +3,13 @@ import { type MessageHandler, Server } from '@nestjs/microservices';
 import type { Timer } from '@nestmq/broker';
 import { finalize } from 'rxjs';
 import { describeError } from './describe-error.js';
-import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import { EventListeners } from './event-listeners.js';
 import type { Service } from './admin/service.js';
 import { QUEUE_TRANSPORT } from './queue.constants.js';
 import type { Background } from './handling/background.js';
 import { Consumers } from './handling/consumers.js';
 import { flushWithin } from './handling/flush-within.js';
+import { HandlerQueues } from './handling/handler-queues.js';
 import { HandlerTable, type QueueHandlers, type RegisteredHandler } from './handling/handler-table.js';
 import { Inbox } from './handling/inbox.js';
 import { QueueConsumer, type QueueConsumerInit } from './handling/queue-consumer.js';
@@ -23,7 +23,7 @@ import { openLink } from './links/open-link.js';
 import { handlingObserver } from './handling/handling-observer.js';
 import { loadObservers, type Observers } from './observability/observers.js';
 import { routingKeyOf } from './pattern.js';
-import { QueueUnavailableException, TopologyDriftException } from './queue.exceptions.js';
+import { QueueUnavailableException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { Wire } from './wire/wire.js';
 
@@ -69,6 +69,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
 
   readonly #options: NormalisedQueueOptions;
   readonly #handlers: HandlerTable;
+  readonly #queues: HandlerQueues;
   readonly #running = new Running();
   readonly #wire: Wire;
   readonly #listeners = new EventListeners<QueueEvents>(this.logger);
@@ -84,8 +85,6 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
   #listening: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
-  /** How many handlers there were when their queues were declared. */
-  #declaredHandlers = 0;
   /** Whether somebody wants to know when handlers start and end. */
   #hooked = false;
   #keepAlive: NodeJS.Timeout | undefined;
@@ -98,6 +97,11 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     this.#options = normaliseQueueOptions(options);
     this.#wire = new Wire(this.#options.wire);
     this.#handlers = new HandlerTable(this.#options.handlers, this.#options.witness);
+    this.#queues = new HandlerQueues({
+      handlers: this.#handlers,
+      queueArguments: this.#options.queueArguments,
+      report: (error) => this.#report(error),
+    });
   }
 
   // ---------------------------------------------------------------- Nest's contract
@@ -201,9 +205,8 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     const link = await openLink(this.#options, this.#listener(), this.#opening.signal);
     this.#link = link;
     try {
-      await link.declareExchange(EVENTS_EXCHANGE);
-      await link.declareExchange(REQUESTS_EXCHANGE);
-      await this.#declareQueues(link);
+      await this.#queues.declareExchanges(link);
+      await this.#queues.declare(link);
     } catch (error) {
       await this.#letGo();
       throw error;
@@ -220,40 +223,12 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       logger: this.logger,
       report: (error: unknown) => this.#report(error),
       declareQueue: async (name: string, declaration: QueueDeclaration) =>
-        this.#declareQueue(link, name, declaration),
+        this.#queues.declareQueue(link, name, declaration),
     };
     this.#inbox = new Inbox(init);
     this.#background = [this.#inbox, new Schedules(init)];
     for (const one of this.#background) await one.declare();
     for (const one of this.#background) await one.start();
-  }
-
-  /** Those of handlers that were added since are declared when listening: `deferInitialization` adds them that late. */
-  async #declareQueues(link: Link): Promise<void> {
-    const { size } = this.#handlers;
-    if (size === this.#declaredHandlers) return;
-    this.#declaredHandlers = size;
-    for (const name of this.#handlers.deadLetterQueues) await this.#declareQueue(link, name, {});
-    for (const handlers of this.#handlers.queues) await this.#declare(link, handlers);
-  }
-
-  async #declare(link: Link, handlers: QueueHandlers): Promise<void> {
-    const declaration = { ...handlers.declaration, arguments: this.#options.queueArguments };
-    await this.#declareQueue(link, handlers.queue, declaration);
-    for (const pattern of handlers.eventPatterns)
-      await link.bindQueue(handlers.queue, EVENTS_EXCHANGE, pattern);
-    for (const pattern of handlers.requestPatterns)
-      await link.bindQueue(handlers.queue, REQUESTS_EXCHANGE, pattern);
-  }
-
-  /** A queue that is there with other arguments is reported, and used as it is. */
-  async #declareQueue(link: Link, name: string, declaration: QueueDeclaration): Promise<void> {
-    try {
-      await link.declareQueue(name, declaration);
-    } catch (error) {
-      if (!(error instanceof TopologyDriftException)) throw error;
-      this.#report(error);
-    }
   }
 
   #listener(): LinkListener {
@@ -284,7 +259,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
     // An embedded broker has no socket that would keep the process alive while it waits for messages.
     this.#keepAlive = setInterval(() => {}, 0x7fff_ffff);
     try {
-      await this.#declareQueues(this.#requireLink());
+      await this.#queues.declare(this.#requireLink());
       await this.#startBackground(this.#requireLink());
       for (const handlers of this.#handlers.queues) {
         await this.#consumers.start(handlers.queue, new QueueConsumer(this.#consumerInit(handlers)));
