@@ -64,29 +64,32 @@ async function lint(file: string): Promise<string> {
   }
 }
 
-describe('the linter', () => {
-  const remove = (): void => {
-    for (const [file] of FORBIDDEN) rmSync(file, { force: true });
-  };
-  beforeAll(remove);
-  afterAll(remove);
+/** Layers, cycles and rules: what breaks them is refused by the linter. */
+export function layersAreHeld(): void {
+  describe('the linter', () => {
+    const remove = (): void => {
+      for (const [file] of FORBIDDEN) rmSync(file, { force: true });
+    };
+    beforeAll(remove);
+    afterAll(remove);
 
-  it.each(FORBIDDEN)('refuses an import that goes up: in %s, %s', async (file, line) => {
-    writeFileSync(file, `${line}\n`);
-    expect(await lint(file)).toContain('no-restricted-imports');
-    rmSync(file);
-  });
+    it.each(FORBIDDEN)('refuses an import that goes up: in %s, %s', async (file, line) => {
+      writeFileSync(file, `${line}\n`);
+      expect(await lint(file)).toContain('no-restricted-imports');
+      rmSync(file);
+    });
 
-  it('refuses a cycle', async () => {
-    mkdirSync('packages/broker/src/routing', { recursive: true });
-    const [a, b] = ['packages/broker/src/routing/cycle-a.ts', 'packages/broker/src/routing/cycle-b.ts'];
-    writeFileSync(a, "import { b } from './cycle-b.js';\nexport const a = (): number => b();\n");
-    writeFileSync(b, "import { a } from './cycle-a.js';\nexport const b = (): number => a();\n");
-    try {
-      expect(await lint(a)).toContain('no-cycle');
-    } finally {
-      rmSync(a);
-      rmSync(b);
-    }
+    it('refuses a cycle', async () => {
+      mkdirSync('packages/broker/src/routing', { recursive: true });
+      const [a, b] = ['packages/broker/src/routing/cycle-a.ts', 'packages/broker/src/routing/cycle-b.ts'];
+      writeFileSync(a, "import { b } from './cycle-b.js';\nexport const a = (): number => b();\n");
+      writeFileSync(b, "import { a } from './cycle-a.js';\nexport const b = (): number => a();\n");
+      try {
+        expect(await lint(a)).toContain('no-cycle');
+      } finally {
+        rmSync(a);
+        rmSync(b);
+      }
+    });
   });
-});
+}
