@@ -16,7 +16,11 @@ const UNITS_MS: Readonly<Record<string, number>> = {
 };
 const DURATION = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/;
 
-/** A {@link Duration} in milliseconds; undefined for what is none. */
+/**
+ * A {@link Duration} in milliseconds; undefined for what is none.
+ *
+ * @publicApi
+ */
 export function millisecondsOf(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : undefined;
   const [, amount, unit] = DURATION.exec(typeof value === 'string' ? value : '') ?? [];

@@ -4,10 +4,16 @@ import type { HandlingResult, MessageKind } from './metrics.js';
 
 /**
  * The key in QueueOptions of what sees every message on its way: a test harness. A symbol, since no application needs it.
+ *
+ * @publicApi
  */
 export const QUEUE_WITNESS: unique symbol = Symbol('nestmq:witness');
 
-/** A message as it is handed to a handler. */
+/**
+ * A message as it is handed to a handler.
+ *
+ * @publicApi
+ */
 export interface WitnessedMessage {
   readonly queue: string;
   /** What it was sent under. */
@@ -15,7 +21,11 @@ export interface WitnessedMessage {
   readonly message: Message;
 }
 
-/** One attempt of one handler at one message. */
+/**
+ * One attempt of one handler at one message.
+ *
+ * @publicApi
+ */
 export interface WitnessedAttempt extends WitnessedMessage {
   readonly kind: MessageKind;
   /** What the handler got. */
@@ -26,7 +36,11 @@ export interface WitnessedAttempt extends WitnessedMessage {
   readonly attempt: number;
 }
 
-/** What came of an attempt. */
+/**
+ * What came of an attempt.
+ *
+ * @publicApi
+ */
 export interface WitnessedResult {
   readonly result: HandlingResult;
   /** What the handler threw, before filters made another error of it. */
@@ -37,7 +51,11 @@ export interface WitnessedResult {
   readonly reason?: DeadLetterReason;
 }
 
-/** What a witness has to say of a publish. */
+/**
+ * What a witness has to say of a publish.
+ *
+ * @publicApi
+ */
 export interface WitnessedPublish {
   /** Told how it ended, before who publishes is. */
   readonly onDone: (error?: Error, unroutable?: boolean) => void;
@@ -49,6 +67,8 @@ export interface WitnessedPublish {
 
 /**
  * Sees each message of one application, hop by hop, as it happens; see {@link QUEUE_WITNESS}. Its methods must not throw.
+ *
+ * @publicApi
  */
 export interface QueueWitness {
   /** A client hands a message to the broker. */
