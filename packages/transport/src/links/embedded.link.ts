@@ -156,8 +156,10 @@ export class EmbeddedLink implements Link {
 
   #wait(publish: WaitingPublish): void {
     if (this.#waiting.length >= WAITING_PUBLISHES_MAX) {
-      // It throws the reason.
-      this.#publish(publish);
+      const why = this.#connection.blocked ?? 'they are about to go out';
+      throw new BrokerError('BLOCKED', `${WAITING_PUBLISHES_MAX} publishes wait already: ${why}.`, {
+        cure: 'Publish again when the link is not blocked any more: consumers go on, and what they settle gives room.',
+      });
     }
     this.#waiting.push(publish);
     if (this.#waiting.length === 1) void this.#publishWaiting();
