@@ -32,7 +32,11 @@ afterEach(async () => {
   broker = undefined;
 });
 
-describe.each(['manual', 'system'] as const)('a crash, by the %s clock', (clock) => {
+describe.each([
+  ['manual', 'hangs'],
+  ['system', 'hangs'],
+  ['manual', 'finishes all the same'],
+] as const)('a crash, by the %s clock, in a handler that %s', (clock, how) => {
   it('delivers again what was in hand, and nothing that was settled', async () => {
     harness = await QueueTestHarness.start(builder, { clock });
     const seen: unknown[] = [];
@@ -41,20 +45,25 @@ describe.each(['manual', 'system'] as const)('a crash, by the %s clock', (clock)
       onStuck = resolve;
     });
     let signal: AbortSignal | undefined;
+    let finish!: () => void;
     onPlaced = (id, context) => {
       seen.push([id, context.redelivered]);
       if (id !== 2) return undefined;
       ({ signal } = context);
       onStuck();
       // The process dies in the middle of it.
-      return new Promise(() => {});
+      return new Promise((resolve) => {
+        finish = resolve;
+      });
     };
     for (const id of [1, 2, 3]) await harness.emit('order.placed', id);
     await stuck;
     await harness.consumed('order.placed', ({ data }) => data === 1);
     await harness.broker.engine.durable();
-    await harness.crash();
-    expect(signal?.aborted).toBe(true);
+    const crashing = harness.crash();
+    if (how !== 'hangs') finish();
+    await crashing;
+    expect(signal?.aborted).toBe(how === 'hangs');
     expect(() => harness?.app).toThrow('restart() it');
 
     onPlaced = (id, { redelivered }) => {
