@@ -98,6 +98,8 @@ export const HEADER = {
   routingKey: 'x-nestmq-routing-key',
   /** On a dead letter: when, in ISO 8601. */
   deadAt: 'x-nestmq-dead-at',
+  /** On what no longer fitted the wire: the names of the headers that it had to leave behind. */
+  dropped: 'x-nestmq-dropped-headers',
   /** How often it has come back from the dead letters. */
   redriven: 'x-nestmq-redriven',
   /** By which redrive it has come back last. */

@@ -9,6 +9,7 @@ import { type Incoming, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
 import { type Origin, originOf, type Progress, progressOf } from './address.js';
 import { deadLetter } from './dead-letter.js';
+import { forwardFitting } from './forward-fitting.js';
 import { HandlerCalls } from './handler-calls.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
 import { InTurn } from './in-turn.js';
@@ -184,7 +185,7 @@ export class QueueConsumer {
   /** A delayed message came earlier than it is due: a link may wait in steps. */
   #waitFor(delivery: LinkDelivery, progress: Progress, ms: number): Promise<void> {
     const message = this.#settlement.again(delivery, originOf(delivery.message), progress, ms);
-    return this.#init.link().forward(delivery, [message]);
+    return forwardFitting(this.#init.link(), delivery, [message]);
   }
 
   #dueHandlers({ kind, pattern }: Origin, { handlers: only }: Progress): readonly RegisteredHandler[] {
@@ -253,7 +254,8 @@ export class QueueConsumer {
     this.#log.givenUp(delivery, origin, cause);
     observer?.refused(work, reason);
     if (delivery.settled) return;
-    await this.#init.link().forward(delivery, [deadLetter(delivery, origin, progress.handlers, cause)]);
+    const letter = deadLetter(delivery, origin, progress.handlers, cause);
+    await forwardFitting(this.#init.link(), delivery, [letter]);
   }
 
   /** Tells the caller; an event, or a request without a caller, is dead-lettered. */

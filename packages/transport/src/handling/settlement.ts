@@ -2,6 +2,7 @@ import type { Clock } from '@nestmq/broker';
 import type { ForwardedMessage, Link, LinkDelivery } from '../links/link.js';
 import { headersFor, type Origin, type Progress, propertiesFor } from './address.js';
 import { deadLetter } from './dead-letter.js';
+import { forwardFitting } from './forward-fitting.js';
 import type { QueueHandlers } from './handler-table.js';
 import type { Inbox } from './inbox.js';
 import type { Outcome } from './outcome.js';
@@ -37,7 +38,7 @@ export class Settlement {
     }
     const messages: ForwardedMessage[] = [...entries];
     for (const group of groupsOf(runs)) messages.push(...this.#messagesFor(work, group));
-    if (messages.length > 0) return this.#init.link().forward(delivery, messages);
+    if (messages.length > 0) return forwardFitting(this.#init.link(), delivery, messages);
     delivery.ack();
     return undefined;
   }
