@@ -23,6 +23,8 @@ export default {
   testTimeout: 30_000,
   // Two at least: on two cores all would be in one process, and take twice as long.
   maxWorkers: Math.max(2, availableParallelism() - 1),
+  // What a spec has loaded is kept for good by ES modules in a VM: a worker that has grown is started anew.
+  workerIdleMemoryLimit: '700MB',
   projects: [
     project('unit', '<rootDir>/packages/*/src/**/*.spec.ts'),
     project('integration', '<rootDir>/test/integration/**/*.spec.ts'),
