@@ -284,7 +284,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     );
   }
 
-  /** At once if it is connected and nothing waits: then nothing is made for waiting. */
+  /** At once if it is connected and nothing waits. */
   #whenConnected(
     outgoing: () => Outgoing | Promise<Outgoing>,
     publish: (outgoing: Outgoing) => void,
