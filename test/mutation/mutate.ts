@@ -5,6 +5,8 @@ import { pathToFileURL } from 'node:url';
 import type { Mutation } from './mutations.js';
 
 const SAMPLE = 'sample/06-testing';
+/** Ten times what it takes on two cores. */
+const RUN_MS_MAX = 300_000;
 /** The start of the application, which these tests do not use, and which is tested as it is built. */
 const NOT_COPIED = /main(?:\.spec)?\.ts$/;
 
@@ -95,7 +97,7 @@ async function jest(directory: string): Promise<{ readonly testResults: readonly
     execFile(
       process.execPath,
       [...args, ...options],
-      { env: { PATH: process.env['PATH'] } },
+      { env: { PATH: process.env['PATH'] }, timeout: RUN_MS_MAX },
       (_error, _stdout, stderr) => done(stderr),
     );
   });
