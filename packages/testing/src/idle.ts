@@ -32,17 +32,21 @@ function countsOf({ messageCount, unsettledCount, consumerCount }: QueueState): 
 }
 
 export interface WaitOptions {
-  /** Of real time, whatever the broker's clock is. A {@link Duration}. @default '2s' */
+  /** Of real time, whatever the broker's clock is. A {@link Duration}, of 24 days at most. @default '2s' */
   readonly timeout?: Duration;
 }
 
 export const DEFAULT_TIMEOUT_MS = 2000;
+/** A timer can't wait for longer: 24 days. */
+const TIMEOUT_MS_MAX = 24 * 86_400_000;
 
-/** Throws TypeError for what is no duration. */
+/** Throws TypeError for what is no duration, or too long. */
 export function timeoutOf({ timeout = DEFAULT_TIMEOUT_MS }: WaitOptions): number {
   const ms = millisecondsOf(timeout);
-  if (ms !== undefined) return ms;
-  throw new TypeError(`'timeout' is '${String(timeout)}'. Give milliseconds, or such as '500ms', '5s'.`);
+  if (ms !== undefined && ms <= TIMEOUT_MS_MAX) return ms;
+  throw new TypeError(
+    `'timeout' is '${String(timeout)}'. Give milliseconds, or such as '500ms', '5s'; 24 days at most.`,
+  );
 }
 
 /**

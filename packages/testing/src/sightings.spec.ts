@@ -56,4 +56,19 @@ describe('sightings', () => {
     expect(watchers.size).toBe(0);
     await expect(of('b').first({ timeout: 'soon' })).rejects.toThrow("'timeout' is 'soon'.");
   });
+
+  it('reject with what the predicate throws, and leave alone who has brought the message', async () => {
+    const { see, of, watchers } = world();
+    const waiting = of('#', ({ data }) => (data as { items: string[] }).items.length > 0).first();
+    expect(() => see('a', {})).not.toThrow();
+    await expect(waiting).rejects.toThrow(TypeError);
+    expect(watchers.size).toBe(0);
+  });
+
+  it('refuse a count that there can not be, and a time that no timer can wait', async () => {
+    const { of } = world();
+    await expect(of('a').times(Number.NaN)).rejects.toThrow("'count' is NaN.");
+    await expect(of('a').times(-1)).rejects.toThrow("'count' is -1.");
+    await expect(of('a').first({ timeout: '30d' })).rejects.toThrow("'timeout' is '30d'.");
+  });
 });

@@ -40,23 +40,36 @@ export class Sightings<T extends SeenMessage> implements PromiseLike<T> {
     return this.all.length;
   }
 
-  /** Resolves with the first `count`, when there are as many. Rejects with the timeline when they do not come in time. */
-  times(count: number, options: WaitOptions = {}): Promise<readonly T[]> {
+  /**
+   * Resolves with the first `count`, when there are as many. Rejects with the timeline when they do not come in time, and
+   * with what the predicate throws.
+   */
+  async times(count: number, options: WaitOptions = {}): Promise<readonly T[]> {
+    if (!(count >= 0)) throw new TypeError(`'count' is ${String(count)}. Give a number, 0 or more.`);
     const timeoutMs = timeoutOf(options);
+    const enough = this.all;
+    if (enough.length >= count) return enough.slice(0, count);
+    return this.#untilThereAre(count, timeoutMs);
+  }
+
+  #untilThereAre(count: number, timeoutMs: number): Promise<readonly T[]> {
     return new Promise((resolve, reject) => {
-      const enough = this.all;
-      if (enough.length >= count) return resolve(enough.slice(0, count));
-      const stop = this.watched.watch(() => {
-        const now = this.all;
-        if (now.length < count) return;
+      const end = (tell: () => void): void => {
         clearTimeout(timer);
         stop();
-        resolve(now.slice(0, count));
-      });
-      const timer = setTimeout(() => {
-        stop();
-        reject(new Error(this.#miss(count, timeoutMs)));
-      }, timeoutMs);
+        tell();
+      };
+      const look = (): void => {
+        try {
+          const now = this.all;
+          if (now.length >= count) end(() => resolve(now.slice(0, count)));
+        } catch (error) {
+          // A predicate's error is the test's, not that of the message which has just come.
+          end(() => reject(error as Error));
+        }
+      };
+      const stop = this.watched.watch(look);
+      const timer = setTimeout(() => end(() => reject(new Error(this.#miss(count, timeoutMs)))), timeoutMs);
     });
   }
 
