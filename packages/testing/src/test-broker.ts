@@ -12,6 +12,7 @@ import {
 import { type BrokerLease, type Duration, leaseBroker, type QueueOptions } from '@nestmq/transport';
 import { pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
 import { received, type ReceivedMessage } from './received.js';
+import { takenFrom } from './taking.js';
 import { advance } from './test-clock.js';
 import { type Topology, topologyOf } from './topology.js';
 
@@ -35,6 +36,7 @@ export class TestBroker {
   #lease: BrokerLease;
   #connection: Connection;
   #stopping: Promise<void> | undefined;
+  #advancing: Promise<void> = Promise.resolve();
 
   private constructor({ memory, clock, files }: Engine, lease: BrokerLease) {
     this.#memory = memory;
@@ -101,23 +103,15 @@ export class TestBroker {
 
   /**
    * Takes `count` messages out of a queue, in order, waiting for those that are still to come. Use it for queues that
-   * no handler consumes, such as the dead letters in `QUEUE.dead`.
+   * no handler consumes, such as the dead letters in `QUEUE.dead`. Rejects when they do not come in time, and those that
+   * have come are in the queue again; with NOT_FOUND when there is no such queue.
    */
-  take(queue: string, count: number): Promise<ReceivedMessage[]> {
-    const taken: ReceivedMessage[] = [];
-    if (count === 0) return Promise.resolve(taken);
-    return new Promise((resolve) => {
-      const consumer = this.#connection.consume(queue, {
-        prefetchCount: 1,
-        onDelivery: (delivery) => {
-          taken.push(received(delivery.message));
-          // Before the ack: with it comes the next message.
-          if (taken.length === count) this.#connection.cancel(consumer);
-          delivery.ack();
-          if (taken.length === count) resolve(taken);
-        },
-      });
-    });
+  async take(queue: string, count: number, options: WaitOptions = {}): Promise<ReceivedMessage[]> {
+    if (!Number.isInteger(count) || count < 0) {
+      throw new TypeError(`'count' is ${String(count)}. Give a whole number, 0 or more.`);
+    }
+    const taken = await takenFrom(this.#connection, queue, count, timeoutOf(options));
+    return taken.map(received);
   }
 
   /**
@@ -135,14 +129,19 @@ export class TestBroker {
    * Moves a manual clock, as if the time had passed: what expires, is delayed, tried again or scheduled, and heartbeats of
    * AMQP connections. It moves from one timer to the next, and lets what each has begun come to rest; resolves when all has.
    * What a handler waits for outside of this process is not waited for: see {@link idle}. Rejects when the clock is the system's.
+   * Called again before it has resolved, it begins after that: times add up.
    */
   async advance(by: Duration): Promise<void> {
-    if (this.#clock === undefined) {
+    const clock = this.#clock;
+    if (clock === undefined) {
       throw new Error(
         "The clock is the system's. Start the broker with TestBroker.start({ clock: 'manual' }) to move its time.",
       );
     }
-    await advance(this.#clock, by, () => stateOf(this.engine));
+    const advancing = this.#advancing.then(() => advance(clock, by, () => stateOf(this.engine)));
+    // Its failure is told to who has asked for it.
+    this.#advancing = advancing.catch(() => undefined);
+    await advancing;
   }
 
   /**
@@ -185,7 +184,7 @@ export class TestBroker {
   }
 
   /**
-   * Begins anew with what is on the disk, at the same addresses: after {@link crash}, or after stopping in good order.
+   * Begins anew with what is on the disk, at the same addresses: after {@link crash} or {@link stop}, or at once, in good order.
    * Rejects when an application still has the engine open.
    */
   async restart(): Promise<void> {
@@ -196,6 +195,7 @@ export class TestBroker {
     const engine = { memory: this.#memory, clock: this.#clock, files: this.#files };
     this.#lease = await open(engine, this.#port);
     this.#connection = this.engine.connect();
+    this.#stopping = undefined;
   }
 
   // ---------------------------------------------------------------- the end
