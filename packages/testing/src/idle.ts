@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Broker, QueueState } from '@nestmq/broker';
 import { type Duration, millisecondsOf } from '@nestmq/transport';
+import { QUIET_TURNS } from './test-clock.js';
 
 /** What is on its way in a broker. */
 export interface Pending {
@@ -10,6 +11,8 @@ export interface Pending {
   readonly unsettled: number;
   /** Messages that are delayed. */
   readonly delayed: number;
+  /** Messages that clients were told to send and have not, and requests without an answer; as far as it is known. */
+  readonly underWay: number;
 }
 
 /** `except`: queues in which somebody keeps messages unsettled by design. */
@@ -19,7 +22,7 @@ export function pendingIn(broker: Broker, except: ReadonlySet<string> = new Set(
     if (queue.consumerCount > 0) ready += queue.messageCount;
     if (!except.has(queue.name)) unsettled += queue.unsettledCount;
   }
-  return { ready, unsettled, delayed: broker.delayedCount() };
+  return { ready, unsettled, delayed: broker.delayedCount(), underWay: 0 };
 }
 
 /** All that changes when a message moves. */
@@ -50,32 +53,47 @@ export function timeoutOf({ timeout = DEFAULT_TIMEOUT_MS }: WaitOptions): number
 }
 
 /**
- * Looks once in each turn of the event loop until nothing is pending. Rejects with what `describe` says when it takes
- * longer than the timeout, or at once when `isStuck`: nothing but time could change it, and time stands still.
+ * Looks once in each turn of the event loop until nothing is pending, and nothing has changed for some turns: what is in a
+ * socket of this process comes out of it by then. Rejects with what `describe` says when it takes longer than the timeout; and
+ * without waiting for that when time stands still, and all that is left is delayed.
  */
-export async function untilIdle(
-  pending: () => Pending,
-  { timeoutMs, isStuck, describe }: IdleInit,
-): Promise<void> {
+export async function untilIdle(pending: () => Pending, init: IdleInit): Promise<void> {
+  const { timeoutMs, isManual, state, describe } = init;
   const giveUpAt = performance.now() + timeoutMs;
-  // What was just done is on its way after a turn.
-  await nextTurn();
-  for (let now = pending(); now.ready + now.unsettled + now.delayed > 0; now = pending()) {
-    if (isStuck && now.ready + now.unsettled === 0)
-      throw new Error(
-        `${now.delayed} message(s) are delayed, and time stands still: advance() it.${describe()}`,
-      );
-    if (performance.now() > giveUpAt)
-      throw new Error(
-        `Not idle after ${timeoutMs} ms: ${now.ready} message(s) ready, ${now.unsettled} unsettled, ${now.delayed} delayed.${describe()}`,
-      );
+  let before = '';
+  for (let still = 0; ; still++) {
     await nextTurn();
+    const { ready, unsettled, delayed, underWay } = pending();
+    const now = [state(), ready, unsettled, delayed, underWay].join();
+    if (now !== before) still = 0;
+    before = now;
+    const isOver = performance.now() > giveUpAt;
+    if (still < QUIET_TURNS && !isOver) continue;
+    if (ready + unsettled + delayed + underWay === 0) return;
+    if (isManual && ready + unsettled + underWay === 0)
+      throw new Error(`${delayed} message(s) are delayed, and time stands still: advance() it.${describe()}`);
+    if (isOver) throw new Error(`${notIdle(timeoutMs, pending(), isManual)}${describe()}`);
   }
+}
+
+function notIdle(
+  timeoutMs: number,
+  { ready, unsettled, delayed, underWay }: Pending,
+  isManual: boolean,
+): string {
+  const sending = underWay === 0 ? '' : `, ${underWay} not sent yet or without an answer`;
+  const hint = isManual
+    ? ' Time stands still: if they wait for it (a batch, a rate, an order, a time limit), advance() it.'
+    : '';
+  return `Not idle after ${timeoutMs} ms: ${ready} message(s) ready, ${unsettled} unsettled, ${delayed} delayed${sending}.${hint}`;
 }
 
 interface IdleInit {
   readonly timeoutMs: number;
-  readonly isStuck: boolean;
+  /** Whether time stands still. */
+  readonly isManual: boolean;
+  /** Changes with all that a message does. */
+  readonly state: () => string;
   /** What to add to an error. */
   readonly describe: () => string;
 }

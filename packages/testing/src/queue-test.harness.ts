@@ -1,12 +1,14 @@
-import { QUEUE_OPTIONS, QUEUE_WITNESS, QueueClient, type QueueOptions, QueueServer } from '@nestmq/transport';
+import { ManualClock } from '@nestmq/broker';
+import { QUEUE_WITNESS, QueueClient, type QueueOptions, QueueServer } from '@nestmq/transport';
 import type { Duration } from '@nestmq/transport';
 import { Faults } from './faults.js';
-import { type Pending, pendingIn, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
-import { LifeClock } from './life-clock.js';
+import { type Pending, pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
+import { Life } from './life.js';
 import { Recorder } from './recorder.js';
 import type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
 import { type Predicate, Sightings } from './sightings.js';
 import { TestBroker, type TestBrokerOptions } from './test-broker.js';
+import { untilEnded, withinRealTime } from './test-clock.js';
 import type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';
 
 export interface HarnessOptions<
@@ -45,7 +47,8 @@ export class QueueTestHarness<
   readonly #recorder: Recorder;
   /** Queues in which the transport keeps messages of its own, unsettled. */
   readonly #bookkeeping = new Set<string>();
-  #life: Life<M, A> | undefined;
+  #running: Running<M, A> | undefined;
+  #isClosed = false;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -56,8 +59,8 @@ export class QueueTestHarness<
   }
 
   /**
-   * `builder`: or a function that makes one, for tests with {@link restart}. Rejects, with nothing left open, when the module
-   * can't be compiled or the application can't start.
+   * `builder`: or a function that makes one, for tests with {@link restart}. Rejects when the module can't be compiled, has no
+   * `QueueModule`, or the application can't start. Then nothing is left open but what `startApplication` has opened itself.
    */
   static async start<M extends ModuleUnderTest, A extends RunningApplication = RunningApplication>(
     builder: TestingBuilder<M> | (() => TestingBuilder<M>),
@@ -76,48 +79,64 @@ export class QueueTestHarness<
   }
 
   async #begin(builder: TestingBuilder<M>): Promise<void> {
-    const clock = new LifeClock(this.broker.clock);
+    const life = new Life(this.broker.clock);
     this.#recorder.begins();
-    rewire(builder, (own) => this.#rewired(own, clock));
-    const module = await builder.compile();
-    const app = (await this.begin.startApplication(module)) as A;
-    this.#life = { module, app, clock };
+    life.rewire(builder, (own) => this.#rewired(own, life.clock));
+    try {
+      const module = await builder.compile();
+      if (!life.isConnected)
+        throw new Error('The module has no QueueModule: import QueueModule.forRoot(options) into it.');
+      const app = (await this.begin.startApplication(module)) as A;
+      this.#running = { module, app, life };
+    } catch (error) {
+      await life.letGo('closed');
+      throw error;
+    }
   }
 
   /** The options of QueueModule with another home, another clock and a witness. */
-  #rewired({ url: _url, urls: _urls, amqp: _amqp, ...own }: QueueOptions, clock: LifeClock): QueueOptions {
+  #rewired(
+    { url: _url, urls: _urls, amqp: _amqp, ...own }: QueueOptions,
+    clock: Life['clock'],
+  ): QueueOptions {
     const { queue = 'default' } = own;
     for (const kept of ['schedule', 'inbox']) this.#bookkeeping.add(`${queue}.${kept}`);
     return { ...own, url: this.broker.url, broker: { clock }, [QUEUE_WITNESS]: this.#recorder };
   }
 
-  get #running(): Life<M, A> {
-    if (this.#life === undefined) throw new Error('The application has crashed: restart() it.');
-    return this.#life;
+  get #application(): Running<M, A> {
+    if (this.#running === undefined) throw new Error('The application has crashed: restart() it.');
+    return this.#running;
   }
 
   /** The compiled testing module. Throws between {@link crash} and {@link restart}. */
   get module(): M {
-    return this.#running.module;
+    return this.#application.module;
   }
 
   /** What runs. Throws between {@link crash} and {@link restart}. */
   get app(): A {
-    return this.#running.app;
+    return this.#application.app;
   }
 
   // ---------------------------------------------------------------- messages
 
-  /** By the application's own client. Resolves when the event is in the queue of each service that handles it. */
+  /**
+   * By the application's own client. Resolves when the event is in the queue of each service that handles it; rejects when
+   * the application is killed before that, or is closed.
+   */
   emit(pattern: unknown, data: unknown): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return this.#application.life.ask<void>((resolve, reject) => {
       this.#client.emit(pattern, data).subscribe({ complete: resolve, error: reject });
     });
   }
 
-  /** Resolves with the first value of the answer, undefined when there is none; rejects with the error that it is. */
+  /**
+   * Resolves with the first value of the answer, undefined when there is none; rejects with the error that it is, and as
+   * {@link emit}.
+   */
   send<R = unknown>(pattern: unknown, data: unknown): Promise<R> {
-    return new Promise((resolve, reject) => {
+    return this.#application.life.ask<R>((resolve, reject) => {
       this.#client
         .send<R>(pattern, data)
         .subscribe({ next: resolve, complete: () => resolve(undefined as R), error: reject });
@@ -198,21 +217,23 @@ export class QueueTestHarness<
   }
 
   /**
-   * Resolves when no message is on its way: none ready where somebody consumes, none with a handler or unconfirmed, none
-   * delayed. Rejects with the timeline when that takes longer than the timeout, and at once when only time could bring it
-   * about and stands still.
+   * Resolves when no message is on its way: none about to be sent, none ready where somebody consumes, none with a handler or
+   * unconfirmed, none delayed, and no request without its answer. Rejects with the timeline when that takes longer than the
+   * timeout, and at once when all that is left is delayed, and time stands still.
    */
   idle(options: WaitOptions = {}): Promise<void> {
     return untilIdle(() => this.#pending(), {
       timeoutMs: timeoutOf(options),
-      isStuck: this.broker.isManual,
+      isManual: this.broker.isManual,
+      state: () => stateOf(this.broker.engine),
       describe: () => `\n\n${this.timeline()}`,
     });
   }
 
   #pending(): Pending {
     const { ready, unsettled, delayed } = pendingIn(this.broker.engine, this.#bookkeeping);
-    return { ready, unsettled: Math.max(unsettled, this.#recorder.pendingCount), delayed };
+    const underWay = this.#running?.life.underWay ?? 0;
+    return { ready, unsettled: Math.max(unsettled, this.#recorder.pendingCount), delayed, underWay };
   }
 
   // ---------------------------------------------------------------- faults
@@ -244,48 +265,75 @@ export class QueueTestHarness<
 
   /**
    * As if the process was killed, with the broker in it: what is on the disk at this moment is what {@link restart} finds, and
-   * what handlers that run still do changes nothing; their signals abort.
+   * what handlers that run still do changes nothing; their signals abort, and what they have published and was not confirmed
+   * never is. The application is closed, so that nothing of it is left open: its shutdown hooks run, and have two seconds.
    */
   async crash(): Promise<void> {
-    const { app, clock } = this.#running;
+    const { app, life } = this.#application;
     const crashed = this.broker.crash();
-    this.#life = undefined;
+    this.#running = undefined;
     this.#recorder.crashed();
     this.#faults.clear();
-    clock.end();
-    await app.close();
-    await crashed;
+    life.kill();
+    try {
+      // They may wait for what never comes.
+      await withinRealTime(app.close());
+    } finally {
+      await life.letGo('killed');
+      await crashed;
+    }
   }
 
   /**
-   * Another application like the first, on what is on the disk: after {@link crash}, or after closing in good order. Messages
-   * that were not settled come again. Rejects when {@link start} was given a builder, and not a function that makes one.
+   * Another application like the first, on what is on the disk: after {@link crash} or {@link close}, or at once, when the
+   * first is closed in good order. Messages that were not settled come again. Rejects when {@link start} was given a builder,
+   * and not a function that makes one.
    */
   async restart(): Promise<void> {
     const { builder } = this.begin;
     if (typeof builder !== 'function') {
       throw new TypeError('Give start() a function that makes the builder: a module is compiled once.');
     }
-    await this.#life?.app.close();
-    this.#life = undefined;
+    if (!this.#isClosed) await this.#end();
+    this.#running = undefined;
+    this.#isClosed = false;
+    this.#closing = undefined;
     await this.broker.restart();
     await this.#begin(builder());
   }
 
   // ---------------------------------------------------------------- the end
 
-  /** Closes the application, which drains, then the broker. Idempotent. */
+  /**
+   * Closes the application, which drains, then the broker. What was held up goes on: confirms, a full disk. Handlers have the
+   * application's grace period; by a manual clock that is over after two seconds of real time. Idempotent.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
   }
 
   async #close(): Promise<void> {
+    this.#isClosed = true;
     this.#faults.clear();
     try {
-      await this.#life?.app.close();
+      await this.#end();
     } finally {
       await this.broker.stop();
+    }
+  }
+
+  /** Of a life, in good order. */
+  async #end(): Promise<void> {
+    if (this.#running === undefined) return;
+    const { app, life } = this.#running;
+    this.#faults.releaseConfirms();
+    this.broker.engine.block(undefined);
+    const { clock } = this.broker;
+    try {
+      await untilEnded(app.close(), clock instanceof ManualClock ? clock : undefined);
+    } finally {
+      await life.letGo('closed');
     }
   }
 }
@@ -295,25 +343,13 @@ interface Begin<M, A> {
   readonly startApplication: (module: M) => Promise<A | RunningApplication>;
 }
 
-/** From a start to its end. */
-interface Life<M, A> {
+interface Running<M, A> {
   readonly module: M;
   readonly app: A;
-  readonly clock: LifeClock;
+  readonly life: Life;
 }
 
 const all = (): boolean => true;
-
-/** The server and the client of QueueModule are made of other options. */
-function rewire(builder: TestingBuilder<unknown>, rewired: (own: QueueOptions) => QueueOptions): void {
-  const inject = [QUEUE_OPTIONS];
-  builder
-    .overrideProvider(QueueServer)
-    .useFactory({ factory: (options: QueueOptions) => new QueueServer(rewired(options)), inject });
-  builder
-    .overrideProvider(QueueClient)
-    .useFactory({ factory: (options: QueueOptions) => new QueueClient(rewired(options)), inject });
-}
 
 async function startMicroservice(module: ModuleUnderTest): Promise<RunningApplication> {
   const strategy = module.get(QueueServer, { strict: false });

@@ -26,7 +26,10 @@ export class Recorder implements QueueWitness {
   readonly timeline: Timeline = new Timeline();
   /** Those that are published and not confirmed. */
   readonly #unconfirmed = new Set<PublishedMessage>();
-  #isOver = false;
+  /** Who was killed is told of nothing. */
+  readonly #never = new Promise<void>(() => {});
+  /** Another one in each life of the application; undefined when it is killed. */
+  #life: object | undefined = {};
 
   constructor(now: () => number, faults: Faults) {
     this.#now = now;
@@ -58,14 +61,19 @@ export class Recorder implements QueueWitness {
 
   /** What the application does from now on leaves no trace: it is killed. */
   crashed(): void {
-    this.#isOver = true;
-    this.#unsettled.clear();
-    this.#unconfirmed.clear();
+    this.#life = undefined;
+    this.#forget();
   }
 
-  /** Another life begins. Those of before have come to an end. */
+  /** Another life begins. Those of before have come to an end, and so has what they had in hand. */
   begins(): void {
-    this.#isOver = false;
+    this.#life = {};
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#unsettled.clear();
+    this.#unconfirmed.clear();
   }
 
   // ---------------------------------------------------------------- a witness
@@ -75,17 +83,18 @@ export class Recorder implements QueueWitness {
       ...this.#seen(message, message.routingKey, kind, parsed(message.body)),
       outcome: 'waiting',
     };
-    if (this.#isOver) return { onDone: () => {}, copies: 0 };
+    if (this.#life === undefined) return { onDone: () => {}, copies: 0 };
     this.#published.push(published);
     this.#unconfirmed.add(published);
     this.timeline.add(published, `published (${kind})`);
+    const life = this.#life;
     const copies = this.#faults.takeDuplicate(message.routingKey) ? 1 : 0;
     if (copies > 0) this.timeline.add(published, 'published once more (duplicateNext)');
     this.#changed();
     return {
       onDone: (error, unroutable) => this.#done(published, error, unroutable),
       copies,
-      held: this.#faults.held,
+      held: () => (this.#life === life ? this.#faults.held : this.#never),
     };
   }
 
@@ -101,7 +110,7 @@ export class Recorder implements QueueWitness {
   }
 
   delivered(work: object, queue: string, message: Message): void {
-    if (this.#isOver) return;
+    if (this.#life === undefined) return;
     this.#unsettled.set(work, []);
     this.#add(message, message.routingKey, `delivered from ${queue}`);
   }

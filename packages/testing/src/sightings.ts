@@ -65,7 +65,7 @@ export class Sightings<T extends SeenMessage> implements PromiseLike<T> {
           if (now.length >= count) end(() => resolve(now.slice(0, count)));
         } catch (error) {
           // A predicate's error is the test's, not that of the message which has just come.
-          end(() => reject(error as Error));
+          end(() => reject(error));
         }
       };
       const stop = this.watched.watch(look);

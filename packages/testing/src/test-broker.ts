@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Broker,
   type Clock,
@@ -13,8 +12,8 @@ import { type BrokerLease, type Duration, leaseBroker, type QueueOptions } from 
 import { pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
 import { received, type ReceivedMessage } from './received.js';
 import { takenFrom } from './taking.js';
-import { advance } from './test-clock.js';
-import { type Topology, topologyOf } from './topology.js';
+import { advance, untilEnded } from './test-clock.js';
+import { BOOKKEEPING, bookkeepingIn, type Topology, topologyOf } from './topology.js';
 
 export interface TestBrokerOptions {
   /** Accepts AMQP clients on a free port of this machine: see {@link TestBroker.amqpUrl}. @default false */
@@ -145,15 +144,25 @@ export class TestBroker {
   }
 
   /**
-   * Resolves when no message is on its way: none ready in a queue with a consumer, none unsettled, none delayed. Rejects when
+   * Resolves when no message is on its way: none ready in a queue with a consumer, none unsettled, none delayed. What the
+   * transport of an application keeps unsettled for itself, in `QUEUE.schedule` and `QUEUE.inbox`, does not count. Rejects when
    * it takes longer than the timeout; and at once when all that is left is delayed, and the clock is manual.
    */
   async idle(options: WaitOptions = {}): Promise<void> {
-    await untilIdle(() => pendingIn(this.engine), {
-      timeoutMs: timeoutOf(options),
-      isStuck: this.isManual,
+    const timeoutMs = timeoutOf(options);
+    const kept = await this.#bookkeeping();
+    await untilIdle(() => pendingIn(this.engine, kept), {
+      timeoutMs,
+      isManual: this.isManual,
+      state: () => stateOf(this.engine),
       describe: () => '',
     });
+  }
+
+  /** Read when there may be such queues, and not otherwise. */
+  async #bookkeeping(): Promise<ReadonlySet<string>> {
+    if (!this.engine.queues().some(({ name }) => BOOKKEEPING.test(name))) return new Set();
+    return bookkeepingIn(await this.recordTopology());
   }
 
   // ---------------------------------------------------------------- faults
@@ -221,17 +230,7 @@ export class TestBroker {
 
   async #letGo(): Promise<void> {
     this.#connection.close();
-    const state = { released: false };
-    const releasing = this.#lease.release().finally(() => {
-      state.released = true;
-    });
-    // Two seconds must come to an end, also by a clock that nobody moves any more.
-    const giveUpAt = performance.now() + CLIENTS_ANSWER_WITHIN_MS;
-    while (this.#clock !== undefined && !state.released) {
-      await nextTurn();
-      if (performance.now() > giveUpAt) this.#clock.advance(CLIENTS_ANSWER_WITHIN_MS);
-    }
-    await releasing;
+    await untilEnded(this.#lease.release(), this.#clock);
   }
 }
 
@@ -257,6 +256,3 @@ function open({ memory, clock, files }: Engine, port: number | undefined): Promi
   };
   return leaseBroker({ memory }, options);
 }
-
-/** As long as a server waits for its clients. Milliseconds. */
-const CLIENTS_ANSWER_WITHIN_MS = 2000;

@@ -1,4 +1,4 @@
-import { exportDefinitions } from '@nestmq/broker';
+import { exportDefinitions, type FieldTable } from '@nestmq/broker';
 
 /** One of them, in the words of RabbitMQ's definitions (`rabbitmqctl export_definitions`). */
 export type TopologyEntry = Readonly<Record<string, unknown>>;
@@ -22,4 +22,16 @@ export function topologyOf(definitions: ReadonlyMap<string, unknown>): Topology 
 function sorted(entries: readonly TopologyEntry[]): readonly TopologyEntry[] {
   const keyed = entries.map((entry) => [JSON.stringify(entry), entry] as const);
   return keyed.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+}
+
+/** How queues are named in which the transport keeps messages of its own, unsettled. */
+export const BOOKKEEPING: RegExp = /\.(?:schedule|inbox)$/;
+
+/** Those that are not only named so: one instance has the message, and others wait for it. */
+export function bookkeepingIn({ queues }: Topology): ReadonlySet<string> {
+  return new Set(queues.filter(isBookkeeping).map(({ name }) => String(name)));
+}
+
+function isBookkeeping({ name, arguments: table }: TopologyEntry): boolean {
+  return BOOKKEEPING.test(String(name)) && (table as FieldTable)['x-single-active-consumer'] === true;
 }

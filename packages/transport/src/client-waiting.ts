@@ -1,8 +1,16 @@
 import { describeError } from './describe-error.js';
-import { QueueUnavailableException } from './queue.exceptions.js';
+import { NoHandlerException, QueueUnavailableException } from './queue.exceptions.js';
 
 /** Messages of a client that wait for the connection, or to be encoded: more would fill memory. */
 export const WAITING_MAX = 10_000;
+
+/** Patterns may be made up without end; warning about some is enough. */
+export const UNHEARD_PATTERNS_MAX = 1000;
+
+/** To a queue of Nest's own transport the routing key is the queue. */
+export function namingPattern(error: Error, pattern: string): Error {
+  return error instanceof NoHandlerException ? new NoHandlerException(pattern) : error;
+}
 
 export function tooManyWait(): Error {
   return new QueueUnavailableException(

@@ -10,7 +10,8 @@ import {
 } from '@nestjs/microservices';
 import type { Message } from '@nestmq/broker';
 import { AsyncSubject, Observable } from 'rxjs';
-import { answerLost, stillAway, tooManyWait, WAITING_MAX } from './client-waiting.js';
+import { answerLost, namingPattern, stillAway, tooManyWait } from './client-waiting.js';
+import { UNHEARD_PATTERNS_MAX, WAITING_MAX } from './client-waiting.js';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import { EventListeners } from './event-listeners.js';
@@ -21,7 +22,7 @@ import { observedPublish, type Publish, publishDirectly } from './observability/
 import { routingKeyOf } from './pattern.js';
 import { millisecondsOf } from './option-checks.js';
 import { PendingRequests } from './pending-requests.js';
-import { NoHandlerException, QueueClosedException, QueueTimeoutException } from './queue.exceptions.js';
+import { QueueClosedException, QueueTimeoutException } from './queue.exceptions.js';
 import { normaliseQueueOptions, type NormalisedQueueOptions, type QueueOptions } from './queue.options.js';
 import { recordIn } from './queue.record.js';
 import { InOrder } from './wire/in-order.js';
@@ -107,6 +108,11 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   /** The last one, and each that follows. */
   override get status(): Observable<QueueClientStatus> {
     return super.status as Observable<QueueClientStatus>;
+  }
+
+  /** Messages that it was told to send and that have not gone out yet, and requests that wait for an answer. */
+  get underWay(): number {
+    return this.#outgoing.size + this.#pending.size;
   }
 
   // ---------------------------------------------------------------- the link
@@ -386,14 +392,6 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   }
 }
 
-/** To a queue of Nest's own transport the routing key is the queue. */
-function namingPattern(error: Error, pattern: string): Error {
-  return error instanceof NoHandlerException ? new NoHandlerException(pattern) : error;
-}
-
 function isNil(value: unknown): boolean {
   return value === undefined || value === null;
 }
-
-/** Patterns may be made up without end; warning about some is enough. */
-const UNHEARD_PATTERNS_MAX = 1000;

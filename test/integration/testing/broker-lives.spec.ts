@@ -33,9 +33,12 @@ describe('advance', () => {
     const fired: number[] = [];
     for (const minutes of [1, 2, 3])
       broker.clock.setTimer(minutes * 60_000, () => fired.push((broker.now() - start) / 60_000));
-    const refused = expect(broker.advance('soon')).rejects.toThrow("Time can't move by 'soon'");
-    await Promise.all([broker.advance('1m'), broker.advance('2m'), broker.advance(0)]);
-    await refused;
+    await Promise.all([
+      expect(broker.advance('soon')).rejects.toThrow("Time can't move by 'soon'"),
+      broker.advance('1m'),
+      broker.advance('2m'),
+      broker.advance(0),
+    ]);
     expect(broker.now() - start).toBe(180_000);
     expect(fired).toEqual([1, 2, 3]);
   });

@@ -55,8 +55,9 @@ function witnessed(witness: QueueWitness): Publish {
     const { onDone, copies, held } = witness.publishing(message, kindOf(message));
     const end: PublishCallback = (error, unroutable) => {
       onDone(error, unroutable);
-      if (held === undefined) done(error, unroutable);
-      else void after(held, () => done(error, unroutable));
+      const until = held?.();
+      if (until === undefined) done(error, unroutable);
+      else void after(until, () => done(error, unroutable));
     };
     try {
       link.publish(message, end, options);

@@ -61,8 +61,8 @@ export interface WitnessedPublish {
   readonly onDone: (error?: Error, unroutable?: boolean) => void;
   /** How often the message goes out once more. */
   readonly copies: number;
-  /** Who publishes is told of the end when this has resolved, and no earlier. @default at once */
-  readonly held?: Promise<void> | undefined;
+  /** Asked when it has ended: who publishes is told of it when this has resolved, and no earlier. @default at once */
+  readonly held?: () => Promise<void> | undefined;
 }
 
 /**
