@@ -18,11 +18,11 @@ export class Faults {
   #held: Held | undefined;
 
   fail(pattern: string, error: unknown, times: number): void {
-    this.#failures.push({ pattern, error, left: times });
+    this.#failures.push(plan(pattern, error, times));
   }
 
   duplicate(pattern: string, times: number): void {
-    this.#duplicates.push({ pattern, error: undefined, left: times });
+    this.#duplicates.push(plan(pattern, undefined, times));
   }
 
   /** From now on nobody is told of confirms, until what is returned is called. That is idempotent. */
@@ -57,6 +57,13 @@ export class Faults {
     this.#duplicates = [];
     this.releaseConfirms();
   }
+}
+
+/** Throws TypeError for what can't be meant: found out later, it would be the error of a message. */
+function plan(pattern: string, error: unknown, times: number): Planned {
+  if (typeof pattern !== 'string') throw new TypeError(`The pattern is no string, but ${typeof pattern}.`);
+  if (Number.isInteger(times) && times > 0) return { pattern, error, left: times };
+  throw new TypeError(`'times' is ${String(times)}. Give a whole number, 1 or more.`);
 }
 
 function heldPromise(): Held {

@@ -10,7 +10,7 @@ export class Life {
   readonly clock: LifeClock;
   readonly #clients: LifeClient[] = [];
   readonly #servers: QueueServer[] = [];
-  readonly #asked = new Map<Promise<unknown>, (error: Error) => void>();
+  readonly #kills = new Set<(error: Error) => void>();
 
   constructor(clock: Clock) {
     this.clock = new LifeClock(clock);
@@ -37,32 +37,31 @@ export class Life {
 
   /** A promise for the test, not for the application: it rejects when this life is taken. */
   ask<R>(executor: Executor<R>): Promise<R> {
-    let kill!: (error: Error) => void;
+    let end!: { resolve: (value: R) => void; reject: (error: unknown) => void };
     const asked = new Promise<R>((resolve, reject) => {
-      kill = reject;
-      executor(
-        (value) => {
-          this.#asked.delete(asked);
-          resolve(value);
-        },
-        (error) => {
-          this.#asked.delete(asked);
-          reject(error);
-        },
-      );
+      end = { resolve, reject };
     });
-    this.#asked.set(asked, kill);
+    const kill = (reason: Error): void => {
+      asked.catch(() => undefined);
+      end.reject(reason);
+    };
+    const told =
+      <T>(tell: (value: T) => void) =>
+      (value: T): void => {
+        this.#kills.delete(kill);
+        tell(value);
+      };
+    this.#kills.add(kill);
+    executor(told(end.resolve), told(end.reject));
     return asked;
   }
 
   /** It is killed. Its timers do not fire any more; who has asked is told so, and need not listen. */
   kill(): void {
     this.clock.end();
-    for (const [asked, kill] of this.#asked) {
-      asked.catch(() => undefined);
+    for (const kill of this.#kills)
       kill(new Error('The application was killed, by crash(), before there was an answer.'));
-    }
-    this.#asked.clear();
+    this.#kills.clear();
   }
 
   /** Nothing of it is connected any more, or will be, whether or not the application has closed. Idempotent. */

@@ -1,11 +1,20 @@
 import type { WaitOptions } from './idle.js';
 import type { SeenMessage } from './seen.js';
 import type { Predicate, Sightings } from './sightings.js';
+import { inspect } from './timeline.js';
 
 /** What a matcher is called on: what `expect` of Jest, and of all that is compatible with it, gives it. */
 export interface MatcherContext {
   readonly isNot?: boolean;
-  equals(actual: unknown, expected: unknown): boolean;
+  /** `testers`: how else things may be equal. */
+  equals(actual: unknown, expected: unknown, testers?: unknown[]): boolean;
+  /** Those that `expect` was told of. */
+  readonly customTesters?: unknown[];
+  readonly utils?: {
+    readonly stringify?: (value: unknown) => string;
+    /** Sets and maps are equal when what is in them is. */
+    readonly iterableEquality?: unknown;
+  };
 }
 
 export interface MatcherResult {
@@ -51,18 +60,30 @@ export const queueMatchers: { readonly [K in keyof QueueMatchers]: Matcher } = {
 
 function matcher(verb: Verb): Matcher {
   return async function look(this: MatcherContext, harness, pattern, data, options = {}) {
-    const isMeant: Predicate<SeenMessage> = (seen) => data === undefined || this.equals(seen.data, data);
+    assertHarness(harness);
+    const { customTesters = [], utils = {} } = this;
+    const testers = [...customTesters, utils.iterableEquality].filter((one) => one !== undefined);
+    const isMeant: Predicate<SeenMessage> = (seen) =>
+      data === undefined || this.equals(seen.data, data, testers);
     const sightings = harness[verb](pattern, isMeant);
+    const call = data === undefined ? '' : `With the data ${(utils.stringify ?? inspect)(data)}: `;
     if (this.isNot === true)
       return {
         pass: sightings.count > 0,
-        message: () => `Expected none, but there are ${sightings.describe()}`,
+        message: () => `${call}Expected none, but there are ${sightings.describe()}`,
       };
     try {
       await sightings.first(options);
       return { pass: true, message: () => sightings.describe() };
     } catch (miss) {
-      return { pass: false, message: () => (miss as Error).message };
+      return { pass: false, message: () => `${call}${(miss as Error).message}` };
     }
   };
+}
+
+function assertHarness(harness: unknown): asserts harness is WatchedHarness {
+  if (harness instanceof Object && 'deadLettered' in harness) return;
+  throw new TypeError(
+    `Only a QueueTestHarness has messages: expect(harness), not expect(${inspect(harness)}).`,
+  );
 }
