@@ -40,3 +40,16 @@ describe('docs/pain-points.md', () => {
     expect(titles).toContain(number);
   });
 });
+
+describe('docs/journal-format.md', () => {
+  const used = readdirSync('packages/broker/src', { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .flatMap((path) => readFileSync(join('packages/broker/src', path), 'utf8').match(/\bJ\d+\b/g) ?? []);
+
+  it('has the sentences that code and tests call by number, in their order', () => {
+    const told = [...readFileSync('docs/journal-format.md', 'utf8').matchAll(/^- \*\*(J\d+)\*\* /gm)];
+    const names = told.map(([, name]) => name);
+    expect(names).toEqual(Array.from({ length: 11 }, (_, i) => `J${i + 1}`));
+    expect([...new Set(used)].filter((name) => !names.includes(name))).toEqual([]);
+  });
+});

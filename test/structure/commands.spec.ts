@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import { describe, expect, it } from '@jest/globals';
+import { blocksIn, DOCUMENTS } from './markdown.js';
+
+/** Prints the options of each command, by its name. */
+const PRINT_COMMANDS = `
+  import { COMMANDS } from './packages/broker/dist/bin/commands.js';
+  console.log(JSON.stringify(Object.fromEntries(COMMANDS.map(({ name, options }) => [name, Object.keys(options)]))));
+`;
+const run = promisify(execFile);
+const texts = DOCUMENTS.map((path) => [path, readFileSync(path, 'utf8')] as const);
+
+/** Everything that a reader may type: blocks of commands, and what stands in back quotes. */
+function commandsIn(markdown: string): string[] {
+  const blocks = blocksIn(markdown).filter(({ language }) => language === 'sh');
+  const prose = markdown.replaceAll(/^```[\s\S]*?^```$/gm, '');
+  // A line that goes on in the next is one; a comment is not typed.
+  const lines = blocks.flatMap(({ lines: code }) => code.join('\n').replaceAll('\\\n', ' ').split('\n'));
+  const quoted = [...prose.matchAll(/`([^`]+)`/g)].map(([, code]) => String(code).replaceAll('\n', ' '));
+  return [...lines.map((line) => line.replace(/(?:^|\s)#.*$/, '').trim()), ...quoted].filter(
+    (line) => line !== '',
+  );
+}
+
+const typed = texts.flatMap(([path, text]) => commandsIn(text).map((command) => [path, command] as const));
+
+function found(pattern: RegExp): (readonly [document: string, name: string])[] {
+  return typed.flatMap(([path, command]) =>
+    [...command.matchAll(pattern)].map(([, name]) => [path, String(name)] as const),
+  );
+}
+
+describe('what the documents have people type', () => {
+  const scripts = Object.keys(
+    (JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: object }).scripts,
+  );
+
+  it('names scripts that are there', () => {
+    const named = found(/\bnpm (?:run (?:-s )?)?(\w+)/g);
+    expect(new Set(named.map(([, name]) => name)).size).toBeGreaterThan(10);
+    const own = new Set(['ci', 'init', 'install', 'pkg', 'run', ...scripts]);
+    expect(named.filter(([, name]) => !own.has(name))).toEqual([]);
+  });
+
+  it('names scripts of which each is in CONTRIBUTING.md', () => {
+    const contributing = readFileSync('CONTRIBUTING.md', 'utf8');
+    const known = (name: string): boolean => new RegExp(`npm (?:run (?:-s )?)?${name}\\b`).test(contributing);
+    expect(scripts.filter((name) => !known(name))).toEqual([]);
+  });
+
+  it('names samples and benchmarks that are there', () => {
+    const samples = found(/\bnpm run sample -- ([\w-]+)/g).filter(([, name]) => name !== 'NAME');
+    expect(samples.length).toBeGreaterThan(3);
+    expect(samples.filter(([, name]) => !existsSync(`sample/${name}/main.ts`))).toEqual([]);
+    const runner = readFileSync('test/benchmarks/run.ts', 'utf8');
+    const scenarios = found(/\bnpm run bench -- ([a-z][\w-]+)/g);
+    expect(scenarios.length).toBeGreaterThan(3);
+    expect(scenarios.filter(([, name]) => !new RegExp(`^  '?${name}'?[:,]`, 'm').test(runner))).toEqual([]);
+  });
+
+  it('names files that are there', () => {
+    const paths = found(/(?:^|\s)((?:docs|packages|sample|test|tools)\/[\w./-]*\w)(?![\w./*…-])/g);
+    expect(paths.length).toBeGreaterThan(20);
+    // What is built has a source.
+    const isThere = (path: string): boolean =>
+      existsSync(path) || existsSync(path.replace(/\bdist\//, '').replace(/\.js$/, '.ts'));
+    // Built, and a name to be chosen.
+    const others = new Set(['docs/api', 'sample/NN-name']);
+    expect(paths.filter(([, path]) => !isThere(path) && !others.has(path))).toEqual([]);
+  });
+
+  it('names commands and options that nestmq has', async () => {
+    const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', PRINT_COMMANDS]);
+    const options = JSON.parse(stdout) as Record<string, readonly string[]>;
+    const given = typed.flatMap(([path, command]) =>
+      /^npx nestmq\b/.test(command) ? [[path, command.replace(/^npx nestmq ?/, '')] as const] : [],
+    );
+    expect(given.length).toBeGreaterThan(20);
+    const wrong = given.filter(([, rest]) => {
+      const name = Object.keys(options).find((one) => `${rest} `.startsWith(`${one} `));
+      const flags = [...rest.matchAll(/--([a-z-]+)/g)].map(([, flag]) => String(flag));
+      return name === undefined || flags.some((flag) => options[name]?.includes(flag) !== true);
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it('is JSON where it says so', () => {
+    const json = texts.flatMap(([, text]) => blocksIn(text).filter(({ language }) => language === 'json'));
+    expect(json.length).toBeGreaterThan(0);
+    for (const { lines } of json) expect(JSON.parse(lines.join('\n'))).toBeDefined();
+  });
+
+  it('would be found out', () => {
+    const wrong = 'Type `npm run no-such`.\n\n```sh\nnpx nestmq nothing --at all # npm run hidden\n```\n';
+    expect(commandsIn(wrong)).toEqual(['npx nestmq nothing --at all', 'npm run no-such']);
+  });
+});
