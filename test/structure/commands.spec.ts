@@ -63,9 +63,11 @@ describe('what the documents have people type', () => {
   it('names files that are there', () => {
     const paths = found(/(?:^|\s)((?:docs|packages|sample|test|tools)\/[\w./-]*\w)(?![\w./*…-])/g);
     expect(paths.length).toBeGreaterThan(20);
-    // What is built has a source.
+    // What is built has a source; a spec may be named by what its path begins with.
     const isThere = (path: string): boolean =>
-      existsSync(path) || existsSync(path.replace(/\bdist\//, '').replace(/\.js$/, '.ts'));
+      [path, path.replace(/\bdist\//, '').replace(/\.js$/, '.ts'), `${path}.spec.ts`].some((one) =>
+        existsSync(one),
+      );
     // Built, and a name to be chosen.
     const others = new Set(['docs/api', 'sample/NN-name']);
     expect(paths.filter(([, path]) => !isThere(path) && !others.has(path))).toEqual([]);

@@ -8,6 +8,7 @@ export default {
     '../../packages/transport/src/index.ts',
     '../../packages/testing/src/index.ts',
     '../../packages/testing/src/jest.ts',
+    '../../packages/testing/src/vitest.ts',
     '../../packages/broker/src/index.ts',
   ],
   sortEntryPoints: false,
