@@ -9,6 +9,22 @@ const PRINT_COMMANDS = `
   import { COMMANDS } from './packages/broker/dist/bin/commands.js';
   console.log(JSON.stringify(Object.fromEntries(COMMANDS.map(({ name, options }) => [name, Object.keys(options)]))));
 `;
+/** Prints what the options become that are its argument. */
+const CHECK_CONFIG = `
+  import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+  import { tmpdir } from 'node:os';
+  import { join } from 'node:path';
+  import { readConfig } from './packages/broker/dist/bin/config-file.js';
+  import { normaliseOptions } from './packages/broker/dist/options.js';
+  import { normaliseServerOptions } from './packages/broker/dist/server-options.js';
+  const directory = mkdtempSync(join(tmpdir(), 'nestmq-config-'));
+  const file = join(directory, 'config.json');
+  writeFileSync(file, process.argv[1]);
+  const { tls, broker } = normaliseServerOptions(await readConfig(file));
+  normaliseOptions(broker);
+  rmSync(directory, { recursive: true });
+  console.log(JSON.stringify({ tls }));
+`;
 const run = promisify(execFile);
 const texts = DOCUMENTS.map((path) => [path, readFileSync(path, 'utf8')] as const);
 
@@ -88,10 +104,18 @@ describe('what the documents have people type', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('is JSON where it says so', () => {
+  it('shows as JSON configurations that nestmq serve takes', async () => {
     const json = texts.flatMap(([, text]) => blocksIn(text).filter(({ language }) => language === 'json'));
     expect(json.length).toBeGreaterThan(0);
-    for (const { lines } of json) expect(JSON.parse(lines.join('\n'))).toBeDefined();
+    for (const { lines } of json) {
+      const options = await run(process.execPath, [
+        '--input-type=module',
+        '--eval',
+        CHECK_CONFIG,
+        lines.join('\n'),
+      ]);
+      expect(JSON.parse(options.stdout)).toMatchObject({ tls: { port: 5671 } });
+    }
   });
 
   it('would be found out', () => {
