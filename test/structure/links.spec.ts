@@ -41,6 +41,13 @@ describe('the documents', () => {
     expect(broken).toEqual([]);
   });
 
+  it('are all in docs/README.md, by the question that they answer', () => {
+    const listed = new Set(linksIn('docs/README.md').map((target) => join('docs', target)));
+    const pages = DOCUMENTS.filter((path) => /^docs\/[\w-]+\.md$/.test(path) && path !== 'docs/README.md');
+    expect(pages.length).toBeGreaterThan(10);
+    expect(pages.filter((path) => !listed.has(path))).toEqual([]);
+  });
+
   it('would be found out', () => {
     const [readme = ''] = DOCUMENTS;
     expect(isThere(readme, 'docs/nothing.md')).toBe(false);
