@@ -6,7 +6,7 @@ import { inspect } from './timeline.js';
 /** What a matcher is called on: what `expect` of Jest, and of all that is compatible with it, gives it. */
 export interface MatcherContext {
   readonly isNot?: boolean;
-  /** `testers`: how else things may be equal. */
+  /** Deep equality, with asymmetric matchers. `testers`: how else things may be equal. */
   equals(actual: unknown, expected: unknown, testers?: unknown[]): boolean;
   /** Those that `expect` was told of. */
   readonly customTesters?: unknown[];
@@ -17,15 +17,20 @@ export interface MatcherContext {
   };
 }
 
+/** What Jest's `extend` wants of a matcher: `pass` is without `not`, `message` tells why it failed. */
 export interface MatcherResult {
   readonly pass: boolean;
+  /** What to print when the expectation fails. */
   readonly message: () => string;
 }
 
 /** Whose messages are looked at: a QueueTestHarness. */
 export interface WatchedHarness {
+  /** See QueueTestHarness. */
   published(pattern: string, predicate?: Predicate<SeenMessage>): Sightings<SeenMessage>;
+  /** See QueueTestHarness. */
   consumed(pattern: string, predicate?: Predicate<SeenMessage>): Sightings<SeenMessage>;
+  /** See QueueTestHarness. */
   deadLettered(pattern: string, predicate?: Predicate<SeenMessage>): Sightings<SeenMessage>;
 }
 

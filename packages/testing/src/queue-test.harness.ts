@@ -11,6 +11,7 @@ import { TestBroker, type TestBrokerOptions } from './test-broker.js';
 import { untilEnded, withinRealTime } from './test-clock.js';
 import type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';
 
+/** Of {@link QueueTestHarness.start}: those of its broker, and how the application is started. */
 export interface HarnessOptions<
   M,
   A extends RunningApplication = RunningApplication,

@@ -15,6 +15,7 @@ import { takenFrom } from './taking.js';
 import { advance, untilEnded } from './test-clock.js';
 import { BOOKKEEPING, bookkeepingIn, type Topology, topologyOf } from './topology.js';
 
+/** Of {@link TestBroker.start}. */
 export interface TestBrokerOptions {
   /** Accepts AMQP clients on a free port of this machine: see {@link TestBroker.amqpUrl}. @default false */
   readonly listen?: boolean;
@@ -46,6 +47,7 @@ export class TestBroker {
     this.#connection = lease.broker.connect();
   }
 
+  /** Resolves when it can be used. Each has its own files, queues and, with `listen`, its own port. */
   static async start({ listen = false, clock = 'system' }: TestBrokerOptions = {}): Promise<TestBroker> {
     const engine: Engine = {
       memory: `test-${randomUUID()}`,

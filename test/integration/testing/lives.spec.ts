@@ -133,7 +133,7 @@ describe('close', () => {
 describe('emit', () => {
   it('passes on what the client refuses, and what can not be planned to fail is refused at once', async () => {
     await start();
-    await expect(harness.emit('order.placed', null)).rejects.toThrow('pattern or payload');
+    await expect(harness.emit('order.placed', null)).rejects.toThrow('invalid data or message pattern');
     expect(() => harness.failNext(7 as unknown as string, new Error('no'))).toThrow(
       'The pattern is no string',
     );
