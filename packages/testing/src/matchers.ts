@@ -10,7 +10,9 @@ export interface MatcherContext {
   equals(actual: unknown, expected: unknown, testers?: unknown[]): boolean;
   /** Those that `expect` was told of. */
   readonly customTesters?: unknown[];
+  /** What `expect` has for those who write matchers. */
   readonly utils?: {
+    /** A value, or an asymmetric matcher, in words. */
     readonly stringify?: (value: unknown) => string;
     /** Sets and maps are equal when what is in them is. */
     readonly iterableEquality?: unknown;

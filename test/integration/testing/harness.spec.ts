@@ -200,6 +200,24 @@ describe('the harness', () => {
   });
 });
 
+describe('the timeline', () => {
+  it('says of what is not acked, and so not kept, that it is gone: there is no other attempt', async () => {
+    @Controller()
+    class Gauges {
+      @EventPattern<string>('read', { noAck: true })
+      read(): void {
+        throw new Error('no reading');
+      }
+    }
+    const imports = [QueueModule.forRoot({ url: 'memory:', queue: 'gauges' })];
+    const module = Test.createTestingModule({ imports, controllers: [Gauges] }).setLogger(SILENT);
+    harness = await QueueTestHarness.start(module);
+    await harness.emit('read', 1);
+    await harness.idle();
+    expect(harness.timeline()).toMatch(/attempt 1 of 'read' discarded: Error: no reading$/m);
+  });
+});
+
 describe('faults', () => {
   it('failNext: the handler throws, once, and the message is tried again', async () => {
     await start();

@@ -170,10 +170,11 @@ function attemptOf({ handler, work, attempt }: Run): WitnessedAttempt {
 
 function witnessedResultOf(run: Run, outcome: Outcome): WitnessedResult {
   const error = 'error' in outcome ? outcome.error : run.thrown?.error;
+  const result = resultOf(run, outcome);
   return {
-    result: resultOf(run, outcome),
+    result,
     ...(error === undefined ? {} : { error }),
-    ...(outcome.kind === 'retry' ? { delayMs: outcome.delayMs } : {}),
+    ...(outcome.kind === 'retry' && result === 'retried' ? { delayMs: outcome.delayMs } : {}),
     ...(outcome.kind === 'dead' ? { reason: outcome.reason } : {}),
   };
 }
