@@ -9,6 +9,7 @@ import { amqpError, NOT_FOUND } from './amqp-errors.js';
 import { messageFrom } from './amqp-message.js';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import { AmqpPublisher } from './amqp-publisher.js';
+import { AmqpQueueWatch } from './amqp-queue-watch.js';
 import { AmqpReplies } from './amqp-replies.js';
 import { AmqpSession } from './amqp-session.js';
 import { AmqpTopology, delayTopologyOf, onChannel } from './amqp-topology.js';
@@ -54,6 +55,7 @@ export class AmqpLink implements Link {
   readonly #publisher: AmqpPublisher;
   readonly #delays: AmqpDelays;
   readonly #consumers = new Set<AmqpConsumer>();
+  readonly #queues: AmqpQueueWatch;
   readonly #replies = new Set<AmqpReplies>();
   readonly #sessions: SessionWaiters;
   readonly #logger = new Logger('AmqpLink');
@@ -74,6 +76,11 @@ export class AmqpLink implements Link {
       clock,
       queueType: options.queueType,
       maxWaiting: options.maxWaiting,
+    });
+    this.#queues = new AmqpQueueWatch({
+      clock,
+      consumers: this.#consumers,
+      isThere: async (queue) => (await this.queueState(queue)) !== undefined,
     });
   }
 
@@ -224,6 +231,7 @@ export class AmqpLink implements Link {
     const name = this.#topology.nameOf(queue);
     this.#topology.forgetQueue(queue);
     const deleted = await this.#run((session) => onChannel(session, (channel) => channel.deleteQueue(name)));
+    this.#queues.deleted(queue);
     return deleted.messageCount;
   }
 
@@ -271,7 +279,8 @@ export class AmqpLink implements Link {
 
   async consume(queue: string, options: ConsumeOptions): Promise<Subscription> {
     const consumer = new AmqpConsumer({
-      queue: () => this.#topology.nameOf(queue),
+      queue,
+      nameOf: (given) => this.#topology.nameOf(given),
       options,
       clock: this.#init.clock,
       onError: (error) => this.#init.listener.onError(error),
@@ -279,6 +288,7 @@ export class AmqpLink implements Link {
     });
     await this.#run((session) => consumer.subscribe(session));
     this.#consumers.add(consumer);
+    this.#queues.start();
     return consumer;
   }
 
@@ -332,6 +342,7 @@ export class AmqpLink implements Link {
     });
     const session = this.#sessions.current ?? this.#settingUp;
     this.#connector.close();
+    this.#queues.end();
     this.#sessions.end(closed);
     this.#publisher.end(closed);
     await session?.close();

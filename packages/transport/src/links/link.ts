@@ -29,7 +29,10 @@ export interface ConsumeOptions {
   /** The only consumer of the queue. @default false */
   readonly exclusive?: boolean;
   readonly onDelivery: (delivery: LinkDelivery) => void;
-  /** The queue was deleted under the consumer, or may not be consumed any more. */
+  /**
+   * The queue was deleted under the consumer, or may not be consumed any more. Called at once, or within half a minute where
+   * the broker may forget to tell.
+   */
   readonly onCancel: () => void;
   /** The connection was lost with this delivery unsettled: it is settled now, and comes again. @default nothing is done */
   readonly onLost?: (delivery: LinkDelivery) => void;
