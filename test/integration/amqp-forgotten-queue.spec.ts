@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createServer, ManualClock, systemClock } from '@nestmq/broker';
 import type { Link } from '@nestmq/transport';
-import { Consumed, Heard, publishAll } from '../../packages/transport/src/links/link.suite.support.js';
+import { Consumed, Heard, publishAll } from '../../packages/transport/src/links/contract/contract-support.js';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
 import { normaliseQueueOptions } from '../../packages/transport/src/queue.options.js';
 import { type ForgetfulProxy, startForgetfulProxy } from '../peers/forgetful-proxy.js';

@@ -10,7 +10,7 @@ import {
   publishAll,
   SILENT,
   toQueue,
-} from '../../packages/transport/src/links/link.suite.support.js';
+} from '../../packages/transport/src/links/contract/contract-support.js';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
 import { normaliseQueueOptions } from '../../packages/transport/src/queue.options.js';
 import { Certificates } from '../amqp/certificates.js';

@@ -1,7 +1,8 @@
 import { type Clock, createServer, type ServerOptions, systemClock } from '@nestmq/broker';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
-import type { LinkFeatures, LinkHome } from '../../packages/transport/src/links/link.suite.support.js';
-import { SILENT } from '../../packages/transport/src/links/link.suite.support.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ContractRunner, LinkFeature, LinkHome } from '@nestmq/transport/link-contract';
+import { SILENT } from '../../packages/transport/src/links/contract/contract-support.js';
 import { normaliseQueueOptions, type QueueOptions } from '../../packages/transport/src/queue.options.js';
 import { startProxy, type TcpProxy } from '../peers/tcp-proxy.js';
 
@@ -14,13 +15,11 @@ export const FAST = {
   publishTimeout: '60s',
 } as const;
 
-export const EMBEDDED: LinkFeatures = {
-  connection: false,
-  blocks: true,
-  exclusiveConsumers: true,
-};
-export const OVER_TCP: LinkFeatures = { ...EMBEDDED, connection: true };
-export const RABBITMQ: LinkFeatures = { ...OVER_TCP, exclusiveConsumers: false };
+export const EMBEDDED: readonly LinkFeature[] = ['connection'];
+export const RABBITMQ: readonly LinkFeature[] = ['exclusiveConsumers'];
+
+/** Jest's. */
+export const RUNNER: ContractRunner = { describe, it, beforeAll, afterEach, afterAll, expect };
 
 /** Brokers look at the memory so often. Milliseconds. */
 const LOOK_EVERY_MS = 2500;
