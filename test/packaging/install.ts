@@ -23,15 +23,18 @@ export async function pack(directory: string): Promise<void> {
  */
 export async function install(directory: string, packs: string, nest: string): Promise<boolean> {
   write(directory, packs, nest);
+  return installed(directory, `beside Nest ${nest}`);
+}
+
+/** Installs what the directory's package.json says; resolves as {@link install}. */
+export async function installed(directory: string, how: string): Promise<boolean> {
   try {
     await npmInstall(directory);
     return true;
   } catch (error) {
     const { stderr } = error as { stderr: string };
     if (process.env['CI'] === 'true' || !NO_REGISTRY.test(stderr)) throw error;
-    process.stderr.write(
-      `npm finds no registry: what installs the packages beside Nest ${nest} is skipped.\n`,
-    );
+    process.stderr.write(`npm finds no registry: what installs the packages ${how} is skipped.\n`);
     return false;
   }
 }
@@ -46,18 +49,27 @@ async function npmInstall(directory: string): Promise<void> {
 }
 
 function write(directory: string, packs: string, nest: string): void {
-  const ours = PACKAGES.map((name) => [`@nestmq/${name}`, `file:${packs}/nestmq-${name}-0.0.0.tgz`]);
-  const nests = ['common', 'core', 'microservices'].map((name) => [`@nestjs/${name}`, nest]);
-  const others = { 'reflect-metadata': '^0.2.0', rxjs: '^7.8.0', '@types/node': '^20' };
   const json = (file: string, value: unknown): void =>
     writeFileSync(join(directory, file), JSON.stringify(value));
   for (const kind of MODULE_KINDS) mkdirSync(join(directory, kind), { recursive: true });
-  json('package.json', {
-    private: true,
-    dependencies: { ...Object.fromEntries([...ours, ...nests]), ...others },
-  });
-  // Types are checked in libraries as well, and as strictly as may be: ours must hold on each version of Nest.
-  json('tsconfig.json', {
+  json('package.json', { private: true, dependencies: dependencies(packs, nest) });
+  json('tsconfig.json', tsconfig('*/app.ts'));
+  json('esm/package.json', { type: 'module' });
+  json('commonjs/package.json', { type: 'commonjs' });
+  for (const kind of MODULE_KINDS) writeFileSync(join(directory, kind, 'app.ts'), CONSUMER);
+}
+
+/** The packed packages, a version of Nest, and what both need. */
+export function dependencies(packs: string, nest: string): Record<string, string> {
+  const ours = PACKAGES.map((name) => [`@nestmq/${name}`, `file:${packs}/nestmq-${name}-0.0.0.tgz`]);
+  const nests = ['common', 'core', 'microservices'].map((name) => [`@nestjs/${name}`, nest]);
+  const others = { 'reflect-metadata': '^0.2.0', rxjs: '^7.8.0', '@types/node': '^20' };
+  return { ...Object.fromEntries([...ours, ...nests]), ...others };
+}
+
+/** Types are checked in libraries as well, and as strictly as may be: ours must hold on each version of Nest. */
+export function tsconfig(include: string): object {
+  return {
     compilerOptions: {
       module: 'nodenext',
       target: 'es2022',
@@ -69,14 +81,11 @@ function write(directory: string, packs: string, nest: string): void {
       skipLibCheck: false,
       types: ['node'],
     },
-    include: ['*/app.ts'],
-  });
-  json('esm/package.json', { type: 'module' });
-  json('commonjs/package.json', { type: 'commonjs' });
-  for (const kind of MODULE_KINDS) writeFileSync(join(directory, kind, 'app.ts'), CONSUMER);
+    include: [include],
+  };
 }
 
-/** Compiles the application of both kinds; rejects with what the compiler says. */
+/** Compiles what is there, such as the application of both kinds; rejects with what the compiler says. */
 export async function compile(directory: string): Promise<void> {
   try {
     await run('node', [resolve('node_modules/typescript/bin/tsc'), '-p', directory]);

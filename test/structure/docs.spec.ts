@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 /** Every code block in these is TypeScript and compiles; the blocks of one document are one module, in their order. */
-const DOCS = ['getting-started', 'handlers', 'delivery-semantics', 'rabbitmq', 'migrating'];
+const DOCS = ['getting-started', 'handlers', 'delivery-semantics', 'rabbitmq', 'migrating', 'extending'];
 const TSC = resolve('node_modules/typescript/bin/tsc');
 /** With the project's settings; examples need not use all that they declare. */
 const TSCONFIG = {

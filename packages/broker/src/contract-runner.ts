@@ -1,6 +1,6 @@
 /**
- * What a contract needs of a test runner: Jest's and Vitest's functions as they are; of `node:test` with `before` and `after`
- * as `beforeAll` and `afterAll`, and the package `expect`.
+ * What a contract needs of a test runner: Jest's and Vitest's functions as they are; of `node:test` with
+ * `beforeAll: (work) => before(work)`, `afterAll: after`, and the package `expect`.
  *
  * @publicApi
  */
@@ -57,13 +57,13 @@ export interface ContractMatchers<R> {
   toThrow(expected?: unknown): R;
 }
 
-/** A test that ends by itself. `moreMs`: it may take so much longer than others. */
+/** A test that ends by itself. `moreMs`: it may take so much longer than others. @internal */
 export type TimedIt = (name: string, body: () => Promise<void>, moreMs?: number) => void;
 
 /** A runner may have no limit, as `node:test`, or one of five seconds, as Jest and Vitest: it is given this much more. */
 const MARGIN_MS = 5000;
 
-/** Tests that fail, in words, when they take longer than `timeoutMs`. */
+/** Tests that fail, in words, when they take longer than `timeoutMs`. @internal */
 export function timedIt({ it }: ContractRunner, timeoutMs: number): TimedIt {
   return (name, body, moreMs = 0) => {
     const limitMs = timeoutMs + moreMs;

@@ -50,9 +50,16 @@ export type {
   MessageStore,
   Recovered,
   Held,
+  Marks,
   Publication,
+  QueueMark,
+  Residence,
+  Residents,
   StoredEntries,
+  StoreFactory,
+  StoreInit,
 } from './store/message-store.js';
+export type { Position } from './store/record.js';
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
 export { createServer, Server } from './server.js';

@@ -85,7 +85,10 @@ export class QueueTestHarness<
   }
 
   /** The options of QueueModule with another home, another clock and a witness. */
-  #rewired({ url: _url, urls: _urls, amqp: _amqp, ...own }: QueueOptions, clock: LifeClock): QueueOptions {
+  #rewired(
+    { url: _url, urls: _urls, amqp: _amqp, link: _link, ...own }: QueueOptions,
+    clock: LifeClock,
+  ): QueueOptions {
     const { queue = 'default' } = own;
     for (const kept of ['schedule', 'inbox']) this.#bookkeeping.add(`${queue}.${kept}`);
     return { ...own, url: this.broker.url, broker: { clock }, [QUEUE_WITNESS]: this.#recorder };

@@ -102,6 +102,8 @@ export type {
   ReplySubscription,
   Subscription,
 } from './links/link.js';
+export type { LinkFactory, LinkInit } from './links/own-link.js';
+export { openQueueLink } from './queue.link.js';
 export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
 
 // For tests.

@@ -15,6 +15,7 @@ const under = (key: string, values: readonly unknown[]): unknown[] => values.map
 const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly unknown[]>> = {
   url: [undefined, null, '', 'file:', 'redis://h', 5, {}, ['memory:']],
   urls: [null, [], 'amqp://h', ['memory:'], ['amqp://a', 5], {}],
+  link: [null, 'x', 5, {}, [], async () => {}],
   queue: NOT_A_NAME,
   prefetchCount: [...NOT_WHOLE, 0, 65_536],
   retry: [

@@ -4,6 +4,7 @@ import type { HandlerDefaults } from './handler.options.js';
 import type { AmqpOptions } from './links/amqp-options.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
 import { type Home, homeOf } from './links/home.js';
+import type { LinkFactory } from './links/own-link.js';
 import {
   assertKeys,
   duration,
@@ -43,6 +44,8 @@ export interface QueueOptions extends WireOptions {
   readonly url?: string;
   /** Instead of `url`: the AMQP URLs of the nodes of one cluster. */
   readonly urls?: readonly string[];
+  /** Instead of `url`: opens a link of another make, see docs/extending.md. */
+  readonly link?: LinkFactory;
   /**
    * The service's queue. Instances of a service share it; handlers that name no other get their messages from it.
    * @default 'default'
@@ -110,6 +113,7 @@ const DEFAULTS = {
 const KEYS = [
   'url',
   'urls',
+  'link',
   'queue',
   'prefetchCount',
   'retry',

@@ -25,6 +25,9 @@ describe('where messages live', () => {
     [{ urls: ['file:x'] }, "'urls' has 'file:x'"],
     [{ url: 'memory:', amqp: {} }, "There is 'amqp', but no AMQP URL"],
     [{}, "'url' is undefined"],
+    [{ link: 5 }, "'link' is 5 (number). Give a function that opens a link"],
+    [{ link: () => {}, url: 'memory:' }, "There is 'link', and 'url' as well."],
+    [{ link: () => {}, broker: {} }, "There is 'link', and 'broker' as well."],
   ])('is not named by %j', (options, words) => {
     expect(() => homeOf(options, 'q')).toThrow(words);
   });

@@ -2,20 +2,27 @@ import { fileURLToPath } from 'node:url';
 import { QueueOptionsException } from '../queue.exceptions.js';
 import { normaliseAmqpOptions, type NormalisedAmqpOptions } from './amqp-options.js';
 import { isAmqpUrl, printable } from './amqp-url.js';
+import { type LinkFactory, linkFactoryOf } from './own-link.js';
 
 /** Where messages live. */
 export type Home =
-  { readonly memory: string } | { readonly directory: string } | { readonly amqp: NormalisedAmqpOptions };
+  | { readonly memory: string }
+  | { readonly directory: string }
+  | { readonly amqp: NormalisedAmqpOptions }
+  | { readonly link: LinkFactory };
 
 /** What says where messages live. */
 export interface HomeOptions {
   readonly url?: unknown;
   readonly urls?: unknown;
   readonly amqp?: unknown;
+  readonly broker?: unknown;
+  readonly link?: unknown;
 }
 
 /** Throws QueueOptionsException for what names no home, which never has credentials in its message. */
-export function homeOf({ url, urls, amqp }: HomeOptions, queue: string): Home {
+export function homeOf({ url, urls, amqp, broker, link }: HomeOptions, queue: string): Home {
+  if (link !== undefined) return { link: linkFactoryOf(link, { url, urls, amqp, broker }) };
   if (urls !== undefined) {
     if (url === undefined && Array.isArray(urls) && urls.length > 0)
       return { amqp: normaliseAmqpOptions(urls, amqp, queue) };

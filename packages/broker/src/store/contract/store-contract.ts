@@ -52,7 +52,7 @@ export interface StoreContractOptions {
   readonly timeoutMs?: number;
 }
 
-/** What a part of the contract works with. */
+/** What a part of the contract works with. @internal */
 export interface StoreContract {
   readonly it: TimedIt;
   /** The same for what a store may lack. */

@@ -64,7 +64,7 @@ export interface LinkContractOptions {
   readonly timeoutMs?: number;
 }
 
-/** What a part of the contract works with. */
+/** What a part of the contract works with. @internal */
 export interface LinkContract {
   readonly it: TimedIt;
   /** The same for what a link may lack. */
