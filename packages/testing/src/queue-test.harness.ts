@@ -1,6 +1,5 @@
 import { QUEUE_OPTIONS, QUEUE_WITNESS, QueueClient, type QueueOptions, QueueServer } from '@nestmq/transport';
 import type { Duration } from '@nestmq/transport';
-import { Faults } from './faults.js';
 import { type Pending, pendingIn, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
 import { LifeClock } from './life-clock.js';
 import { Recorder } from './recorder.js';
@@ -18,9 +17,16 @@ export interface HarnessOptions<
    * global pipes. @default a microservice with nothing but the QueueServer
    */
   readonly startApplication?: (module: M) => Promise<A>;
+  /**
+   * `amqp`: the application talks to the broker by AMQP, as to RabbitMQ, so that it has a connection to lose
+   * ({@link QueueTestHarness.disconnect}); needs the package amqplib. @default in this process
+   */
+  readonly over?: 'amqp';
 }
 
 const ANY_PATTERN = '#';
+/** Over AMQP. Milliseconds. */
+const BACK_SOON = { minDelay: 10, maxDelay: 100 };
 
 /**
  * A Nest application under test, with its messages in a {@link TestBroker} and every hop of theirs seen.
@@ -41,7 +47,6 @@ export class QueueTestHarness<
   M extends ModuleUnderTest = ModuleUnderTest,
   A extends RunningApplication = RunningApplication,
 > {
-  readonly #faults: Faults = new Faults();
   readonly #recorder: Recorder;
   /** Queues in which the transport keeps messages of its own, unsettled. */
   readonly #bookkeeping = new Set<string>();
@@ -52,7 +57,7 @@ export class QueueTestHarness<
     readonly broker: TestBroker,
     private readonly begin: Begin<M, A>,
   ) {
-    this.#recorder = new Recorder(() => broker.now(), this.#faults);
+    this.#recorder = new Recorder(() => broker.now());
   }
 
   /**
@@ -61,10 +66,11 @@ export class QueueTestHarness<
    */
   static async start<M extends ModuleUnderTest, A extends RunningApplication = RunningApplication>(
     builder: TestingBuilder<M> | (() => TestingBuilder<M>),
-    { startApplication, ...options }: HarnessOptions<M, A> = {},
+    { startApplication, over, ...options }: HarnessOptions<M, A> = {},
   ): Promise<QueueTestHarness<M, A>> {
-    const broker = await TestBroker.start(options);
-    const begin: Begin<M, A> = { builder, startApplication: startApplication ?? startMicroservice };
+    const isRemote = over === 'amqp';
+    const broker = await TestBroker.start(isRemote ? { ...options, listen: true } : options);
+    const begin: Begin<M, A> = { builder, isRemote, startApplication: startApplication ?? startMicroservice };
     const harness = new QueueTestHarness(broker, begin);
     try {
       await harness.#begin(typeof builder === 'function' ? builder() : builder);
@@ -91,7 +97,10 @@ export class QueueTestHarness<
   ): QueueOptions {
     const { queue = 'default' } = own;
     for (const kept of ['schedule', 'inbox']) this.#bookkeeping.add(`${queue}.${kept}`);
-    return { ...own, url: this.broker.url, broker: { clock }, [QUEUE_WITNESS]: this.#recorder };
+    const home = this.begin.isRemote
+      ? { url: this.broker.amqpUrl, amqp: { reconnect: BACK_SOON } }
+      : { url: this.broker.url };
+    return { ...own, ...home, broker: { clock }, [QUEUE_WITNESS]: this.#recorder };
   }
 
   get #running(): Life<M, A> {
@@ -224,12 +233,23 @@ export class QueueTestHarness<
    * The next handler of a message that the pattern means throws this error instead of being called, so many times. @default once
    */
   failNext(pattern: string, error: unknown, times = 1): void {
-    this.#faults.fail(pattern, error, times);
+    this.#recorder.faults.fail(pattern, error, times);
   }
 
   /** The next message that the application publishes under such a pattern goes out twice, with one id. @default once */
   duplicateNext(pattern: string, times = 1): void {
-    this.#faults.duplicate(pattern, times);
+    this.#recorder.faults.duplicate(pattern, times);
+  }
+
+  /**
+   * The next `count` messages that come for handlers under such a pattern are held back until all are there, then handed over
+   * the last one first: what a retry, a redelivery or a second instance may do to an order. Those with the same `orderingKey`
+   * keep theirs. Resolves with them, in the order in which they were handed over. Rejects, with the timeline, when it can't be
+   * met, and all is handed over as it came: all have one ordering key, the queue's prefetchCount is less than `count`, or not
+   * all of them come within two seconds of real time after the first. Throws TypeError for a count below 2.
+   */
+  reorderNext(pattern: string, count: number): Promise<readonly SeenMessage[]> {
+    return this.#recorder.faults.reorder(pattern, count);
   }
 
   /**
@@ -237,7 +257,20 @@ export class QueueTestHarness<
    * called. Throws when they are delayed already.
    */
   delayConfirms(): () => void {
-    return this.#faults.holdConfirms();
+    return this.#recorder.faults.holdConfirms();
+  }
+
+  /**
+   * The application loses its connections, and comes back by itself (with a manual clock, when time has moved by 100 ms): what
+   * its handlers have comes again, signals abort, and what is published meanwhile waits. Other AMQP clients lose theirs too.
+   * Throws unless the harness was started `over: 'amqp'`: otherwise there is no connection.
+   */
+  disconnect(): void {
+    if (!this.begin.isRemote)
+      throw new Error(
+        "The application talks to the broker in this process, without a connection. Start it with { over: 'amqp' }; what other AMQP clients have, harness.broker.disconnect() ends.",
+      );
+    this.broker.disconnect();
   }
 
   /** As {@link TestBroker.full}: what is published waits, until what is returned is called. */
@@ -254,7 +287,7 @@ export class QueueTestHarness<
     const crashed = this.broker.crash();
     this.#life = undefined;
     this.#recorder.crashed();
-    this.#faults.clear();
+    this.#recorder.faults.crash();
     clock.end();
     await app.close();
     await crashed;
@@ -269,6 +302,7 @@ export class QueueTestHarness<
     if (typeof builder !== 'function') {
       throw new TypeError('Give start() a function that makes the builder: a module is compiled once.');
     }
+    this.#recorder.faults.releaseMessages();
     await this.#life?.app.close();
     this.#life = undefined;
     await this.broker.restart();
@@ -284,7 +318,7 @@ export class QueueTestHarness<
   }
 
   async #close(): Promise<void> {
-    this.#faults.clear();
+    this.#recorder.faults.clear();
     try {
       await this.#life?.app.close();
     } finally {
@@ -295,6 +329,7 @@ export class QueueTestHarness<
 
 interface Begin<M, A> {
   readonly builder: TestingBuilder<M> | (() => TestingBuilder<M>);
+  readonly isRemote: boolean;
   readonly startApplication: (module: M) => Promise<A | RunningApplication>;
 }
 

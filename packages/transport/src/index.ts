@@ -110,6 +110,7 @@ export { type DeclaredQueue, type Declarations, lintDeclarations } from './links
 export {
   QUEUE_WITNESS,
   type QueueWitness,
+  type WitnessedArrival,
   type WitnessedAttempt,
   type WitnessedMessage,
   type WitnessedPublish,

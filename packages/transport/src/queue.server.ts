@@ -287,6 +287,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       logger: this.logger,
       report: (error) => this.#report(error),
       observer: handlingObserver({ queue: handlers.queue, ...observers }),
+      witness: observers.witness,
       hooks: {
         around: () => this.#hooked,
         runWithProcessingHooks,

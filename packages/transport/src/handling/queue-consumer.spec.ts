@@ -86,6 +86,7 @@ function consumerOf(handled: readonly Handled[], wire = new Wire()) {
     report: (error) => errors.push(error),
     inbox: undefined,
     observer: undefined,
+    witness: undefined,
     hooks,
   });
   const deliver = (pattern: string, message: Partial<Message> = {}): FakeDelivery => {

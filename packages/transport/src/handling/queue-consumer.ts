@@ -4,6 +4,7 @@ import type { Clock } from '@nestmq/broker';
 import type { DeadLetterReason } from '../envelope.js';
 import { describeError } from '../describe-error.js';
 import type { Link, LinkDelivery } from '../links/link.js';
+import type { QueueWitness } from '../observability/witness.js';
 import { type HandlingObserver, observed, observedBatch } from './handling-observer.js';
 import { type Incoming, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
@@ -12,6 +13,7 @@ import { deadLetter } from './dead-letter.js';
 import { forwardFitting } from './forward-fitting.js';
 import { HandlerCalls } from './handler-calls.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
+import { heldBack } from './held-back.js';
 import { InTurn } from './in-turn.js';
 import type { Inbox } from './inbox.js';
 import { Lanes } from './lanes/lanes.js';
@@ -40,6 +42,8 @@ export interface QueueConsumerInit {
   readonly inbox: Inbox | undefined;
   /** Undefined: nobody looks on. */
   readonly observer: HandlingObserver | undefined;
+  /** Undefined: nobody holds messages back. */
+  readonly witness: QueueWitness | undefined;
 }
 
 /** Takes the messages of one queue to its handlers, and settles them by what comes of it. */
@@ -199,7 +203,14 @@ export class QueueConsumer {
   }
 
   async #runAll(work: Work): Promise<void> {
-    const { inbox } = this.#init;
+    const { inbox, witness, handlers } = this.#init;
+    const held = heldBack(witness, handlers, work);
+    if (held !== undefined) {
+      await held;
+      // Meanwhile it may have been stopped, or the message may have been lost.
+      const isGone = !this.#intake.isOpen || work.delivery.settled;
+      if (isGone && !handlers.noAck) return this.#intake.giveBack(work.delivery);
+    }
     if (inbox !== undefined) {
       const admitted = inbox.admit(work);
       if (admitted !== undefined) await admitted;
