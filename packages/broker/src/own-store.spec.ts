@@ -48,13 +48,10 @@ describe('a broker on a store of another make', () => {
     await expect(openBroker({ store: () => new Away() })).rejects.toThrow('The database is away.');
   });
 
-  it.each([[undefined], [{}], [{ open: 5 }]])(
-    'is refused for what is no store: %j',
-    async (made) => {
-      await expect(openBroker({ store: () => made as never })).rejects.toMatchObject({
-        code: 'INVALID_OPTION',
-        message: expect.stringContaining("What 'store' has made has no method 'open'."),
-      });
-    },
-  );
+  it.each([[undefined], [{}], [{ open: 5 }]])('is refused for what is no store: %j', async (made) => {
+    await expect(openBroker({ store: () => made as never })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining("What 'store' has made has no method 'open'."),
+    });
+  });
 });

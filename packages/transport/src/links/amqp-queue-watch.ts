@@ -18,7 +18,8 @@ export interface AmqpQueueWatchInit {
 
 /**
  * Tells consumers that their queue is gone, should the broker not. A cluster of RabbitMQ 3.10.8 forgets it for quorum queues:
- * in 36 of 800 tries by amqplib alone, on the leader's node as on others, no `basic.cancel` came within ten seconds.
+ * in 36 of 800 tries by amqplib alone, on the leader's node as on others, no `basic.cancel` came within ten seconds; on a
+ * single node it always came, in 200.
  */
 export class AmqpQueueWatch {
   readonly #init: AmqpQueueWatchInit;
