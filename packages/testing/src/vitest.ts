@@ -1,0 +1,11 @@
+import { expect } from 'vitest';
+import { type QueueMatchers, queueMatchers } from './matchers.js';
+
+// To import this is to have the matchers: import '@nestmq/testing/vitest'.
+expect.extend(queueMatchers);
+
+declare module 'vitest' {
+  // The type parameters must be those of what is extended.
+  // oxlint-disable-next-line typescript/no-explicit-any -- any is its default there
+  interface Matchers<T = any> extends QueueMatchers {}
+}
