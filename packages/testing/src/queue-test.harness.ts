@@ -8,6 +8,7 @@ import { type Predicate, Sightings } from './sightings.js';
 import { TestBroker, type TestBrokerOptions } from './test-broker.js';
 import type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';
 
+/** Of {@link QueueTestHarness.start}: those of its broker, and how the application is started. */
 export interface HarnessOptions<
   M,
   A extends RunningApplication = RunningApplication,

@@ -15,6 +15,7 @@ import { received, type ReceivedMessage } from './received.js';
 import { advance } from './test-clock.js';
 import { type Topology, topologyOf } from './topology.js';
 
+/** Of {@link TestBroker.start}. */
 export interface TestBrokerOptions {
   /** Accepts AMQP clients on a free port of this machine: see {@link TestBroker.amqpUrl}. @default false */
   readonly listen?: boolean;
@@ -45,6 +46,7 @@ export class TestBroker {
     this.#connection = lease.broker.connect();
   }
 
+  /** Resolves when it can be used. Each has its own files, queues and, with `listen`, its own port. */
   static async start({ listen = false, clock = 'system' }: TestBrokerOptions = {}): Promise<TestBroker> {
     const engine: Engine = {
       memory: `test-${randomUUID()}`,

@@ -1,7 +1,12 @@
+/**
+ * To import this is to have the matchers of this package in vitest's `expect`.
+ *
+ * @module @nestmq/testing/vitest
+ */
+
 import { expect } from 'vitest';
 import { type QueueMatchers, queueMatchers } from './matchers.js';
 
-// To import this is to have the matchers: import '@nestmq/testing/vitest'.
 expect.extend(queueMatchers);
 
 declare module 'vitest' {

@@ -55,6 +55,7 @@ export class Consumer {
     return deliveries;
   }
 
+  /** @internal Of its queue. */
   hasCredit(): boolean {
     if (this.cancelled || this.#unsettledCount >= this.#unsettledMax) return false;
     return this.#mayDeliver === undefined || this.#mayDeliver();
@@ -69,11 +70,13 @@ export class Consumer {
     return this.#unsettledMax - this.#unsettledCount;
   }
 
+  /** @internal Of its queue. */
   deliver(delivery: Delivery): void {
     this.hold(delivery);
     this.#onDelivery(delivery);
   }
 
+  /** @internal Of its queue. */
   hold(delivery: Delivery): void {
     this.#unsettledCount++;
     delivery.next = this.#first;
@@ -82,6 +85,7 @@ export class Consumer {
     if (this.#noAck) delivery.ack();
   }
 
+  /** @internal Of its deliveries. */
   onSettled(delivery: Delivery): void {
     this.#unsettledCount--;
     const { previous, next } = delivery;

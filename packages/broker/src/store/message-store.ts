@@ -26,6 +26,7 @@ export interface StoredEntries {
   readonly priorities?: Uint8Array;
 }
 
+/** What a store found when it was opened. */
 export interface Recovered {
   /** Messages by queue id; also those of queues that no definition names any more. */
   readonly entries: ReadonlyMap<number, StoredEntries>;
@@ -52,6 +53,7 @@ export type StoreFactory = (init: StoreInit) => MessageStore;
 /** Called once: without an error when durable, with one when it is not known to be. */
 export type DurableCallback = (error?: Error) => void;
 
+/** Where a store has put a message. */
 export interface Appended {
   readonly sequence: number;
   /** Where durable queues find it. */
