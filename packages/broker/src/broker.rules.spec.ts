@@ -55,6 +55,15 @@ function count(queue: string): number {
   return connection.checkQueue(queue).messageCount;
 }
 
+/** Time that has passed while the process was busy: no timer has fired yet. */
+class BusyClock extends ManualClock {
+  behindMs = 0;
+
+  override now(): number {
+    return super.now() + this.behindMs;
+  }
+}
+
 const TO_DEAD = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
 
 describe('time to live', () => {
@@ -94,6 +103,19 @@ describe('time to live', () => {
     clock.advance(1);
     await idle();
     expect(inbox.bodies).toEqual(['somebody']);
+  });
+
+  it('has ended for what was there before its consumer came, though another message comes at the same moment', async () => {
+    const busy = new BusyClock();
+    clock = busy;
+    await start();
+    await declare('q');
+    connection.publish(to('q', 'old', { properties: { expiration: '100' } }));
+    busy.behindMs = 100;
+    const { inbox } = consumeInto(connection, 'q');
+    connection.publish(to('q', 'new', { properties: { expiration: '0' } }));
+    await idle();
+    expect(inbox.bodies).toEqual(['new']);
   });
 
   it('goes on through a restart, and ends also while there is no broker', async () => {
