@@ -155,6 +155,31 @@ export function featureContract(home: string, start: () => Promise<FeatureHome |
       await expect(ask(app, 'never', record)).rejects.toThrow(QueueTimeoutException);
     });
 
+    it('send: what nobody has got in its time is neither handled later nor a dead letter', async () => {
+      if (found === undefined) return;
+      const app = await service([
+        request('late', (data) => {
+          seen.add(String(data));
+          return 'answered';
+        }),
+        event('fails', () => {
+          throw new UnrecoverableException('no use');
+        }),
+      ]);
+      const admin = app.app.get(QueueAdmin);
+      admin.pause(id);
+      const record = new QueueRecordBuilder('nobody waits').setTimeout(200).build();
+      await expect(ask(app, 'late', record)).rejects.toThrow(QueueTimeoutException);
+      await until(async () => (await admin.depth(id)).ready === 0);
+      const waiting = ask(app, 'late', new QueueRecordBuilder('for ever').setTimeout(0).build());
+      await emit(app, 'fails', 1);
+      await admin.resume(id);
+      expect(await waiting).toBe('answered');
+      expect((await take(app.server, `${id}.dead`, 1)).map(({ data }) => data)).toEqual([1]);
+      expect(await app.server.unwrap<Link>().queueState(`${id}.dead`)).toMatchObject({ ready: 0 });
+      expect(seen.items).toEqual(['for ever']);
+    });
+
     // ---------------------------------------------------------------- failures
 
     it('retry: after a delay, up to the attempts, then dead-lettered with the error', async () => {

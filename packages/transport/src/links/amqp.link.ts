@@ -50,7 +50,7 @@ export interface AmqpLinkInit {
 export class AmqpLink implements Link {
   readonly #init: AmqpLinkInit;
   readonly #connector: AmqpConnector;
-  readonly #topology = new AmqpTopology();
+  readonly #topology: AmqpTopology;
   readonly #publisher: AmqpPublisher;
   readonly #delays: AmqpDelays;
   readonly #consumers = new Set<AmqpConsumer>();
@@ -66,6 +66,7 @@ export class AmqpLink implements Link {
     const { options, listener, clock } = init;
     this.#init = init;
     this.#connector = connector;
+    this.#topology = new AmqpTopology(options.queueType);
     this.#sessions = new SessionWaiters(clock, options.publishTimeoutMs);
     this.#publisher = new AmqpPublisher({ options, clock, onError: (error) => listener.onError(error) });
     this.#delays = new AmqpDelays({

@@ -19,5 +19,5 @@ export async function openLink(
   signal?: AbortSignal,
 ): Promise<Link> {
   if ('amqp' in home) return AmqpLink.open({ options: home.amqp, listener, clock, signal });
-  return new EmbeddedLink(await leaseBroker(home, broker), listener);
+  return new EmbeddedLink(await leaseBroker(home, broker), listener, clock);
 }
