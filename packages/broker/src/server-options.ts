@@ -1,5 +1,5 @@
 import { BrokerError } from './errors.js';
-import type { BrokerOptions } from './options.js';
+import { type BrokerOptions, normaliseOptions } from './options.js';
 
 export interface TlsOptions {
   /** The server's certificate, and those between it and its root: a PEM file. */
@@ -59,6 +59,11 @@ export function normaliseServerOptions(options: ServerOptions): NormalisedServer
     loopbackUsers,
     broker,
   };
+}
+
+/** Throws INVALID_OPTION for what `createServer` would refuse before it opens anything. */
+export function assertServerOptions(options: ServerOptions): void {
+  normaliseOptions(normaliseServerOptions(options).broker);
 }
 
 function normaliseTls(tls: TlsOptions): NonNullable<NormalisedServerOptions['tls']> {
