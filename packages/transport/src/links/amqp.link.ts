@@ -131,9 +131,10 @@ export class AmqpLink implements Link {
     while (this.#closing === undefined) {
       let session: AmqpSession;
       try {
-        session = await this.#connector.reconnect((error) => this.#init.listener.onError(error));
-      } catch (error) {
-        return this.#giveUp(error as Error);
+        session = await this.#connector.reconnect((error) => this.#onHeldUp(error));
+      } catch {
+        // It is closed, and who waits has been told.
+        return undefined;
       }
       try {
         return await this.#use(session);
@@ -144,10 +145,10 @@ export class AmqpLink implements Link {
     }
   }
 
-  #giveUp(error: Error): void {
-    if (this.#closing !== undefined) return;
-    this.#sessions.end(error);
-    this.#publisher.end(error);
+  /** Why it is still away is another thing than why it went. */
+  #onHeldUp(error: Error): void {
+    this.#sessions.unset(error);
+    this.#publisher.detach(error);
     this.#init.listener.onError(error);
   }
 
