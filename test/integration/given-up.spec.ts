@@ -9,19 +9,7 @@ import {
   publish,
   toQueue,
 } from '../../packages/transport/src/links/link.suite.support.js';
-import { startRabbitMq } from '../peers/rabbitmq.js';
-import { startProxy } from '../peers/tcp-proxy.js';
-import { embeddedHome, proxiedHome, serverHome } from './link-homes.js';
-
-async function rabbitMqHome(): Promise<LinkHome | undefined> {
-  const rabbitMq = await startRabbitMq();
-  if (rabbitMq === undefined) return undefined;
-  const proxy = await startProxy(Number(new URL(rabbitMq.url).port));
-  return proxiedHome([proxy], {
-    block: (blocked) => void rabbitMq.ctl('set_vm_memory_high_watermark', blocked ? '0.00001' : '0.8'),
-    stop: () => rabbitMq.stop(),
-  });
-}
+import { embeddedHome, rabbitMqHome, serverHome } from './link-homes.js';
 
 const HOMES: readonly (readonly [string, () => Promise<LinkHome | undefined>])[] = [
   ['an embedded broker', () => embeddedHome(`memory:${randomUUID()}`, () => {})],

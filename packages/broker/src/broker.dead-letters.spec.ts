@@ -138,7 +138,7 @@ describe('dead letters', () => {
     expect(await on.drain('dead')).toEqual([]);
   });
 
-  it('wait while the on.disk fails, and go when it is well', async () => {
+  it('wait while the disk fails, and go when it is well', async () => {
     await on.fresh({ durable: true });
     await on.declare('dead');
     await on.declare('q', { 'x-message-ttl': 100, ...TO_DEAD });

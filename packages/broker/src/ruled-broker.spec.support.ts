@@ -3,6 +3,7 @@ import { ManualClock } from './clock.js';
 import type { Connection } from './connection.js';
 import { idle } from './engine.spec.support.js';
 import type { FieldTable, Message } from './message/message.js';
+import type { BrokerOptions } from './options.js';
 import { SimulatedFileSystem } from './store/simulated-file-system.js';
 
 /** A broker by a manual clock, in memory or on a simulated disk, and what is in its queues. */
@@ -11,10 +12,16 @@ export class RuledBroker {
   disk: SimulatedFileSystem = new SimulatedFileSystem();
   broker!: Broker;
   connection!: Connection;
+  readonly #options: BrokerOptions;
+
+  constructor(options: BrokerOptions = {}) {
+    this.#options = options;
+  }
 
   async start(fileSystem?: SimulatedFileSystem): Promise<void> {
     const onDisk = fileSystem === undefined ? {} : { fileSystem, directory: '/data', settlementDelayMs: 0 };
-    this.broker = await openBroker({ clock: this.clock, onFailure: () => {}, ...onDisk });
+    const { clock } = this;
+    this.broker = await openBroker({ clock, onFailure: () => {}, ...onDisk, ...this.#options });
     this.connection = this.broker.connect();
   }
 
@@ -24,10 +31,11 @@ export class RuledBroker {
     await this.start(durable ? this.disk : undefined);
   }
 
-  /** As after a power cut, once all is durable. */
-  async restart(): Promise<void> {
+  /** As after a power cut, once all is durable. Nobody runs for so long. */
+  async restart({ afterMs = 0 }: { readonly afterMs?: number } = {}): Promise<void> {
     await this.connection.durable();
     await this.broker.close();
+    if (afterMs > 0) this.clock.advance(afterMs);
     await this.start(this.disk);
   }
 
