@@ -111,7 +111,11 @@ describe('opening an AMQP link', () => {
   it('says what it may not do, and goes on', async () => {
     const server = await startServer();
     addUser(server, 'someone');
-    server.broker.registry.setPermission('someone', '/', { configure: '^mine$', write: '.*', read: '.*' });
+    server.broker.registry.setPermission('someone', '/', {
+      configure: '^(nestmq\\.|mine$)',
+      write: '.*',
+      read: '.*',
+    });
     const link = await open({ urls: [urlOf(server, 'someone:someone@')] });
     await expect(link.declareQueue('other')).rejects.toThrow('ACCESS_REFUSED');
     await link.declareQueue('mine');

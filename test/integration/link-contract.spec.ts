@@ -1,8 +1,6 @@
 import { linkContract } from '@nestmq/transport/link-contract';
-import { startRabbitMq } from '../peers/rabbitmq.js';
-import { startProxy } from '../peers/tcp-proxy.js';
 import { temporaryDirectory } from './app.js';
-import { EMBEDDED, embeddedHome, proxiedHome, RABBITMQ, RUNNER, serverHome } from './link-homes.js';
+import { EMBEDDED, embeddedHome, RABBITMQ, rabbitMqHome, RUNNER, serverHome } from './link-homes.js';
 
 linkContract('memory', {
   runner: RUNNER,
@@ -21,16 +19,4 @@ linkContract('file', {
 
 linkContract('our broker over TCP', { runner: RUNNER, start: serverHome });
 
-linkContract('RabbitMQ', {
-  runner: RUNNER,
-  lacks: RABBITMQ,
-  start: async () => {
-    const rabbitMq = await startRabbitMq();
-    if (rabbitMq === undefined) return undefined;
-    const proxy = await startProxy(Number(new URL(rabbitMq.url).port));
-    return proxiedHome([proxy], {
-      block: (blocked) => void rabbitMq.ctl('set_vm_memory_high_watermark', blocked ? '0.00001' : '0.8'),
-      stop: () => rabbitMq.stop(),
-    });
-  },
-});
+linkContract('RabbitMQ', { runner: RUNNER, lacks: RABBITMQ, start: rabbitMqHome });

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import type { ContractRunner, LinkFeature, LinkHome } from '@nestmq/transport/link-contract';
 import { SILENT } from '../../packages/transport/src/links/contract/contract-support.js';
 import { normaliseQueueOptions, type QueueOptions } from '../../packages/transport/src/queue.options.js';
+import { startRabbitMq } from '../peers/rabbitmq.js';
 import { startProxy, type TcpProxy } from '../peers/tcp-proxy.js';
 
 /** The brokers that the contract of links is shown on. */
@@ -76,6 +77,17 @@ export async function serverHome(): Promise<LinkHome> {
   const server = await createServer({ port: 0, ...options });
   const proxy = await startProxy(server.port);
   return proxiedHome([proxy], { block, stop: () => server.close() });
+}
+
+/** Undefined where there is none. */
+export async function rabbitMqHome(): Promise<LinkHome | undefined> {
+  const rabbitMq = await startRabbitMq();
+  if (rabbitMq === undefined) return undefined;
+  const proxy = await startProxy(Number(new URL(rabbitMq.url).port));
+  return proxiedHome([proxy], {
+    block: (blocked) => void rabbitMq.ctl('set_vm_memory_high_watermark', blocked ? '0.00001' : '0.8'),
+    stop: () => rabbitMq.stop(),
+  });
 }
 
 /** Links go through the proxies. */

@@ -1,5 +1,5 @@
 import { BrokerError } from './errors.js';
-import type { BrokerOptions } from './options.js';
+import { type BrokerOptions, normaliseOptions } from './options.js';
 
 /** How clients connect by TLS: version 1.2 or later. */
 export interface TlsOptions {
@@ -62,6 +62,11 @@ export function normaliseServerOptions(options: ServerOptions): NormalisedServer
     loopbackUsers,
     broker,
   };
+}
+
+/** Throws INVALID_OPTION for what `createServer` would refuse before it opens anything. */
+export function assertServerOptions(options: ServerOptions): void {
+  normaliseOptions(normaliseServerOptions(options).broker);
 }
 
 function normaliseTls(tls: TlsOptions): NonNullable<NormalisedServerOptions['tls']> {

@@ -26,10 +26,15 @@ export const REQUESTS_EXCHANGE = 'nestmq.requests';
 /** What is delayed waits in another exchange, and comes to its queue by that; '' is the default exchange. */
 export const delayedExchangeOf = (exchange: string): string =>
   exchange === '' ? 'nestmq.delayed' : `${exchange}.delayed`;
-const ORIGINS: ReadonlyMap<string, string> = new Map(
-  ['', EVENTS_EXCHANGE, REQUESTS_EXCHANGE].map((exchange) => [delayedExchangeOf(exchange), exchange]),
-);
-/** The exchange that a message was sent to, whether or not it was delayed on its way. */
+/** Where brokers put what they themselves give up: it goes on to the queue that the routing key names. */
+export const GIVEN_UP_EXCHANGE = 'nestmq.given-up';
+const ORIGINS: ReadonlyMap<string, string> = new Map([
+  ...['', EVENTS_EXCHANGE, REQUESTS_EXCHANGE].map(
+    (exchange) => [delayedExchangeOf(exchange), exchange] as const,
+  ),
+  [GIVEN_UP_EXCHANGE, ''],
+]);
+/** The exchange that a message was sent to, whether or not it was delayed on its way; '' of what went straight to a queue. */
 export const exchangeOf = ({ exchange }: Pick<Message, 'exchange'>): string =>
   ORIGINS.get(exchange) ?? exchange;
 /**

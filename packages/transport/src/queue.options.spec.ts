@@ -105,6 +105,13 @@ describe("a module's options", () => {
     }
   });
 
+  it('can not have as amqp what is none, though the URL is another one', () => {
+    for (const amqp of OF_A_MODULE.amqp) {
+      const error = thrownBy(() => normaliseQueueOptions({ url: 'memory:', amqp } as never));
+      expect([amqp, error]).toEqual([amqp, expect.any(QueueOptionsException)]);
+    }
+  });
+
   it('are all tried here', () => {
     expect(known(() => normaliseQueueOptions({ nope: 1 } as never))).toEqual(
       Object.keys(OF_A_MODULE).toSorted(),

@@ -71,9 +71,9 @@ export interface QueueOptions extends WireOptions {
    * first. A {@link Duration} up to 24 days. @default '60s'
    */
   readonly requestTimeout?: Duration;
-  /** For the embedded broker; counts for the first who opens it. */
+  /** For the embedded broker; counts for the first who opens it. With an AMQP URL it is checked, and not used but for its `clock`. */
   readonly broker?: EmbeddedBrokerOptions;
-  /** For AMQP URLs. */
+  /** For AMQP URLs; with another URL it is checked, and not used. */
   readonly amqp?: AmqpOptions;
   /** Counts and measures messages: `promMetrics()`, or one of your own. @default none, at no cost */
   readonly metrics?: QueueMetrics;

@@ -1,4 +1,3 @@
-import type { Logger } from '@nestjs/common';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import type { Clock } from '@nestmq/broker';
 import type { DeadLetterReason } from '../envelope.js';
@@ -17,7 +16,8 @@ import { heldBack } from './held-back.js';
 import { InTurn } from './in-turn.js';
 import type { Inbox } from './inbox.js';
 import { Lanes } from './lanes/lanes.js';
-import { HandlingLog } from './log.js';
+import { lateAtOf, unlessLate } from './late-requests.js';
+import { HandlingLog, type HandlingLogger } from './log.js';
 import type { NestHooks } from './nest-hooks.js';
 import type { Outcome } from './outcome.js';
 import { QueueIntake } from './queue-intake.js';
@@ -35,7 +35,7 @@ export interface QueueConsumerInit {
   readonly wire: Wire;
   readonly clock: Clock;
   readonly running: Running;
-  readonly logger: Pick<Logger, 'error' | 'warn'>;
+  readonly logger: HandlingLogger;
   readonly report: (error: unknown) => void;
   readonly hooks: NestHooks;
   /** Undefined: none of the handlers has one. */
@@ -77,7 +77,7 @@ export class QueueConsumer {
     const { handlers, clock, observer } = this.#init;
     const calls = new HandlerCalls(this.#init);
     const event = observed(calls.event, observer);
-    const request = observed(calls.request, observer);
+    const request = unlessLate(observed(calls.request, observer), clock, (run) => this.#log.late(run));
     return new Lanes(
       {
         clock,
@@ -182,6 +182,7 @@ export class QueueConsumer {
     const due = this.#dueHandlers(incoming, progress);
     if (due.length === 0) return this.#refuse(work, incoming, 'no-handler', NO_MESSAGE_HANDLER);
     work.receive(incoming);
+    if (incoming.kind === 'request') work.lateAt = lateAtOf(work.delivery.message, this.#init.clock.now());
     for (const handler of due) work.add(handler, progress.attempts + 1);
     return this.#runAll(work);
   }

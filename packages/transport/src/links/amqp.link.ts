@@ -51,7 +51,7 @@ export interface AmqpLinkInit {
 export class AmqpLink implements Link {
   readonly #init: AmqpLinkInit;
   readonly #connector: AmqpConnector;
-  readonly #topology = new AmqpTopology();
+  readonly #topology: AmqpTopology;
   readonly #publisher: AmqpPublisher;
   readonly #delays: AmqpDelays;
   readonly #consumers = new Set<AmqpConsumer>();
@@ -68,6 +68,7 @@ export class AmqpLink implements Link {
     const { options, listener, clock } = init;
     this.#init = init;
     this.#connector = connector;
+    this.#topology = new AmqpTopology(options.queueType);
     this.#sessions = new SessionWaiters(clock, options.publishTimeoutMs);
     this.#publisher = new AmqpPublisher({ options, clock, onError: (error) => listener.onError(error) });
     this.#delays = new AmqpDelays({
@@ -137,9 +138,10 @@ export class AmqpLink implements Link {
     while (this.#closing === undefined) {
       let session: AmqpSession;
       try {
-        session = await this.#connector.reconnect((error) => this.#init.listener.onError(error));
-      } catch (error) {
-        return this.#giveUp(error as Error);
+        session = await this.#connector.reconnect((error) => this.#onHeldUp(error));
+      } catch {
+        // It is closed, and who waits has been told.
+        return undefined;
       }
       try {
         return await this.#use(session);
@@ -150,10 +152,10 @@ export class AmqpLink implements Link {
     }
   }
 
-  #giveUp(error: Error): void {
-    if (this.#closing !== undefined) return;
-    this.#sessions.end(error);
-    this.#publisher.end(error);
+  /** Why it is still away is another thing than why it went. */
+  #onHeldUp(error: Error): void {
+    this.#sessions.unset(error);
+    this.#publisher.detach(error);
     this.#init.listener.onError(error);
   }
 

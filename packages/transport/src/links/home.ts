@@ -15,6 +15,7 @@ export type Home =
 export interface HomeOptions {
   readonly url?: unknown;
   readonly urls?: unknown;
+  /** Used with AMQP URLs, and checked with any. */
   readonly amqp?: unknown;
   readonly broker?: unknown;
   readonly link?: unknown;
@@ -29,11 +30,9 @@ export function homeOf({ url, urls, amqp, broker, link }: HomeOptions, queue: st
     throw new QueueOptionsException("'urls' is no list, or there is 'url' as well.", 'Give one of the two.');
   }
   if (isAmqpUrl(url)) return { amqp: normaliseAmqpOptions([url], amqp, queue) };
-  if (amqp === undefined) return parseUrl(url);
-  throw new QueueOptionsException(
-    "There is 'amqp', but no AMQP URL.",
-    "Give 'url' as 'amqp://HOST', or leave it out.",
-  );
+  // Not used, but right: one changes the URL, and the rest stays.
+  normaliseAmqpOptions([], amqp, queue);
+  return parseUrl(url);
 }
 
 function parseUrl(url: unknown): Home {

@@ -102,6 +102,13 @@ export interface PublishOptions {
    * `x-nestmq-due-at` then tells who gets it how much is left. Milliseconds. @default 0
    */
   readonly delayMs?: number;
+  /**
+   * The broker gives the message up when no consumer has got it by then: the link tells it what is left, as the message's
+   * `expiration`. One that has waited in the link until then is not sent any more: `done` is called with
+   * QueueUnavailableException. Not together with a delay. Milliseconds since the epoch, by the clock of this process.
+   * @default never
+   */
+  readonly expiresAt?: number;
 }
 
 /**
@@ -122,7 +129,10 @@ export interface ForwardedMessage extends Omit<Message, 'body'> {
  * @publicApi
  */
 export interface QueueDeclaration {
-  /** Where what the broker itself gives up goes (a delivery limit, a full queue, a TTL), kept safe. @default nowhere */
+  /**
+   * Where what the broker itself gives up goes (a delivery limit, a full queue, a TTL), kept safe; but for requests that
+   * have expired, which are dropped. @default nowhere
+   */
   readonly deadLetterQueue?: string;
   /** Levels of priority, 1 to 255. @default none */
   readonly maxPriority?: number;
