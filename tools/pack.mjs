@@ -1,10 +1,13 @@
-// `npm run pack [-- DIRECTORY]`: sets up, then packs what would be published, into packs/ by default.
+// `npm run pack [-- [--built] [DIRECTORY]]`: sets up, then packs what would be published, into packs/ by default. With
+// --built it packs what there is, and sets nothing up.
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { root, run, setUp } from './setup.mjs';
 
-setUp();
-const packs = process.argv[2] === undefined ? join(root, 'packs') : resolve(process.argv[2]);
+const args = process.argv.slice(2);
+const [directory] = args.filter((arg) => arg !== '--built');
+if (!args.includes('--built')) setUp();
+const packs = directory === undefined ? join(root, 'packs') : resolve(directory);
 rmSync(packs, { recursive: true, force: true });
 mkdirSync(packs, { recursive: true });
 for (const name of ['broker', 'transport', 'testing']) {
