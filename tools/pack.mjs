@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { root, run, setUp } from './setup.mjs';
 
 const args = process.argv.slice(2);
-const [directory] = args.filter((arg) => arg !== '--built');
+const directory = args.find((arg) => arg !== '--built');
 if (!args.includes('--built')) setUp();
 const packs = directory === undefined ? join(root, 'packs') : resolve(directory);
 rmSync(packs, { recursive: true, force: true });

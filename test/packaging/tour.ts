@@ -62,7 +62,7 @@ export class Started {
     for (let line = ''; !line.includes(text);) {
       const { done, value } = await this.#lines.next();
       if (done === true) throw new Error(`It ended without '${text}'.`);
-      line = value as string;
+      line = value;
     }
   }
 
