@@ -17,6 +17,7 @@ const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly
   urls: [null, [], 'amqp://h', ['memory:'], ['amqp://a', 5], {}],
   queue: NOT_A_NAME,
   prefetchCount: [...NOT_WHOLE, 0, 65_536],
+  deliveryLimit: [...NOT_WHOLE, 0, 1, 1001],
   retry: [
     ...NOT_A_TABLE,
     ...under('attempts', [...NOT_WHOLE, 0, 1001]),

@@ -52,6 +52,11 @@ export interface QueueOptions extends WireOptions {
    * Messages of one queue that may be in handlers at once. Whole number, 1 to 65535. @default 100
    */
   readonly prefetchCount?: number;
+  /**
+   * How often the process may end, in a crash, with a message in hand until that is dead-lettered: on `file:`; RabbitMQ goes by
+   * the queue's `x-delivery-limit`. Whole number, 2 to 1000. @default 20
+   */
+  readonly deliveryLimit?: number;
   /** What happens when an event's handler fails. */
   readonly retry?: RetryOptions;
   /** Messages are settled before they are handled: what fails, or is under way in a crash, is lost. @default false */
@@ -87,6 +92,7 @@ export interface NormalisedQueueOptions {
   readonly home: Home;
   /** For handlers that say nothing else. */
   readonly handlers: HandlerDefaults;
+  readonly deliveryLimit: number;
   readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
   /** 0 is for ever. */
@@ -103,6 +109,7 @@ export interface NormalisedQueueOptions {
 const DEFAULTS = {
   queue: 'default',
   prefetchCount: 100,
+  deliveryLimit: 20,
   gracePeriod: 10_000,
   requestTimeoutMs: 60_000,
 } as const;
@@ -112,6 +119,7 @@ const KEYS = [
   'urls',
   'queue',
   'prefetchCount',
+  'deliveryLimit',
   'retry',
   'noAck',
   'queueOptions',
@@ -137,6 +145,7 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
       retry: retryPolicyOf('retry', options.retry, DEFAULT_RETRY),
       noAck: flag('noAck', options.noAck, false),
     },
+    deliveryLimit: integer('deliveryLimit', options.deliveryLimit, DEFAULTS.deliveryLimit, 2, 1000),
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
     requestTimeoutMs: requestTimeout('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
