@@ -97,16 +97,28 @@ describe('deliveries of what was found at opening', () => {
     const third = found('another', 5);
     fresh('fresh');
     await commit();
-    expect(handedOver).toEqual(['new to it']);
+    expect([handedOver, second.wasCounted]).toEqual([['new to it'], 0]);
     await ack(first);
     await commit();
     expect(handedOver).toEqual(['new to it', 'suspect']);
     expect(third.wasCounted).toBe(0);
+    fresh('later');
     await ack(second);
     await commit();
     expect(handedOver).toEqual(['new to it', 'suspect', 'another']);
     await ack(third);
-    expect(handedOver).toEqual(['new to it', 'suspect', 'another', 'fresh']);
+    expect(handedOver).toEqual(['new to it', 'suspect', 'another', 'fresh', 'later']);
+  });
+
+  it('are alone also before what comes while nothing else waits', async () => {
+    const { handedOver, found, fresh, commit, ack } = setUp();
+    const suspect = found('suspect', 5);
+    await commit();
+    fresh('fresh');
+    await turn();
+    expect(handedOver).toEqual(['suspect']);
+    await ack(suspect);
+    expect(handedOver).toEqual(['suspect', 'fresh']);
   });
 
   it('are counted as far as they may have been in hand, and further where they were before', async () => {
