@@ -42,7 +42,7 @@ const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly
   encryption: ['aes', 5, null, {}, []],
   serializer: ['json', 5, null, {}, []],
   deserializer: ['json', 5, null, {}, []],
-  broker: NOT_A_TABLE,
+  broker: [...NOT_A_TABLE, { directory: './data' }],
   amqp: [
     ...NOT_A_TABLE,
     ...under('heartbeat', [...NOT_A_TIME, 0, '61m']),

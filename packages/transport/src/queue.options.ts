@@ -28,6 +28,7 @@ import {
   WIRE_KEYS,
   type WireOptions,
 } from './wire/wire-options.js';
+import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
@@ -135,7 +136,7 @@ const KEYS = [
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
   assertKeys('QueueModule', options, KEYS);
-  const broker: EmbeddedBrokerOptions = optional(options.broker, {}, (value) => table('broker', value));
+  const broker = optional(options.broker, {}, embeddedBroker);
   const queue = optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value));
   return {
     home: homeOf(options, queue),
@@ -156,6 +157,16 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     witness: options[QUEUE_WITNESS],
     clock: broker.clock ?? systemClock,
   };
+}
+
+/** The broker checks the others itself, when it is opened. */
+function embeddedBroker(value: unknown): EmbeddedBrokerOptions {
+  const broker = table('broker', value);
+  if (!('directory' in broker)) return broker;
+  throw new QueueOptionsException(
+    "'broker.directory' is not for this option to say.",
+    "The url says it: 'file:DIR'.",
+  );
 }
 
 function queueArguments(options: unknown): FieldTable {

@@ -24,7 +24,7 @@ describe('where messages live', () => {
     [{ urls: ['amqp://h'], url: 'amqp://h' }, "there is 'url' as well"],
     [{ urls: ['file:x'] }, "'urls' has 'file:x'"],
     [{ url: 'memory:', amqp: {} }, "There is 'amqp', but no AMQP URL"],
-    [{}, "'url' is undefined"],
+    [{}, "'url' is missing"],
   ])('is not named by %j', (options, words) => {
     expect(() => homeOf(options, 'q')).toThrow(words);
   });
