@@ -31,6 +31,7 @@ export default {
     project('amqp', '<rootDir>/test/amqp/**/*.spec.ts'),
     project('conformance', '<rootDir>/test/conformance/**/*.spec.ts'),
     project('crash', '<rootDir>/test/crash/**/*.spec.ts'),
+    project('mutation', '<rootDir>/test/mutation/**/*.spec.ts'),
     project('packaging', '<rootDir>/test/packaging/**/*.spec.ts'),
     project('structure', '<rootDir>/test/structure/**/*.spec.ts'),
     project('sample', '<rootDir>/sample/**/*.spec.ts'),

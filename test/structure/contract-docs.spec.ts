@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { LIMITS } from '@nestmq/broker';
 
 const specs = ['packages/transport/src', 'test'].flatMap((directory) =>
   readdirSync(directory, { recursive: true, encoding: 'utf8' })
@@ -38,5 +39,37 @@ describe('docs/pain-points.md', () => {
     expect(page('pain-points')).toContain(` ${number}. **`);
     const titles = [...sources.matchAll(/['"](\d+)\. /g)].map(([, title]) => Number(title));
     expect(titles).toContain(number);
+  });
+});
+
+describe('docs/journal-format.md', () => {
+  const used = readdirSync('packages/broker/src', { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .flatMap((path) => readFileSync(join('packages/broker/src', path), 'utf8').match(/\bJ\d+\b/g) ?? []);
+
+  it('has the sentences that code and tests call by number, in their order', () => {
+    const told = [...readFileSync('docs/journal-format.md', 'utf8').matchAll(/^- \*\*(J\d+)\*\* /gm)];
+    const names = told.map(([, name]) => name);
+    expect(names).toEqual(Array.from({ length: 11 }, (_, i) => `J${i + 1}`));
+    expect([...new Set(used)].filter((name) => !names.includes(name))).toEqual([]);
+  });
+});
+
+describe('docs/operating.md', () => {
+  const whole = (count: number): string => count.toLocaleString('en-US');
+  const mib = (bytes: number): string => `${bytes / 1024 / 1024} MiB`;
+
+  it.each([
+    `a body ${mib(LIMITS.bodyBytesMax)}`,
+    `a routing key ${LIMITS.shortStringBytesMax} bytes`,
+    `a channel ${whole(LIMITS.unsettledMax)} unsettled deliveries`,
+    `${LIMITS.channelsMax} channels a connection`,
+    `${whole(LIMITS.connectionsMax)} connections`,
+    `${whole(LIMITS.queuesPerMessageMax)} queues for one message`,
+    `up to ${mib(LIMITS.unsettledBytesMax)} and a million messages a channel`,
+    `up to ${mib(LIMITS.underWayBytesMax)}; then publishers wait`,
+    `up to ${LIMITS.openSegmentsMax} segments that are read`,
+  ])('says of the limits what they are: %s', (words) => {
+    expect(page('operating')).toContain(words);
   });
 });

@@ -1,16 +1,7 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
-
-const DOCUMENTS = ['README.md', 'CHANGELOG.md', 'docs', 'sample', 'packages'].flatMap(documentsIn);
-
-function documentsIn(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path];
-  const names = readdirSync(path, { recursive: true, encoding: 'utf8' });
-  return names
-    .filter((name) => name.endsWith('.md') && !/(?:^|\/)(?:node_modules|dist)\//.test(name))
-    .map((name) => join(path, name));
-}
+import { DOCUMENTS } from './markdown.js';
 
 /** Outside of code, `[text](target)`; targets with a scheme are not ours. */
 function linksIn(document: string): string[] {
@@ -48,6 +39,13 @@ describe('the documents', () => {
         .map((target) => `${document}: ${target}`),
     );
     expect(broken).toEqual([]);
+  });
+
+  it('are all in docs/README.md, by the question that they answer', () => {
+    const listed = new Set(linksIn('docs/README.md').map((target) => join('docs', target)));
+    const pages = DOCUMENTS.filter((path) => /^docs\/[\w-]+\.md$/.test(path) && path !== 'docs/README.md');
+    expect(pages.length).toBeGreaterThan(10);
+    expect(pages.filter((path) => !listed.has(path))).toEqual([]);
   });
 
   it('would be found out', () => {

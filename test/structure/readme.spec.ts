@@ -5,6 +5,7 @@ import { describe, expect, it } from '@jest/globals';
 const COPIES = [
   ['README.md', 'sample/tour/main.ts'],
   ['packages/testing/README.md', 'test/integration/testing/node-test.example.ts'],
+  ['packages/testing/README.md', 'test/integration/testing/vitest/signup.test.ts'],
 ] as const;
 
 describe('a README', () => {

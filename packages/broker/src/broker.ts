@@ -17,6 +17,7 @@ import { Vhosts } from './vhosts.js';
 /** A message that could not be read is tried again this much later. Milliseconds. */
 const READ_AGAIN_MS = 5000;
 
+/** Of {@link Broker.connect}. */
 export interface ConnectOptions {
   /** @default '/' */
   readonly vhost?: string;

@@ -1,15 +1,18 @@
 /** A timer that was set; `cancel` is idempotent and does nothing once it has fired. */
 export interface Timer {
+  /** Idempotent; does nothing once it has fired. */
   cancel(): void;
 }
 
 /** The only source of time. Times are milliseconds; `now` is since the epoch and may step, timers do not. */
 export interface Clock {
+  /** Milliseconds since the epoch. */
   now(): number;
   /** Calls `callback` once, `delayMs` from now. A set timer does not keep the process alive. */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
+/** The system's time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimer(delayMs, callback) {
@@ -29,6 +32,7 @@ export class ManualClock implements Clock {
     this.#now = startMs;
   }
 
+  /** Stands still but for {@link advance}. */
   now(): number {
     return this.#now;
   }

@@ -13,6 +13,7 @@ import type { DurableCallback, MessageStore } from './store/message-store.js';
 import type { PublishOutcome } from './message-way.js';
 import type { DeleteOptions, QueueOptions, Vhost } from './vhost.js';
 
+/** Of {@link Connection.consume}. */
 export interface ConsumeOptions {
   /** Unique in the connection. @default made by the server */
   readonly consumerTag?: string;
@@ -86,6 +87,7 @@ export class Connection {
     return this.#vhost.exchangeType(name);
   }
 
+  /** Resolves when it is durable. Throws PRECONDITION_FAILED when it is there and other. */
   async declareExchange(name: string, options: ExchangeOptions): Promise<void> {
     this.#assertOpen();
     this.#vhost.declareExchange(name, options);
@@ -98,6 +100,7 @@ export class Connection {
     this.#vhost.checkExchange(name);
   }
 
+  /** With its bindings. One that is not there is no error. Resolves when that is durable. */
   async deleteExchange(name: string, options: Pick<DeleteOptions, 'ifUnused'> = {}): Promise<void> {
     this.#assertOpen();
     this.#vhost.deleteExchange(name, options);
@@ -118,6 +121,7 @@ export class Connection {
     return stateOf(this.#vhost.queue(name, this));
   }
 
+  /** Whether there is such a queue, of this connection or not. */
   hasQueue(name: string): boolean {
     return this.#vhost.has(name);
   }
@@ -188,7 +192,10 @@ export class Connection {
     return outcome;
   }
 
-  /** See {@link MessageWay.prepare}. */
+  /**
+   * Routes a message that {@link transact} publishes later: to the queues that are bound now, as far as they are there then.
+   * Returns how many queues that are. Throws as {@link publish}, but for a bad expiration.
+   */
   prepare(message: Message): number {
     this.#assertOpen();
     return this.#vhost.prepare(message);
@@ -228,12 +235,13 @@ export class Connection {
     return this.#gate.whenOpen();
   }
 
-  /** Moves a delivery's message elsewhere in one step (J2); see {@link Vhost.forward}. */
+  /** Settles a delivery by publishing its body under a new envelope, in one step (J2); not when that is unroutable. */
   forward(delivery: Delivery, envelope: Omit<Message, 'body'>): PublishOutcome | 'settled' {
     this.#assertOpen();
     return this.#vhost.forward(delivery, envelope);
   }
 
+  /** Throws NOT_FOUND, NOT_ALLOWED for a tag that is in use, ACCESS_REFUSED where another has it to itself. */
   consume(queueName: string, options: ConsumeOptions): Consumer {
     this.#assertOpen();
     const queue = this.#vhost.queue(queueName, this);

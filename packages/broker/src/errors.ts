@@ -13,8 +13,11 @@ export const REPLY_CODES = {
   NOT_ALLOWED: 530,
   NOT_IMPLEMENTED: 540,
 } as const;
+
+/** The name of a reply code: {@link REPLY_CODES}. */
 export type ReplyCode = keyof typeof REPLY_CODES;
 
+/** AMQP's reply codes, and those of the engine that AMQP has no words for. */
 export type BrokerErrorCode =
   | ReplyCode
   | 'INVALID_OPTION'
@@ -32,6 +35,7 @@ export type BrokerErrorCode =
   | 'STORE_TROUBLE'
   | 'CLOSED';
 
+/** What a {@link BrokerError} has beside its code and its text. */
 export interface BrokerErrorInit {
   readonly severity?: Severity;
   /** What the reader can do about it; becomes the last sentence of the message. */

@@ -36,6 +36,7 @@ import { routeOn } from './route.js';
 import type { Admission } from './routing/seen-ids.js';
 import type { MessageStore } from './store/message-store.js';
 
+/** Of {@link Connection.declareExchange}. Declared again it must be the same (PRECONDITION_FAILED). */
 export interface ExchangeOptions {
   readonly type: ExchangeType;
   /** Survives a restart. @default true */

@@ -1,3 +1,10 @@
+/**
+ * The engine without Nest: {@link openBroker} in this process, {@link createServer} for AMQP clients too, and the tools
+ * for a directory on the disk.
+ *
+ * @module @nestmq/broker
+ */
+
 export { Broker, type ConnectOptions, openBroker } from './broker.js';
 export { hashPassword, type HashingAlgorithm, type PasswordHash } from './auth/password.js';
 export { type Clock, ManualClock, systemClock, type Timer } from './clock.js';

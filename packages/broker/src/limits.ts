@@ -91,6 +91,7 @@ export interface Limits {
   readonly failedLoginsMax: number;
 }
 
+/** The limits that are in effect. */
 export const LIMITS: Limits = {
   shortStringBytesMax: 255,
   bodyBytesMax: 128 * 1024 * 1024,

@@ -13,6 +13,7 @@ export interface MemoryGauge {
   release(): void;
 }
 
+/** What this process uses, and what the machine or its control group has. */
 export const systemMemory: MemoryGauge = {
   usedBytes: () => process.memoryUsage.rss(),
   limitBytes() {

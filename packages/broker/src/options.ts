@@ -6,6 +6,7 @@ import { type MemoryGauge, systemMemory } from './memory-watch.js';
 import type { FileSystem } from './store/file-system.js';
 import { nodeFileSystem } from './store/node-file-system.js';
 
+/** Of {@link openBroker}. What can not be meant is refused (INVALID_OPTION). */
 export interface BrokerOptions {
   /**
    * Where the broker keeps its data; made if missing, and owned by one process at a time. Without it everything is

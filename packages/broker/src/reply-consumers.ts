@@ -7,6 +7,7 @@ import type { Turn } from './turns.js';
 export const REPLY_TO = 'amq.rabbitmq.reply-to';
 const PREFIX = `${REPLY_TO}.`;
 
+/** Of {@link Connection.consumeReplies}. */
 export interface ReplyConsumerInit {
   /** Called for each reply, on a turn of its own; must not throw. */
   readonly onReply: (message: Message) => void;
@@ -34,6 +35,7 @@ export class ReplyConsumer implements Turn {
     return true;
   }
 
+  /** @internal Hands over what has come. */
   turn(): void {
     const replies = this.#replies;
     this.#replies = [];

@@ -1,6 +1,7 @@
 import { BrokerError } from './errors.js';
 import { BROKER_KEYS, type BrokerOptions } from './options.js';
 
+/** How clients connect by TLS: version 1.2 or later. */
 export interface TlsOptions {
   /** The server's certificate, and those between it and its root: a PEM file. */
   readonly certFile: string;
@@ -16,8 +17,10 @@ export interface TlsOptions {
   readonly certLoginFrom?: CertLoginFrom;
 }
 
+/** Which part of a client's certificate names the user of EXTERNAL. */
 export type CertLoginFrom = 'distinguished_name' | 'common_name';
 
+/** Of {@link createServer}. */
 export interface ServerOptions extends BrokerOptions {
   /** The address to listen at. @default '127.0.0.1' */
   readonly host?: string;

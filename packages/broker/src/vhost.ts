@@ -31,6 +31,7 @@ import { ReplyConsumers } from './reply-consumers.js';
 import { moveDeadLetter, publishDeadLetter, type Sending } from './sending-on.js';
 import type { Turn } from './turns.js';
 
+/** Of {@link Connection.declareQueue}. Declared again it must be the same (PRECONDITION_FAILED). */
 export interface QueueOptions {
   /** Survives a restart, and so do the persistent messages in it. @default true */
   readonly durable?: boolean;

@@ -31,6 +31,7 @@ function countsOf({ messageCount, unsettledCount, consumerCount }: QueueState): 
   return `${messageCount}/${unsettledCount}/${consumerCount}`;
 }
 
+/** How long something is waited for. */
 export interface WaitOptions {
   /** Of real time, whatever the broker's clock is. A {@link Duration}. @default '2s' */
   readonly timeout?: Duration;

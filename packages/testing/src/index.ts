@@ -1,3 +1,9 @@
+/**
+ * The engine for tests: {@link QueueTestHarness} for Nest applications, {@link TestBroker} for any AMQP client.
+ *
+ * @module @nestmq/testing
+ */
+
 export type { WaitOptions } from './idle.js';
 export {
   type MatcherContext,

@@ -1,7 +1,12 @@
+/**
+ * To import this is to have the matchers of this package in Jest's `expect`.
+ *
+ * @module @nestmq/testing/jest
+ */
+
 import { expect } from '@jest/globals';
 import { type QueueMatchers, queueMatchers } from './matchers.js';
 
-// To import this is to have the matchers: import '@nestmq/testing/jest'.
 expect.extend(queueMatchers);
 
 declare module 'expect' {

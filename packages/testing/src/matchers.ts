@@ -5,18 +5,24 @@ import type { Predicate, Sightings } from './sightings.js';
 /** What a matcher is called on: what `expect` of Jest, and of all that is compatible with it, gives it. */
 export interface MatcherContext {
   readonly isNot?: boolean;
+  /** Deep equality, with asymmetric matchers. */
   equals(actual: unknown, expected: unknown): boolean;
 }
 
+/** What Jest's `extend` wants of a matcher: `pass` is without `not`, `message` tells why it failed. */
 export interface MatcherResult {
   readonly pass: boolean;
+  /** What to print when the expectation fails. */
   readonly message: () => string;
 }
 
 /** Whose messages are looked at: a QueueTestHarness. */
 export interface WatchedHarness {
+  /** See QueueTestHarness. */
   published(pattern: string, predicate?: Predicate<SeenMessage>): Sightings<SeenMessage>;
+  /** See QueueTestHarness. */
   consumed(pattern: string, predicate?: Predicate<SeenMessage>): Sightings<SeenMessage>;
+  /** See QueueTestHarness. */
   deadLettered(pattern: string, predicate?: Predicate<SeenMessage>): Sightings<SeenMessage>;
 }
 

@@ -10,6 +10,7 @@ import { TestBroker } from './test-broker.js';
 import type { TestBrokerOptions } from './test-broker.options.js';
 import type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';
 
+/** Of {@link QueueTestHarness.start}: those of its broker, and how the application is started. */
 export interface HarnessOptions<
   M,
   A extends RunningApplication = RunningApplication,

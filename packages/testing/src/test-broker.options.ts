@@ -1,3 +1,4 @@
+/** Of `TestBroker.start`. */
 export interface TestBrokerOptions {
   /** Accepts AMQP clients on a free port of this machine: see `TestBroker.amqpUrl`. @default false */
   readonly listen?: boolean;

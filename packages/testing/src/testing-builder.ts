@@ -8,7 +8,7 @@ export interface TestingBuilder<M> {
 
 /** What is needed of Nest's `TestingModule`. */
 export interface ModuleUnderTest {
-  get<T>(token: new (...args: never[]) => T, options: { strict: boolean }): T;
+  get<T>(token: new (...args: never[]) => T, options?: { strict: boolean }): T;
   createNestMicroservice(options: object): RunningApplication & { listen(): Promise<unknown> };
 }
 

@@ -3,6 +3,7 @@ import { exportDefinitions } from '@nestmq/broker';
 /** One of them, in the words of RabbitMQ's definitions (`rabbitmqctl export_definitions`). */
 export type TopologyEntry = Readonly<Record<string, unknown>>;
 
+/** What is declared in a broker, sorted: in which order it was declared does not matter. */
 export interface Topology {
   readonly exchanges: readonly TopologyEntry[];
   readonly queues: readonly TopologyEntry[];

@@ -1,3 +1,10 @@
+/**
+ * The Nest transport: {@link QueueModule}, {@link QueueServer}, {@link QueueClient}, the decorators of handlers, and
+ * {@link QueueAdmin}.
+ *
+ * @module @nestmq/transport
+ */
+
 // The module, the server and the client.
 export { QUEUE_OPTIONS, QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';

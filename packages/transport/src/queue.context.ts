@@ -25,6 +25,7 @@ export class QueueContext extends BaseRpcContext<[LinkDelivery, string, Run]> {
     return this.args[1];
   }
 
+  /** All of them, those of this transport (`x-nestmq-…`) too. */
   getHeaders(): FieldTable {
     return this.getMessage().properties.headers ?? {};
   }

@@ -101,6 +101,7 @@ export class RemoteException extends RpcException {
     this.data = this.details['data'];
   }
 
+  /** Itself: thrown on, it goes to the next caller as it is. */
   override getError(): object {
     return this;
   }

@@ -26,6 +26,7 @@ import { QueueHealthIndicator } from './admin/queue.health.js';
  * @publicApi
  */
 export interface QueueModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  /** Gets what `inject` names. */
   readonly useFactory: (...dependencies: never[]) => QueueOptions | Promise<QueueOptions>;
   readonly inject?: readonly (
     NonNullable<Parameters<typeof Inject>[0]> | { token: unknown; optional: boolean }
@@ -75,6 +76,7 @@ export class QueueModule implements OnModuleInit, OnApplicationShutdown {
     return rootModule([{ provide: QUEUE_OPTIONS, useValue: options }]);
   }
 
+  /** As {@link QueueModule.forRoot}, with options that a factory gives. What it gives is checked when the module starts. */
   static forRootAsync({ imports = [], useFactory, inject = [] }: QueueModuleAsyncOptions): DynamicModule {
     const provider = { provide: QUEUE_OPTIONS, useFactory, inject: [...inject] } as Provider;
     return rootModule([provider], imports);

@@ -79,6 +79,7 @@ export class QueueRecordBuilder<TData = unknown> {
     this.#options = checked(options);
   }
 
+  /** What is sent. */
   setData(data: TData): this {
     this.#data = data;
     return this;
@@ -90,6 +91,7 @@ export class QueueRecordBuilder<TData = unknown> {
     return this;
   }
 
+  /** Sets {@link QueueRecordOptions.headers}: those set before are gone. */
   setHeaders(headers: FieldTable): this {
     return this.#set({ headers });
   }
@@ -99,50 +101,62 @@ export class QueueRecordBuilder<TData = unknown> {
     return this.#set({ headers: { ...this.#options.headers, [name]: value } });
   }
 
+  /** Sets {@link QueueRecordOptions.priority}. */
   setPriority(priority: number): this {
     return this.#set({ priority });
   }
 
+  /** Sets {@link QueueRecordOptions.expiration}. */
   setExpiration(expiration: Duration): this {
     return this.#set({ expiration });
   }
 
+  /** Sets {@link QueueRecordOptions.delay}. */
   setDelay(delay: Duration): this {
     return this.#set({ delay });
   }
 
+  /** Sets {@link QueueRecordOptions.scheduleAt}. */
   setScheduleAt(scheduleAt: Date | number): this {
     return this.#set({ scheduleAt });
   }
 
+  /** Sets {@link QueueRecordOptions.deduplicationId}. */
   setDeduplicationId(deduplicationId: string): this {
     return this.#set({ deduplicationId });
   }
 
+  /** Sets {@link QueueRecordOptions.orderingKey}. */
   setOrderingKey(orderingKey: string): this {
     return this.#set({ orderingKey });
   }
 
+  /** Sets {@link QueueRecordOptions.messageId}. */
   setMessageId(messageId: string): this {
     return this.#set({ messageId });
   }
 
+  /** Sets {@link QueueRecordOptions.correlationId}. */
   setCorrelationId(correlationId: string): this {
     return this.#set({ correlationId });
   }
 
+  /** Sets {@link QueueRecordOptions.timeout}. */
   setTimeout(timeout: Duration): this {
     return this.#set({ timeout });
   }
 
+  /** Sets {@link QueueRecordOptions.persistent}. */
   setPersistent(persistent: boolean): this {
     return this.#set({ persistent });
   }
 
+  /** Sets {@link QueueRecordOptions.mandatory}. */
   setMandatory(mandatory: boolean): this {
     return this.#set({ mandatory });
   }
 
+  /** Throws QueueOptionsException for options that contradict each other. */
   build(): QueueRecord<TData> {
     return new QueueRecord(this.#data as TData, this.#options);
   }

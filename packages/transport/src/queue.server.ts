@@ -42,10 +42,15 @@ export type QueueStatus = 'connected' | 'draining' | 'disconnected';
  */
 // A type, since Nest wants an index signature.
 export type QueueEvents = {
+  /** What is wrong that no handler and no caller is told of. */
   error: (error: Error) => void;
+  /** Connected, for the first time or again. */
   connect: () => void;
+  /** The connection is lost; it is made again. */
   disconnect: (error: Error) => void;
+  /** The broker takes no publishes now; they wait. */
   blocked: (reason: string) => void;
+  /** It takes them again. */
   unblocked: () => void;
 };
 

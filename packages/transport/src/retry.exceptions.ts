@@ -47,6 +47,7 @@ export class UnrecoverableException extends RpcException {
     if ('cause' in options) this.cause = options.cause;
   }
 
+  /** As of {@link RetryLaterException}. */
   override getError(): this {
     return this;
   }

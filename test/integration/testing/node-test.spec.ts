@@ -15,4 +15,13 @@ describe('the harness without Jest', () => {
     expect(stdout).toMatch(/# pass 1\n/);
     expect(stdout).toMatch(/# fail 0\n/);
   });
+
+  it('works in vitest, with its own expect, and without a build of the test', async () => {
+    const { stdout } = await run(
+      process.execPath,
+      ['node_modules/vitest/vitest.mjs', 'run', '--root', 'test/integration/testing/vitest'],
+      { env: { PATH: process.env['PATH'], NO_COLOR: '1' }, timeout: 60_000 },
+    );
+    expect(stdout).toMatch(/Tests +2 passed \(2\)/);
+  }, 60_000);
 });

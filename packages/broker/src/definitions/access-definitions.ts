@@ -6,11 +6,13 @@ export interface UserDefinition extends PasswordHash {
   readonly tags: readonly string[];
 }
 
+/** What is kept of a vhost, beside its name. */
 export interface VhostDefinition {
   readonly description: string;
   readonly tags: readonly string[];
 }
 
+/** What a policy is for: RabbitMQ's `apply-to`. */
 export type PolicyScope = 'queues' | 'exchanges' | 'all' | 'classic_queues' | 'quorum_queues';
 
 /** RabbitMQ's policy: settings for the queues and exchanges of a vhost whose names match. */

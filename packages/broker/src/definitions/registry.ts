@@ -144,6 +144,7 @@ export class Registry {
 
   // ---------------------------------------------------------------- permissions
 
+  /** What a user may do in a vhost; undefined is nothing. */
   permission(user: string, vhost: string): PermissionPatterns | undefined {
     return this.#permissions.get(['permission', user, vhost]);
   }
@@ -152,6 +153,7 @@ export class Registry {
     return this.#permissions.entries();
   }
 
+  /** In effect for what is asked next. Throws for a user or vhost that is not there, and a pattern that can't be read. */
   setPermission(user: string, vhost: string, patterns: PermissionPatterns): void {
     this.#assertUserAndVhost(user, vhost);
     for (const source of [patterns.configure, patterns.write, patterns.read]) Pattern.of(source);
@@ -169,6 +171,7 @@ export class Registry {
     return this.#topicPermissions.entries();
   }
 
+  /** As {@link setPermission}, for the routing keys of one topic exchange. */
   setTopicPermission(key: KeyOf<'topic-permission'>, patterns: TopicPatterns): void {
     this.#assertUserAndVhost(key[1], key[2]);
     for (const source of [patterns.write, patterns.read]) Pattern.of(source);
@@ -216,18 +219,21 @@ export class Registry {
     this.#policiesChanged(vhost);
   }
 
+  /** As {@link setPolicy}: it counts before policies, whose limits it can only lower. */
   setOperatorPolicy(vhost: string, name: string, policy: Policy): void {
     this.#assertSettable(vhost, name, policy);
     this.#operatorPolicies.set(['operator-policy', vhost, name], policy);
     this.#policiesChanged(vhost);
   }
 
+  /** In effect at once. Throws when there is none of the name. */
   clearPolicy(vhost: string, name: string): void {
     this.#assertVhost(vhost);
     if (!this.#policies.delete(['policy', vhost, name])) throw noPolicy(name, vhost);
     this.#policiesChanged(vhost);
   }
 
+  /** As {@link clearPolicy}. */
   clearOperatorPolicy(vhost: string, name: string): void {
     this.#assertVhost(vhost);
     if (!this.#operatorPolicies.delete(['operator-policy', vhost, name])) throw noPolicy(name, vhost);

@@ -7,6 +7,7 @@ import { deliveryModeIn } from './encoded-properties.js';
 export type FieldValue =
   string | number | bigint | boolean | null | Date | Uint8Array | readonly FieldValue[] | FieldTable;
 
+/** AMQP's table of headers or arguments, by name. */
 export interface FieldTable {
   readonly [name: string]: FieldValue | undefined;
 }
@@ -49,8 +50,10 @@ export function contentBytesOf({ body, propertiesBytes }: Pick<Message, 'body' |
   return body.length + (propertiesBytes?.length ?? 0);
 }
 
+/** `deliveryMode` of a message that survives a restart in a durable queue. */
 export const DELIVERY_MODE_PERSISTENT = 2;
 
+/** Whether a durable queue keeps it on the disk. */
 export function isPersistent(message: Message): boolean {
   const { propertiesBytes } = message;
   const mode =

@@ -59,6 +59,7 @@ export class Consumer {
     return deliveries;
   }
 
+  /** @internal Of its queue. */
   hasCredit(): boolean {
     if (this.cancelled || this.#unsettledCount >= this.#unsettledMax) return false;
     return this.#mayDeliver === undefined || this.#mayDeliver();
@@ -73,11 +74,13 @@ export class Consumer {
     return this.#unsettledMax - this.#unsettledCount;
   }
 
+  /** @internal Of its queue. */
   deliver(delivery: Delivery): void {
     this.hold(delivery);
     this.#onDelivery(delivery);
   }
 
+  /** @internal Of its queue. */
   hold(delivery: Delivery): void {
     this.#unsettledCount++;
     delivery.next = this.#first;
@@ -86,6 +89,7 @@ export class Consumer {
     if (this.#noAck) delivery.ack();
   }
 
+  /** @internal Of its deliveries. */
   onSettled(delivery: Delivery): void {
     this.#unsettledCount--;
     const { previous, next } = delivery;

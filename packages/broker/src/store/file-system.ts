@@ -13,6 +13,7 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>;
   /** Gives a file a second name; rejects with EEXIST when that is taken, and where the disk knows no such thing. */
   link(path: string, second: string): Promise<void>;
+  /** Survives a power cut after the next {@link syncDirectory}. */
   remove(path: string): Promise<void>;
   /** Resolves when names made, renamed and removed in this directory before the call survive a power cut. */
   syncDirectory(path: string): Promise<void>;
@@ -20,6 +21,7 @@ export interface FileSystem {
   freeBytes(path: string): Promise<number>;
 }
 
+/** An open file. A write or sync that failed says nothing of what is on the disk. */
 export interface File {
   /** Resolves when all bytes are with the operating system: they survive a killed process, not a power cut. */
   write(bytes: Uint8Array, position: number): Promise<void>;
@@ -29,8 +31,10 @@ export interface File {
   read(into: Uint8Array, position: number): Promise<number>;
   /** fdatasync: resolves when every byte written before the call survives a power cut. */
   sync(): Promise<void>;
+  /** Bytes. */
   size(): Promise<number>;
   /** Survives a power cut after the next {@link sync}. */
   truncate(size: number): Promise<void>;
+  /** The file can't be used any more. Syncs nothing. */
   close(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { FileSystem } from './file-system.js';
 
+/** Of {@link JournalStore}, which checks none of them: {@link openBroker} does. */
 export interface JournalOptions {
   readonly fileSystem: FileSystem;
   readonly clock: Clock;

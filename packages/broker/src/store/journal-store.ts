@@ -36,7 +36,7 @@ const BACKLOG = `More than ${LIMITS.underWayBytesMax / 2 ** 20} MiB are on their
 /**
  * {@link MessageStore} on disk: one append-only journal for all queues (docs/journal-format.md).
  *
- * Appends go to the open commit; the {@link CommitWriter} writes and syncs commit after commit. While some are under way,
+ * Appends go to the open commit; the commit writer writes and syncs commit after commit. While some are under way,
  * the next fills: the more there is to do, the more share an fdatasync.
  */
 export class JournalStore implements MessageStore {

@@ -25,6 +25,7 @@ export interface StoredEntries {
   readonly priorities?: Uint8Array;
 }
 
+/** What a store found when it was opened. */
 export interface Recovered {
   /** Messages by queue id; also those of queues that no definition names any more. */
   readonly entries: ReadonlyMap<number, StoredEntries>;
@@ -36,6 +37,7 @@ export interface Recovered {
 /** Called once: without an error when durable, with one when it is not known to be. */
 export type DurableCallback = (error?: Error) => void;
 
+/** Where a store has put a message. */
 export interface Appended {
   readonly sequence: number;
   /** Where durable queues find it. */

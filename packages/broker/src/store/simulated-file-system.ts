@@ -90,6 +90,7 @@ export class SimulatedFileSystem implements FileSystem {
     this.#names.set(second, inode);
   }
 
+  /** As {@link FileSystem.remove}. */
   async remove(path: string): Promise<void> {
     this.#check('remove', path);
     if (!this.#names.delete(path)) throw systemError('ENOENT', path);

@@ -19,6 +19,7 @@ import { type JournalView, viewJournal } from './journal-view.js';
 import type { ToolOptions } from './progress.js';
 import { writeFresh, writeMark } from './repair-files.js';
 
+/** What {@link backUpJournal} has copied. Sizes are bytes. */
 export interface BackupReport {
   readonly directory: string;
   readonly to: string;

@@ -6,6 +6,7 @@ import type { ToolOptions } from './progress.js';
 import { type QueueState, queueStateOf } from './queue-state.js';
 import { type IndexState, type Survey, surveyJournal } from './survey.js';
 
+/** What {@link checkJournal} found. Sizes are bytes. */
 export interface CheckReport {
   readonly directory: string;
   /** Damaged: something was durable and does not read, or is gone, so that the broker refuses to open or would lose it. */
@@ -20,6 +21,7 @@ export interface CheckReport {
   readonly notes: readonly string[];
 }
 
+/** One segment as {@link checkJournal} read it. Sizes are bytes. */
 export interface CheckedSegment {
   readonly file: string;
   readonly bytes: number;

@@ -15,6 +15,7 @@ import { journalIn } from './directory.js';
 import { type JournalView, viewJournal } from './journal-view.js';
 import { queueName } from './problems.js';
 
+/** What {@link inspectJournal} found. Sizes are bytes. */
 export interface InspectReport {
   readonly directory: string;
   readonly queues: readonly InspectedQueue[];
@@ -27,6 +28,7 @@ export interface InspectReport {
   readonly mark: { readonly segment: number; readonly offset: number; readonly firstSegment: number };
 }
 
+/** What the journal has of one durable queue. */
 export interface InspectedQueue {
   readonly name: string;
   /** Messages in it, ready or in consumers' hands. Those that are not in the journal are not counted. */
@@ -35,6 +37,7 @@ export interface InspectedQueue {
   readonly newestSequence: number | undefined;
 }
 
+/** One segment, and how much of it is still needed. Sizes are bytes. */
 export interface InspectedSegment {
   readonly file: string;
   readonly bytes: number;

@@ -14,6 +14,7 @@ export interface Problem {
   readonly lost: readonly LostMessages[] | 'unknown';
 }
 
+/** How many messages of a queue a problem has cost. */
 export interface LostMessages {
   readonly queue: string;
   readonly messages: number;

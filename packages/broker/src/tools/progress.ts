@@ -6,6 +6,7 @@ export interface Progress {
   readonly bytesTotal: number;
 }
 
+/** What reading or copying a whole journal can be given. */
 export interface ToolOptions {
   /** @default nobody is told */
   readonly onProgress?: (progress: Progress) => void;

@@ -19,6 +19,7 @@ import { fresh, Quarantine, quarantineName, writeFresh, writeMark, writeRepaired
 import { planRepair, type RepairPlan } from './repair-plan.js';
 import { surveyJournal } from './survey.js';
 
+/** Of {@link repairJournal}. */
 export interface RepairOptions extends ToolOptions {
   /** Asked before anything is changed. @default nobody is asked */
   readonly confirm?: (report: RepairReport) => boolean | Promise<boolean>;
@@ -28,6 +29,7 @@ export interface RepairOptions extends ToolOptions {
   readonly newSegmentKey?: () => number;
 }
 
+/** What {@link repairJournal} has done, or would do. */
 export interface RepairReport {
   readonly directory: string;
   /** `sound`: there was nothing to do. `planned`: it was not confirmed, and nothing was changed. */
@@ -49,6 +51,7 @@ export interface RepairReport {
   readonly droppedBindings: readonly string[];
 }
 
+/** Which messages of a queue can not be read any more. */
 export interface LostFromQueue {
   readonly queue: string;
   readonly messages: number;

@@ -13,6 +13,7 @@ export interface LinkDelivery {
   readonly deliveryCount?: number;
   /** Also true when its connection is lost: the broker hands it out anew. */
   readonly settled: boolean;
+  /** The message is done with. */
   ack(): void;
   /** Back to its original place. `failed` counts toward the queue's delivery limit; others may count too. */
   requeue(options: { readonly failed: boolean }): void;
@@ -36,6 +37,7 @@ export interface ConsumeOptions {
   readonly deliveryLimit?: number;
   /** The only consumer of the queue. @default false */
   readonly exclusive?: boolean;
+  /** Called for each message; must not throw. */
   readonly onDelivery: (delivery: LinkDelivery) => void;
   /** The queue was deleted under the consumer, or may not be consumed any more. */
   readonly onCancel: () => void;
@@ -66,6 +68,7 @@ export interface Subscription {
 export interface ReplySubscription {
   /** What a request names as `replyTo`. It changes when the link reconnects. */
   readonly address: string;
+  /** No answers come any more. Idempotent. */
   cancel(): void;
 }
 
@@ -75,6 +78,7 @@ export interface ReplySubscription {
  * @publicApi
  */
 export interface ReplyOptions {
+  /** Called for each answer; must not throw. */
   readonly onReply: (message: Message) => void;
   /** The connection was lost: answers to what was asked before do not come any more. */
   readonly onLost: (error: Error) => void;
@@ -181,6 +185,7 @@ export interface Link {
   declareQueue(name: string, declaration?: QueueDeclaration): Promise<void>;
   /** A queue of this link alone, gone with it. Resolves with its name, which may change when it reconnects. */
   declareOwnQueue(): Promise<string>;
+  /** Idempotent. Resolves when it is durable. The key may have AMQP's wildcards. */
   bindQueue(queue: string, exchange: string, key: string): Promise<void>;
   /** A binding that is not there is not an error. */
   unbindQueue(queue: string, exchange: string, key: string): Promise<void>;
@@ -200,6 +205,7 @@ export interface Link {
    * many wait already, this throws BLOCKED or QueueUnavailableException.
    */
   publish(message: Message, done: PublishCallback, options?: PublishOptions): void;
+  /** Rejects when there is no such queue, or another consumer has it to itself. */
   consume(queue: string, options: ConsumeOptions): Promise<Subscription>;
   /** Answers to requests of this link: at most once, and only while it is connected. */
   consumeReplies(options: ReplyOptions): Promise<ReplySubscription>;

@@ -11,6 +11,7 @@ import { UnreadableBodyException } from '../queue.exceptions.js';
 export interface QueueCodec {
   /** What its bodies are called on the wire, such as `'application/msgpack'`. Lower case, without parameters. */
   readonly contentType: string;
+  /** May throw for data that it has no form for: then nothing is sent. */
   encode(data: unknown): Uint8Array;
   /** The body is a copy: what is decoded may refer to it. */
   decode(body: Buffer): unknown;
