@@ -67,7 +67,7 @@ describe('signup', () => {
 /** The lines that the README of the testing package adds to Jest's configuration. */
 function fromReadme(): object {
   const readme = readFileSync('packages/testing/README.md', 'utf8');
-  const [, json = ''] = /commonjs-jest\.spec\.ts runs with -->\n\n```json\n(.*?)```/s.exec(readme) ?? [];
+  const [, json = ''] = /commonjs-jest\.spec\.ts runs with -->\n\n```text\n(.*?)```/s.exec(readme) ?? [];
   return JSON.parse(json) as object;
 }
 
