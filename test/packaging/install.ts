@@ -7,45 +7,58 @@ import { CONSUMER } from './consumer.js';
 export const MODULE_KINDS = ['esm', 'commonjs'] as const;
 export type ModuleKind = (typeof MODULE_KINDS)[number];
 
-const run = promisify(execFile);
+export const run = promisify(execFile);
 const PACKAGES = ['broker', 'transport', 'testing'];
 /** What npm says where there is no way to a registry, and not all is in its cache. */
 const NO_REGISTRY = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED/;
+/** For npm's environment: it asks no registry for what it has. One try: where there is no registry, there is none later. */
+export const QUIET_NPM = {
+  npm_config_prefer_offline: 'true',
+  npm_config_audit: 'false',
+  npm_config_fund: 'false',
+  npm_config_loglevel: 'error',
+  npm_config_fetch_retries: '0',
+};
 
-/** Packs what would be published into the directory. */
+/** Packs what would be published, as it was built, into the directory. */
 export async function pack(directory: string): Promise<void> {
-  await run('node', ['tools/pack.mjs', directory]);
+  await run('node', ['tools/pack.mjs', '--built', directory]);
 }
 
 /**
  * Makes a directory of an application that has installed the packed packages beside a version of Nest, as a user does.
- * Resolves with false, after a line that says so, where npm finds no registry; with CI=true that is an error.
+ * Resolves with false where npm finds no registry, as {@link orWithoutRegistry} does.
  */
 export async function install(directory: string, packs: string, nest: string): Promise<boolean> {
   write(directory, packs, nest);
-  return installed(directory, `beside Nest ${nest}`);
+  return installed(directory, `what installs the packages beside Nest ${nest}`);
 }
 
-/** Installs what the directory's package.json says; resolves as {@link install}. */
-export async function installed(directory: string, how: string): Promise<boolean> {
+/** Installs what the directory's package.json says; resolves as {@link orWithoutRegistry} does. */
+export async function installed(directory: string, what: string): Promise<boolean> {
+  return orWithoutRegistry(what, () =>
+    run('npm', ['install'], {
+      cwd: directory,
+      env: { ...process.env, ...QUIET_NPM },
+      shell: process.platform === 'win32',
+    }),
+  );
+}
+
+/**
+ * Resolves with true when what installs packages has done so, and with false, after a line that says what is skipped, where
+ * npm finds no registry; with CI=true that is an error.
+ */
+export async function orWithoutRegistry(what: string, installs: () => Promise<unknown>): Promise<boolean> {
   try {
-    await npmInstall(directory);
+    await installs();
     return true;
   } catch (error) {
     const { stderr } = error as { stderr: string };
     if (process.env['CI'] === 'true' || !NO_REGISTRY.test(stderr)) throw error;
-    process.stderr.write(`npm finds no registry: what installs the packages ${how} is skipped.\n`);
+    process.stderr.write(`npm finds no registry: ${what} is skipped.\n`);
     return false;
   }
-}
-
-async function npmInstall(directory: string): Promise<void> {
-  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
-  // One try: where there is no registry, there is none later.
-  await run('npm', ['install', ...quiet, '--fetch-retries=0'], {
-    cwd: directory,
-    shell: process.platform === 'win32',
-  });
 }
 
 function write(directory: string, packs: string, nest: string): void {

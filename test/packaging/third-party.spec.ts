@@ -23,7 +23,7 @@ async function setUp(): Promise<boolean> {
     dependencies: { ...dependencies(packs, '^12.0.0'), expect: '^30.0.0' },
   });
   json('tsconfig.json', tsconfig('*.ts'));
-  if (!(await installed(directory, 'for a link of another make'))) return false;
+  if (!(await installed(directory, 'what installs the packages for a link of another make'))) return false;
   await compile(directory);
   return true;
 }

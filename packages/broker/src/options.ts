@@ -93,13 +93,17 @@ const OTHER_KEYS = [
   'onFailure',
   'onHealed',
 ];
-const KEYS = new Set([...OTHER_KEYS, ...Object.keys(NUMBERS)]);
+/** The names of all {@link BrokerOptions}. */
+export const BROKER_KEYS: ReadonlySet<string> = new Set([...OTHER_KEYS, ...Object.keys(NUMBERS)]);
 
 /** Fills in the defaults. Throws INVALID_OPTION for an unknown key, a wrong type or a number out of range. */
 export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOptions {
   for (const key of Object.keys(options)) {
-    if (!KEYS.has(key))
-      throw invalid(`'${key}' is not an option of the broker.`, `Options are: ${[...KEYS].join(', ')}.`);
+    if (!BROKER_KEYS.has(key))
+      throw invalid(
+        `'${key}' is not an option of the broker.`,
+        `Options are: ${[...BROKER_KEYS].join(', ')}.`,
+      );
   }
   const { directory } = options;
   if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {

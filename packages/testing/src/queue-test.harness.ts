@@ -5,7 +5,8 @@ import { LifeClock } from './life-clock.js';
 import { Recorder } from './recorder.js';
 import type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
 import { type Predicate, Sightings } from './sightings.js';
-import { TestBroker, type TestBrokerOptions } from './test-broker.js';
+import { TestBroker } from './test-broker.js';
+import type { TestBrokerOptions } from './test-broker.options.js';
 import type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';
 
 /** Of {@link QueueTestHarness.start}: those of its broker, and how the application is started. */

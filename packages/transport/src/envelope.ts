@@ -73,7 +73,9 @@ export type DeadLetterReason =
   /** Nobody here handles it. */
   | 'no-handler'
   /** The body can't be read. */
-  | 'unreadable';
+  | 'unreadable'
+  /** The process ended too often while it was in hand (on `file:`). */
+  | 'delivery-limit';
 
 /**
  * The headers by which the transport tells what became of a message. Producers set none of them but the ordering key.

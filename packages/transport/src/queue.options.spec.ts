@@ -18,6 +18,7 @@ const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly
   link: [null, 'x', 5, {}, [], async () => {}],
   queue: NOT_A_NAME,
   prefetchCount: [...NOT_WHOLE, 0, 65_536],
+  deliveryLimit: [...NOT_WHOLE, 0, 1, 1001],
   retry: [
     ...NOT_A_TABLE,
     ...under('attempts', [...NOT_WHOLE, 0, 1001]),
@@ -42,7 +43,7 @@ const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly
   encryption: ['aes', 5, null, {}, []],
   serializer: ['json', 5, null, {}, []],
   deserializer: ['json', 5, null, {}, []],
-  broker: NOT_A_TABLE,
+  broker: [...NOT_A_TABLE, { directory: './data' }],
   amqp: [
     ...NOT_A_TABLE,
     ...under('heartbeat', [...NOT_A_TIME, 0, '61m']),

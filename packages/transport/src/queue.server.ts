@@ -286,6 +286,7 @@ export class QueueServer extends Server<QueueEvents, QueueStatus> {
       handlers,
       inbox: this.#inbox?.concerns(handlers) === true ? this.#inbox : undefined,
       link: () => this.#requireLink(),
+      deliveryLimit: this.#options.deliveryLimit,
       wire: this.#wire,
       clock: this.#options.clock,
       running: this.#running,

@@ -79,6 +79,7 @@ function consumerOf(handled: readonly Handled[], wire = new Wire()) {
   const consumer = new QueueConsumer({
     handlers,
     link: () => link as unknown as Link,
+    deliveryLimit: 20,
     wire,
     clock,
     running,

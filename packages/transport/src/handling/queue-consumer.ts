@@ -32,6 +32,8 @@ const BROKER_FAILURE_PAUSE_MS = 1000;
 export interface QueueConsumerInit {
   readonly handlers: QueueHandlers;
   readonly link: () => Link;
+  /** What was in hand more often when the process ended is given up. */
+  readonly deliveryLimit: number;
   readonly wire: Wire;
   readonly clock: Clock;
   readonly running: Running;
@@ -153,6 +155,8 @@ export class QueueConsumer {
 
   #handle(work: Work): Promise<void> | void {
     const { progress, delivery } = work;
+    // Before anything is done with it that the process may die of.
+    if ((delivery.deliveryCount ?? 0) > this.#init.deliveryLimit) return this.#refuseDeadly(work);
     const early = progress.dueAt === undefined ? 0 : progress.dueAt - this.#init.clock.now();
     if (early > 0) return this.#waitFor(delivery, progress, early);
     let read: Incoming | Promise<Incoming>;
@@ -163,6 +167,12 @@ export class QueueConsumer {
     }
     if (this.#reading !== undefined) read = this.#reading.next(read);
     return read instanceof Promise ? this.#handleRead(work, read) : this.#dispatch(work, read);
+  }
+
+  #refuseDeadly(work: Work): Promise<void> | void {
+    const { deliveryCount = 0, message } = work.delivery;
+    const why = `It was in hand ${deliveryCount} times when the process ended, or given back as failed.`;
+    return this.#refuse(work, originOf(message), 'delivery-limit', why, new Error(why));
   }
 
   async #handleRead(work: Work, read: Promise<Incoming>): Promise<void> {

@@ -11,6 +11,7 @@ import {
 } from '@nestmq/broker';
 import { delayedExchangeOf } from '../envelope.js';
 import { NoHandlerException } from '../queue.exceptions.js';
+import { CountedDeliveries } from './counted-deliveries.js';
 import type { BrokerLease } from './embedded-brokers.js';
 import { expiredInLink, expiring, isExpired } from './expiring.js';
 import { assertForwarded } from './forwarding.js';
@@ -212,8 +213,22 @@ export class EmbeddedLink implements Link {
   }
 
   async consume(queue: string, options: ConsumeOptions): Promise<Subscription> {
-    const consumer = this.#connection.consume(queue, options);
-    const cancel = (): void => this.#connection.cancel(consumer);
+    const { deliveryLimit, noAck, prefetchCount, onDelivery } = options;
+    if (deliveryLimit === undefined || noAck)
+      return this.#subscribed(this.#connection.consume(queue, options));
+    const connection = this.#connection;
+    const counted = new CountedDeliveries({ connection, deliveryLimit, prefetchCount, onDelivery });
+    const { take, settled } = counted;
+    const consumer = connection.consume(queue, { ...options, onDelivery: take, onSettled: settled });
+    counted.consumer = consumer;
+    return this.#subscribed(consumer, counted);
+  }
+
+  #subscribed(consumer: Consumer, counted?: CountedDeliveries): Subscription {
+    const cancel = (): void => {
+      this.#connection.cancel(consumer);
+      counted?.giveBack();
+    };
     return { cancel, giveUp: () => this.#giveUp(consumer) };
   }
 

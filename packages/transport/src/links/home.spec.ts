@@ -25,7 +25,7 @@ describe('where messages live', () => {
     [{ urls: ['file:x'] }, "'urls' has 'file:x'"],
     [{ url: 'memory:', amqp: { heartbeat: 'soon' } }, "'amqp.heartbeat' is 'soon'."],
     [{ url: 'file:x', amqp: { hearbeat: '5s' } }, "amqp has the unknown option 'hearbeat'"],
-    [{}, "'url' is undefined"],
+    [{}, "'url' is missing"],
     [{ link: 5 }, "'link' is 5 (number). Give a function that opens a link"],
     [{ link: () => {}, url: 'memory:' }, "There is 'link', and 'url' as well."],
     [{ link: () => {}, broker: {} }, "There is 'link', and 'broker' as well."],

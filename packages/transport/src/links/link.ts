@@ -9,6 +9,8 @@ export interface LinkDelivery {
   readonly message: Message;
   /** It may have been delivered before. */
   readonly redelivered: boolean;
+  /** How often it was handed out before and not done with, as far as the broker has counted; undefined over AMQP. */
+  readonly deliveryCount?: number;
   /** Also true when its connection is lost: the broker hands it out anew. */
   readonly settled: boolean;
   /** The message is done with. */
@@ -27,6 +29,12 @@ export interface ConsumeOptions {
   readonly prefetchCount: number;
   /** Deliveries are settled as they are handed over. */
   readonly noAck: boolean;
+  /**
+   * A consumer that gives up what has a higher `deliveryCount` has it counted when a process dies with a message in hand: what was
+   * found at opening is handed over once that is durably counted. Over AMQP the broker counts, as the queue's arguments say.
+   * @default what was in hand is not counted
+   */
+  readonly deliveryLimit?: number;
   /** The only consumer of the queue. @default false */
   readonly exclusive?: boolean;
   /** Called for each message; must not throw. */
