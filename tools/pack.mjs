@@ -2,13 +2,13 @@
 // built before goes first: a build leaves what it made of sources that are gone. With --built it packs what there is.
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { root, run, setUp } from './setup.mjs';
+import { clean, root, run, setUp } from './setup.mjs';
 
 const args = process.argv.slice(2);
 const directory = args.find((arg) => arg !== '--built');
 const packages = ['broker', 'transport', 'testing'];
 if (!args.includes('--built')) {
-  for (const name of packages) rmSync(join(root, 'packages', name, 'dist'), { recursive: true, force: true });
+  clean();
   setUp();
 }
 const packs = directory === undefined ? join(root, 'packs') : resolve(directory);
