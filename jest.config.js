@@ -10,6 +10,8 @@ const common = {
   transform: { '^.+\\.ts$': ['@swc/jest', { ...swc, swcrc: false }] },
   moduleNameMapper: {
     '^@nestmq/testing/jest$': '<rootDir>/packages/testing/src/jest.ts',
+    '^@nestmq/broker/store-contract$': '<rootDir>/packages/broker/src/store/contract/store-contract.ts',
+    '^@nestmq/transport/link-contract$': '<rootDir>/packages/transport/src/links/contract/link-contract.ts',
     '^@nestmq/([^/]+)$': '<rootDir>/packages/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

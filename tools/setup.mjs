@@ -2,7 +2,7 @@
 // installed, and builds what has changed. Plain JavaScript without dependencies, since it runs before there are any.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -32,6 +32,12 @@ function npm(...args) {
   const script = process.env.npm_execpath;
   if (script?.endsWith('.js')) run(process.execPath, [script, ...args], { stdio: ['inherit', 2, 'inherit'] });
   else run('npm', args, { shell: process.platform === 'win32', stdio: ['inherit', 2, 'inherit'] });
+}
+
+/** What was built before goes: a build leaves what it made of sources that are gone. */
+export function clean() {
+  for (const part of ['packages/broker', 'packages/transport', 'packages/testing', 'sample', 'test'])
+    rmSync(join(root, part, 'dist'), { recursive: true, force: true });
 }
 
 /** Builds `project` and what it refers to; the whole workspace by default. */

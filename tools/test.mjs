@@ -1,5 +1,5 @@
 // `npm test`: everything that must hold, in the order in which it fails fastest.
-import { node, setUp } from './setup.mjs';
+import { clean, node, setUp } from './setup.mjs';
 
 const steps = [
   ['format', 'node_modules/prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'],
@@ -17,6 +17,7 @@ const steps = [
 const step = (name) => console.log(`\n— ${name}`);
 
 step('install and build');
+clean();
 setUp();
 for (const [name, ...args] of steps) {
   step(name);

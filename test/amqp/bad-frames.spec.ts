@@ -15,7 +15,8 @@ import {
   startServer,
   tuneOk,
 } from './server.js';
-import { FAILING, ON_CHANNEL, ON_CLOSING_CHANNEL, openVhost, qos } from './wrong-frames.js';
+import { FAILING, ON_CHANNEL, ON_CLOSING_CHANNEL } from './wrong-frames.js';
+import { openVhost, qos } from './wrong-frames/frames.js';
 import { guest, IN_HANDSHAKE } from './wrong-handshakes.js';
 
 let server: Server;

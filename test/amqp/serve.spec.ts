@@ -82,7 +82,7 @@ describe('nestmq serve', () => {
     expect(await run().ended).toContain('2: Usage: nestmq COMMAND\n\n  serve ');
     expect(await run('serve').ended).toBe('2: Give either --data DIR or --memory.\n');
     expect(await run('serve', 'x', '--memory').ended).toContain(
-      '2: Give options only.\nUsage: nestmq serve [--data] [--memory] [--host] [--port] [--tls-cert]',
+      '2: Give options only.\nUsage: nestmq serve [--data VALUE] [--memory] [--host VALUE] [--port VALUE] [--tls-cert VALUE]',
     );
     expect(await run('serve', '--memory', '--port', 'x').ended).toContain("2: --port is 'x'.");
     const server = await startServer();

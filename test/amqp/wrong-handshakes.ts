@@ -1,5 +1,5 @@
 import { header, method, shortString, startOk, tuneOk } from './server.js';
-import { openVhost, type WrongFrames } from './wrong-frames.js';
+import { openVhost, type WrongFrames } from './wrong-frames/frames.js';
 
 export const guest: Buffer = Buffer.from('\0guest\0guest');
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { GREETING, ScriptedClient } from '../amqp/server.js';
-import { FAILING, ON_CHANNEL, ON_CLOSING_CHANNEL, type WrongFrames } from '../amqp/wrong-frames.js';
+import { FAILING, ON_CHANNEL, ON_CLOSING_CHANNEL } from '../amqp/wrong-frames.js';
+import type { WrongFrames } from '../amqp/wrong-frames/frames.js';
 import { IN_HANDSHAKE } from '../amqp/wrong-handshakes.js';
 import { type RabbitMq, startRabbitMq } from '../peers/rabbitmq.js';
 

@@ -53,6 +53,11 @@ export class Life {
     if (first !== 'heard') throw this.#unexpected(first, `before it said '${word}'`);
   }
 
+  /** Resolves with how the worker has ended, by itself or not: its exit code, or the signal. */
+  get ended(): Promise<number | NodeJS.Signals | null> {
+    return this.#ended;
+  }
+
   /** Resolves when the process is gone. Rejects when it had ended by itself. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');

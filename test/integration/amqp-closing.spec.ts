@@ -5,7 +5,7 @@ import { EventPattern } from '@nestjs/microservices';
 import { createServer, ManualClock, type Server, systemClock } from '@nestmq/broker';
 import { QueueClient, QueueUnavailableException } from '@nestmq/transport';
 import { lastValueFrom } from 'rxjs';
-import { Heard } from '../../packages/transport/src/links/link.suite.support.js';
+import { Heard } from '../../packages/transport/src/links/contract/contract-support.js';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
 import { normaliseQueueOptions } from '../../packages/transport/src/queue.options.js';
 import { addUser } from '../amqp/server.js';

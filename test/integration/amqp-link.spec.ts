@@ -10,7 +10,7 @@ import {
   publishAll,
   SILENT,
   toQueue,
-} from '../../packages/transport/src/links/link.suite.support.js';
+} from '../../packages/transport/src/links/contract/contract-support.js';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
 import { normaliseQueueOptions } from '../../packages/transport/src/queue.options.js';
 import { Certificates } from '../amqp/certificates.js';
@@ -111,7 +111,11 @@ describe('opening an AMQP link', () => {
   it('says what it may not do, and goes on', async () => {
     const server = await startServer();
     addUser(server, 'someone');
-    server.broker.registry.setPermission('someone', '/', { configure: '^mine$', write: '.*', read: '.*' });
+    server.broker.registry.setPermission('someone', '/', {
+      configure: '^(nestmq\\.|mine$)',
+      write: '.*',
+      read: '.*',
+    });
     const link = await open({ urls: [urlOf(server, 'someone:someone@')] });
     await expect(link.declareQueue('other')).rejects.toThrow('ACCESS_REFUSED');
     await link.declareQueue('mine');

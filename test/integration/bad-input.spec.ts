@@ -18,7 +18,7 @@ import { Collector, startApp, temporaryDirectory } from './app.js';
 describe('options that can not be meant', () => {
   it.each<[string, object]>([
     ["unknown option 'prefetch'. Options here are: url,", { url: 'memory:', prefetch: 1 }],
-    ["'url' is undefined (undefined). Give 'file:DIR'", {}],
+    ["'url' is missing. Give 'file:DIR'", {}],
     ["'url' is 'redis://localhost'", { url: 'redis://localhost' }],
     [
       "'prefetchCount' is 0 (number). Give a whole number from 1 to 65535.",
@@ -52,7 +52,7 @@ describe('options that can not be meant', () => {
       "the handler of 'order.placed' has the unknown option 'rety'. Options here are: queue, retry, ",
     );
     expect(() => QueueModule.forFeature({ queue: 7 } as never)).toThrow(
-      "'queue of forFeature' is 7 (number).",
+      "In forFeature: 'queue' is 7 (number).",
     );
   });
 });

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { linkContract } from '../../packages/transport/src/links/link.suite.js';
-import { SILENT } from '../../packages/transport/src/links/link.suite.support.js';
+import { linkContract } from '@nestmq/transport/link-contract';
+import { SILENT } from '../../packages/transport/src/links/contract/contract-support.js';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
 import { normaliseQueueOptions } from '../../packages/transport/src/queue.options.js';
 import { killLeader } from '../cluster/kill-leader.js';
 import { type RabbitMqCluster, startRabbitMqCluster } from '../peers/rabbitmq-cluster.js';
 import { startProxy } from '../peers/tcp-proxy.js';
 import { featureContract } from './feature-contract.js';
-import { FAST, proxiedHome, RABBITMQ } from './link-homes.js';
+import { FAST, proxiedHome, RABBITMQ, RUNNER } from './link-homes.js';
 
 /** One for all of this file: it takes half a minute to start. */
 let cluster: RabbitMqCluster | undefined;
@@ -16,14 +16,18 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => cluster?.stop());
 
-linkContract('a RabbitMQ cluster of three nodes', RABBITMQ, async () => {
-  if (cluster === undefined) return undefined;
-  const { nodes } = cluster;
-  const proxies = await Promise.all(nodes.map(({ url }) => startProxy(Number(new URL(url).port))));
-  return proxiedHome(proxies, {
-    block: (blocked) => void nodes[0]?.ctl('set_vm_memory_high_watermark', blocked ? '0.00001' : '0.8'),
-    stop: async () => {},
-  });
+linkContract('a RabbitMQ cluster of three nodes', {
+  runner: RUNNER,
+  lacks: RABBITMQ,
+  start: async () => {
+    if (cluster === undefined) return undefined;
+    const { nodes } = cluster;
+    const proxies = await Promise.all(nodes.map(({ url }) => startProxy(Number(new URL(url).port))));
+    return proxiedHome(proxies, {
+      block: (blocked) => void nodes[0]?.ctl('set_vm_memory_high_watermark', blocked ? '0.00001' : '0.8'),
+      stop: async () => {},
+    });
+  },
 });
 
 featureContract('a RabbitMQ cluster of three nodes', async () => {

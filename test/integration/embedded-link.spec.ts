@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { publish, SILENT, toQueue } from '../../packages/transport/src/links/link.suite.support.js';
+import { publish, SILENT, toQueue } from '../../packages/transport/src/links/contract/contract-support.js';
 import { embeddedHome } from './link-homes.js';
 
 describe('an embedded broker that takes publishes again', () => {

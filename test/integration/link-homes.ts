@@ -1,8 +1,10 @@
 import { type Clock, createServer, type ServerOptions, systemClock } from '@nestmq/broker';
 import { openLink } from '../../packages/transport/src/links/open-link.js';
-import type { LinkFeatures, LinkHome } from '../../packages/transport/src/links/link.suite.support.js';
-import { SILENT } from '../../packages/transport/src/links/link.suite.support.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ContractRunner, LinkFeature, LinkHome } from '@nestmq/transport/link-contract';
+import { SILENT } from '../../packages/transport/src/links/contract/contract-support.js';
 import { normaliseQueueOptions, type QueueOptions } from '../../packages/transport/src/queue.options.js';
+import { startRabbitMq } from '../peers/rabbitmq.js';
 import { startProxy, type TcpProxy } from '../peers/tcp-proxy.js';
 
 /** The brokers that the contract of links is shown on. */
@@ -14,13 +16,11 @@ export const FAST = {
   publishTimeout: '60s',
 } as const;
 
-export const EMBEDDED: LinkFeatures = {
-  connection: false,
-  blocks: true,
-  exclusiveConsumers: true,
-};
-export const OVER_TCP: LinkFeatures = { ...EMBEDDED, connection: true };
-export const RABBITMQ: LinkFeatures = { ...OVER_TCP, exclusiveConsumers: false };
+export const EMBEDDED: readonly LinkFeature[] = ['connection'];
+export const RABBITMQ: readonly LinkFeature[] = ['exclusiveConsumers'];
+
+/** Jest's. */
+export const RUNNER: ContractRunner = { describe, it, beforeAll, afterEach, afterAll, expect };
 
 /** Brokers look at the memory so often. Milliseconds. */
 const LOOK_EVERY_MS = 2500;
@@ -77,6 +77,17 @@ export async function serverHome(): Promise<LinkHome> {
   const server = await createServer({ port: 0, ...options });
   const proxy = await startProxy(server.port);
   return proxiedHome([proxy], { block, stop: () => server.close() });
+}
+
+/** Undefined where there is none. */
+export async function rabbitMqHome(): Promise<LinkHome | undefined> {
+  const rabbitMq = await startRabbitMq();
+  if (rabbitMq === undefined) return undefined;
+  const proxy = await startProxy(Number(new URL(rabbitMq.url).port));
+  return proxiedHome([proxy], {
+    block: (blocked) => void rabbitMq.ctl('set_vm_memory_high_watermark', blocked ? '0.00001' : '0.8'),
+    stop: () => rabbitMq.stop(),
+  });
 }
 
 /** Links go through the proxies. */

@@ -97,7 +97,17 @@ describe('nestmq', () => {
       code: 2,
       err: 'Give DIR and TO.\nUsage: nestmq backup DIR TO [--json]\n',
     });
-    expect(await nestmq('check', '--force', 'here')).toMatchObject({ code: 2 });
+    expect(await nestmq('check', '--force', 'here')).toMatchObject({
+      code: 2,
+      err: "Unknown option '--force'.\nUsage: nestmq check DIR [--json]\n",
+    });
+    expect((await nestmq('vhost')).err).toMatch(
+      /^'vhost' is no command of nestmq\.\n(?!.*serve).*vhost add NAME/s,
+    );
+    const { version } = JSON.parse(readFileSync('packages/broker/package.json', 'utf8')) as {
+      version: string;
+    };
+    expect(await nestmq('--version')).toMatchObject({ code: 0, out: `${version}\n` });
     expect(await nestmq('repair', '--help')).toMatchObject({
       code: 0,
       out: expect.stringContaining('--yes'),

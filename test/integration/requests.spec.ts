@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
-import { EventPattern, MessagePattern, Payload, RpcException } from '@nestjs/microservices';
+import { Ctx, EventPattern, MessagePattern, Payload, RpcException } from '@nestjs/microservices';
 import { TestBroker } from '@nestmq/testing';
-import { type Link, NoHandlerException } from '@nestmq/transport';
+import { type Link, NoHandlerException, QueueContext, QueueRecordBuilder } from '@nestmq/transport';
 import { firstValueFrom, from, lastValueFrom, NEVER, toArray } from 'rxjs';
 import { type StartedApp, startApp } from './app.js';
 
@@ -43,6 +43,11 @@ class Calculator {
   @MessagePattern('wild.exact')
   exact(@Payload() data: unknown): unknown {
     return ['exact', data];
+  }
+  @MessagePattern<string>('expiration')
+  expiration(@Payload() _data: unknown, @Ctx() context: QueueContext): unknown {
+    const { expiration } = context.getMessage().properties;
+    return expiration === undefined ? 'never' : Number(expiration);
   }
   @EventPattern('only.event')
   event(_data: unknown): void {
@@ -118,6 +123,21 @@ describe('a request', () => {
       () => {},
     );
     expect(await reply).toMatch(/^error .*The request can't be read/);
+  });
+
+  it('is not kept by the broker for longer than its caller waits', async () => {
+    const ask = (record: QueueRecordBuilder): Promise<unknown> =>
+      firstValueFrom(started.client.send('expiration', record.build()));
+    const record = (): QueueRecordBuilder => new QueueRecordBuilder(1);
+    for (const [expirationMs, ofIt] of [
+      [await ask(record()), 60_000],
+      [await ask(record().setTimeout('30s')), 30_000],
+    ] as const) {
+      expect(expirationMs).toBeGreaterThan(ofIt - 10_000);
+      expect(expirationMs).toBeLessThanOrEqual(ofIt);
+    }
+    expect(await ask(record().setTimeout('30s').setExpiration('5m'))).toBe(300_000);
+    expect(await ask(record().setTimeout(0))).toBe('never');
   });
 
   it('still awaited fails when the client closes', async () => {

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import { publint } from 'publint';
@@ -7,6 +8,12 @@ import { formatMessage } from 'publint/utils';
 
 const PACKAGES = ['broker', 'transport', 'testing'];
 const run = promisify(execFile);
+
+/** Where a source map leads to, from the package's root. */
+function sourcesOf(directory: string, map: string): string[] {
+  const { sources } = JSON.parse(readFileSync(join(directory, map), 'utf8')) as { sources: string[] };
+  return sources.map((source) => posix.join(posix.dirname(map), source));
+}
 
 /** What npm users get. */
 export function packagesAreWhole(): void {
@@ -30,6 +37,13 @@ export function packagesAreWhole(): void {
         ]),
       );
       expect(paths.filter((path) => /\.(spec|suite)\.|tsbuildinfo/.test(path))).toEqual([]);
+      const isThere = new Set(paths);
+      // Source maps, and with them debuggers and editors, lead to what is packed; and nothing is left of sources that are gone.
+      const maps = paths.filter((path) => path.endsWith('.map'));
+      expect(maps.length).toBeGreaterThan(30);
+      expect(maps.filter((map) => !sourcesOf(directory, map).every((source) => isThere.has(source)))).toEqual(
+        [],
+      );
     });
 
     it('has exports that resolve as npm users will find them', async () => {

@@ -34,8 +34,9 @@ export function afterCrash({ steps }: BrokerModel): Expectation {
   return {
     fateOf: (thing) => steps.fateOf(thing),
     deliveryCountsOf: (one) => {
-      const least = one.counts.findLast(({ step }) => steps.isKnown(step))?.count ?? 0;
-      return [least, countOf(one)];
+      const known = one.counts.findLastIndex(({ step }) => steps.isKnown(step));
+      const possible = [{ count: 0 }, ...one.counts].slice(known + 1).map(({ count }) => count);
+      return [Math.min(...possible), Math.max(...possible)];
     },
     isRedelivered: () => true,
   };

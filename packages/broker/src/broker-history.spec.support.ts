@@ -37,6 +37,7 @@ const ACTS: readonly (readonly [weight: number, act: Act])[] = [
   [2, unbind],
   [9, (life, random) => life.awaitDurable(connection(life, random))],
   [5, (life) => life.checkCounts()],
+  [6, count],
 ];
 const DEFINING: typeof ACTS = [
   [4, declareQueue],
@@ -114,6 +115,10 @@ function settle(life: Life, random: () => number, habits: Habits): void {
   if (how < 0.6) return life.ack(held, 'discard');
   if (how < 0.8) return life.requeue(held, random() < 0.6);
   return life.forward(connection(life, random), held, envelope(life, random));
+}
+
+function count(life: Life, random: () => number): void {
+  if (life.held.length > 0) life.count(pickOne(random, life.held));
 }
 
 function consume(life: Life, random: () => number, { withoutAck }: Habits): void {

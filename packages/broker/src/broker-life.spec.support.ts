@@ -22,6 +22,8 @@ export interface Held {
   readonly by: LivingConsumer;
   readonly delivery: Delivery;
   readonly one: ModelMessage;
+  /** {@link Life.count} was called for it. */
+  isCounted: boolean;
 }
 
 /**
@@ -97,9 +99,17 @@ export class Life extends Definer {
   requeue(held: Held, failed: boolean): void {
     this.trace(`requeue ${nameOf(held.one)}${failed ? ' as failed' : ''}`);
     this.#letGo(held);
-    this.model.requeue(held.one, failed);
+    this.model.requeue(held.one, failed, held.isCounted);
     if (!held.delivery.requeue({ failed })) fail(`${nameOf(held.one)} was settled before`);
     if (held.delivery.ack()) fail(`${nameOf(held.one)} is settled twice`);
+  }
+
+  count(held: Held): void {
+    this.trace(`count ${nameOf(held.one)}`);
+    if (!held.isCounted) this.model.count(held.one, 1);
+    held.isCounted = true;
+    held.delivery.count();
+    checkDelivery(held.one, held.delivery, { ...ALIVE, isRedelivered: () => held.delivery.redelivered });
   }
 
   // ---------------------------------------------------------------- consumers and connections
@@ -137,7 +147,7 @@ export class Life extends Definer {
     first.ready = false;
     first.deliveredBefore = true;
     if (noAck) first.removed = this.model.steps.begin();
-    else this.held.push({ by, delivery, one: first });
+    else this.held.push({ by, delivery, one: first, isCounted: false });
   }
 
   cancel(by: LivingConsumer): void {
@@ -167,7 +177,8 @@ export class Life extends Definer {
     connection.close();
     this.connections.splice(this.connections.indexOf(connection), 1);
     for (const by of this.consumers.filter((one) => one.connection === connection)) this.#cancelled(by);
-    for (const { by, one } of this.held) if (by.connection === connection) this.model.requeue(one, false);
+    for (const { by, one, isCounted } of this.held)
+      if (by.connection === connection) this.model.requeue(one, false, isCounted);
     this.held = this.held.filter(({ by }) => by.connection !== connection);
   }
 

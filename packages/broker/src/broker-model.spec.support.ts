@@ -218,9 +218,14 @@ export class BrokerModel {
     return together;
   }
 
-  requeue(one: ModelMessage, failed: boolean): void {
+  requeue(one: ModelMessage, failed: boolean, isCounted: boolean): void {
     one.ready = true;
-    if (failed) one.counts.push({ step: this.steps.begin(), count: countOf(one) + 1 });
+    if (isCounted) this.count(one, -1);
+    if (failed) this.count(one, 1);
+  }
+
+  count(one: ModelMessage, more: 1 | -1): void {
+    one.counts.push({ step: this.steps.begin(), count: countOf(one) + more });
   }
 }
 
@@ -230,7 +235,7 @@ export function newMessage(
   return { ...init, removed: undefined, ready: true, deliveredBefore: false, counts: [], movedTo: [] };
 }
 
-/** How often it was given back as failed. */
+/** How often it was given back as failed, or counted before. */
 export function countOf(one: ModelMessage): number {
   return one.counts.at(-1)?.count ?? 0;
 }

@@ -3,6 +3,7 @@ import { DEFAULT_VHOST, type Registry } from './definitions/registry.js';
 import { BrokerError, messageOf, systemCodeOf } from './errors.js';
 import { MemoryWatch } from './memory-watch.js';
 import { type BrokerOptions, normaliseOptions, type NormalisedBrokerOptions } from './options.js';
+import { ownStore } from './own-store.js';
 import { PublishGate } from './publish-gate.js';
 import { Retries } from './retries.js';
 import { acquireDirectory, type DirectoryLock } from './store/directory-lock.js';
@@ -160,14 +161,16 @@ export class Broker {
 }
 
 /**
- * Opens a broker on a directory, or in memory. Resolves when what the directory holds has been read back.
+ * Opens a broker on a directory, in memory, or on a store of another make. Resolves when what is there has been read back.
  *
  * Rejects with INVALID_OPTION, DIRECTORY_UNUSABLE (can't be made, read or written), DIRECTORY_LOCKED (another broker
- * has it), JOURNAL_DAMAGED or JOURNAL_VERSION; the data is then as it was.
+ * has it), JOURNAL_DAMAGED or JOURNAL_VERSION, or as an own store does; the data is then as it was.
  */
 export async function openBroker(options: BrokerOptions = {}): Promise<Broker> {
   const normalised = normaliseOptions(options);
   const gate = new PublishGate();
+  if (normalised.store !== undefined)
+    return start(ownStore(normalised.store, normalised, gate), { ...normalised, gate });
   if (normalised.directory === undefined) return start(new MemoryStore(), { ...normalised, gate });
   const { directory, fileSystem } = normalised;
   await usable(directory, 'made', () => fileSystem.makeDirectory(directory));
@@ -198,7 +201,8 @@ async function start(
   },
 ): Promise<Broker> {
   const { directory, clock, gate, lock, memoryGauge: gauge, memoryHighWatermark } = options;
-  const recovered = await usable(directory ?? '', 'used', () => store.open());
+  const recovered =
+    directory === undefined ? await store.open() : await usable(directory, 'used', () => store.open());
   const retries = new Retries(clock, READ_AGAIN_MS);
   const vhosts = new Vhosts({
     store,

@@ -32,6 +32,8 @@ export interface ConsumeOptions {
   readonly mayDeliver?: () => boolean;
   /** Called for each delivery, on a turn of its own; must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
+  /** Called for each delivery that is settled, in the middle of it; must not throw, nor settle another. @default nothing is done */
+  readonly onSettled?: () => void;
   /** The queue was deleted: no delivery comes any more. @default nothing is done */
   readonly onCancel?: () => void;
 }
@@ -259,6 +261,7 @@ export class Connection {
       noAck: options.noAck ?? false,
       mayDeliver: options.mayDeliver,
       onDelivery: options.onDelivery,
+      onSettled: options.onSettled,
       onCancel: () => {
         this.cancel(consumer);
         options.onCancel?.();

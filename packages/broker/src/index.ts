@@ -57,13 +57,25 @@ export type {
   MessageStore,
   Recovered,
   Held,
+  Marks,
   Publication,
+  QueueMark,
+  Residence,
+  Residents,
   StoredEntries,
+  StoreFactory,
+  StoreInit,
 } from './store/message-store.js';
+export type { Position } from './store/record.js';
 export { nodeFileSystem } from './store/node-file-system.js';
 export { type FaultInjector, SimulatedFileSystem, systemError } from './store/simulated-file-system.js';
 export { createServer, Server } from './server.js';
-export type { CertLoginFrom, ServerOptions, TlsOptions } from './server-options.js';
+export {
+  assertServerOptions,
+  type CertLoginFrom,
+  type ServerOptions,
+  type TlsOptions,
+} from './server-options.js';
 export { type BackupReport, backUpJournal } from './tools/backup.js';
 export { type CheckedSegment, checkJournal, type CheckReport } from './tools/check.js';
 export {

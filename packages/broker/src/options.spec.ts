@@ -16,6 +16,9 @@ describe('the options of a broker', () => {
       { segmentBytesMax: 100 },
     ],
     ["'segmentBytesMax' is '1 MiB'.", { segmentBytesMax: '1 MiB' }],
+    ["'store' is 5 (number). Give a function that makes a store", { store: 5 }],
+    ["There is 'store', and 'directory' as well. Leave 'directory' out", { store: () => {}, directory: 'x' }],
+    ["There is 'store', and 'cacheBytesMax' as well.", { store: () => {}, cacheBytesMax: 0 }],
     ["'cacheBytesMax' is -1 (number).", { cacheBytesMax: -1 }],
     ["'settlementDelayMs' is 0.5 (number).", { settlementDelayMs: 0.5 }],
     [

@@ -4,6 +4,7 @@ import { BrokerError } from './errors.js';
 import { LIMITS } from './limits.js';
 import { type MemoryGauge, systemMemory } from './memory-watch.js';
 import type { FileSystem } from './store/file-system.js';
+import type { StoreFactory } from './store/message-store.js';
 import { nodeFileSystem } from './store/node-file-system.js';
 
 /** Of {@link openBroker}. What can not be meant is refused (INVALID_OPTION). */
@@ -13,6 +14,11 @@ export interface BrokerOptions {
    * in memory and gone with the process.
    */
   readonly directory?: string;
+  /**
+   * Instead of `directory`: makes a store of your own, which the broker opens and closes; see docs/extending.md. Called each time
+   * that a broker is opened.
+   */
+  readonly store?: StoreFactory;
   /** A segment of the journal closes before a record would exceed this. Bytes, 64 KiB to 512 MiB. @default 64 MiB */
   readonly segmentBytesMax?: number;
   /**
@@ -52,6 +58,7 @@ export interface BrokerOptions {
 
 export interface NormalisedBrokerOptions {
   readonly directory: string | undefined;
+  readonly store: StoreFactory | undefined;
   readonly segmentBytesMax: number;
   readonly cacheBytesMax: number;
   readonly settlementDelayMs: number;
@@ -78,6 +85,7 @@ const NUMBERS = {
 
 const OTHER_KEYS = [
   'directory',
+  'store',
   'memoryHighWatermark',
   'memoryGauge',
   'clock',
@@ -85,13 +93,17 @@ const OTHER_KEYS = [
   'onFailure',
   'onHealed',
 ];
-const KEYS = new Set([...OTHER_KEYS, ...Object.keys(NUMBERS)]);
+/** The names of all {@link BrokerOptions}. */
+export const BROKER_KEYS: ReadonlySet<string> = new Set([...OTHER_KEYS, ...Object.keys(NUMBERS)]);
 
 /** Fills in the defaults. Throws INVALID_OPTION for an unknown key, a wrong type or a number out of range. */
 export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOptions {
   for (const key of Object.keys(options)) {
-    if (!KEYS.has(key))
-      throw invalid(`'${key}' is not an option of the broker.`, `Options are: ${[...KEYS].join(', ')}.`);
+    if (!BROKER_KEYS.has(key))
+      throw invalid(
+        `'${key}' is not an option of the broker.`,
+        `Options are: ${[...BROKER_KEYS].join(', ')}.`,
+      );
   }
   const { directory } = options;
   if (directory !== undefined && (typeof directory !== 'string' || directory === '')) {
@@ -99,6 +111,7 @@ export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOption
   }
   const segmentBytesMax = integer(options, 'segmentBytesMax');
   return {
+    store: storeFactory(options),
     // What it means must not change with the process's working directory.
     directory: directory === undefined || options.fileSystem !== undefined ? directory : resolve(directory),
     segmentBytesMax,
@@ -113,6 +126,25 @@ export function normaliseOptions(options: BrokerOptions): NormalisedBrokerOption
     onFailure: options.onFailure ?? ((error) => process.emitWarning(error)),
     onHealed: options.onHealed ?? (() => {}),
   };
+}
+
+/** What only the journal knows. */
+const JOURNAL_KEYS = ['directory', 'fileSystem', ...Object.keys(NUMBERS)] as (keyof BrokerOptions)[];
+
+function storeFactory(options: BrokerOptions): StoreFactory | undefined {
+  const store: unknown = options.store;
+  if (store === undefined) return undefined;
+  if (typeof store !== 'function')
+    throw invalid(
+      `'store' is ${describe(store)}.`,
+      'Give a function that makes a store: `() => new MyStore()`.',
+    );
+  const other = JOURNAL_KEYS.find((key) => options[key] !== undefined);
+  if (other === undefined) return store as StoreFactory;
+  throw invalid(
+    `There is 'store', and '${other}' as well.`,
+    `Leave '${other}' out: it is for a journal in a directory.`,
+  );
 }
 
 function integer(options: BrokerOptions, key: keyof typeof NUMBERS): number {

@@ -1,5 +1,5 @@
 import { BrokerError } from './errors.js';
-import type { BrokerOptions } from './options.js';
+import { BROKER_KEYS, type BrokerOptions, normaliseOptions } from './options.js';
 
 /** How clients connect by TLS: version 1.2 or later. */
 export interface TlsOptions {
@@ -47,9 +47,12 @@ const DEFAULT_TLS_PORT = 5671;
 const TLS_FILES = ['certFile', 'keyFile', 'caFile'] as const;
 const TLS_KEYS: ReadonlySet<string> = new Set([...TLS_FILES, 'verify', 'port', 'certLoginFrom']);
 
+const SERVER_KEYS: readonly string[] = ['host', 'port', 'tls', 'loopbackUsers', ...BROKER_KEYS];
+
 /** Fills in the defaults. Throws INVALID_OPTION; what the engine has to say of its own options it says when it is opened. */
 export function normaliseServerOptions(options: ServerOptions): NormalisedServerOptions {
   const { host = DEFAULT_HOST, port = DEFAULT_PORT, tls, loopbackUsers = ['guest'], ...broker } = options;
+  for (const key of Object.keys(broker)) if (!BROKER_KEYS.has(key)) throw unknownOption(key, SERVER_KEYS);
   if (typeof host !== 'string' || host === '') throw invalid('host', host, 'Give an address or a name.');
   if (port !== 'none') assertPort('port', port);
   else if (tls === undefined) throw invalid('port', port, 'Give `tls` as well: something must listen.');
@@ -62,6 +65,11 @@ export function normaliseServerOptions(options: ServerOptions): NormalisedServer
     loopbackUsers,
     broker,
   };
+}
+
+/** Throws INVALID_OPTION for what `createServer` would refuse before it opens anything. */
+export function assertServerOptions(options: ServerOptions): void {
+  normaliseOptions(normaliseServerOptions(options).broker);
 }
 
 function normaliseTls(tls: TlsOptions): NonNullable<NormalisedServerOptions['tls']> {

@@ -1,4 +1,7 @@
+import type { WitnessedArrival } from '@nestmq/transport';
 import { isMeant } from './matching.js';
+import { Reorderings, type ReorderingInit } from './reordering.js';
+import type { SeenMessage } from './seen.js';
 
 interface Planned {
   readonly pattern: string;
@@ -16,6 +19,11 @@ export class Faults {
   #failures: Planned[] = [];
   #duplicates: Planned[] = [];
   #held: Held | undefined;
+  readonly #reorderings: Reorderings;
+
+  constructor(init: ReorderingInit) {
+    this.#reorderings = new Reorderings(init);
+  }
 
   fail(pattern: string, error: unknown, times: number): void {
     this.#failures.push(plan(pattern, error, times));
@@ -23,6 +31,19 @@ export class Faults {
 
   duplicate(pattern: string, times: number): void {
     this.#duplicates.push(plan(pattern, undefined, times));
+  }
+
+  reorder(pattern: string, count: number): Promise<readonly SeenMessage[]> {
+    return this.#reorderings.plan(pattern, count);
+  }
+
+  heldBack(arrival: WitnessedArrival, seen: SeenMessage): Promise<void> | undefined {
+    return this.#reorderings.hold(arrival, seen);
+  }
+
+  /** What is held back to be reordered is handed over, in the order in which it came. */
+  releaseMessages(): void {
+    this.#reorderings.release();
   }
 
   /** From now on nobody is told of confirms, until what is returned is called. That is idempotent. */
@@ -52,7 +73,19 @@ export class Faults {
     return take(this.#duplicates, pattern) !== undefined;
   }
 
+  /** Nothing goes wrong any more. */
   clear(): void {
+    this.#forget();
+    this.#reorderings.release();
+  }
+
+  /** The same, and who is killed is handed over nothing more. */
+  crash(): void {
+    this.#forget();
+    this.#reorderings.drop();
+  }
+
+  #forget(): void {
     this.#failures = [];
     this.#duplicates = [];
     this.releaseConfirms();

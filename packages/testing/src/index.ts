@@ -16,6 +16,7 @@ export { type HarnessOptions, QueueTestHarness } from './queue-test.harness.js';
 export type { ReceivedMessage } from './received.js';
 export type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
 export { type Predicate, Sightings } from './sightings.js';
-export { TestBroker, type TestBrokerOptions } from './test-broker.js';
+export { TestBroker } from './test-broker.js';
+export type { TestBrokerOptions } from './test-broker.options.js';
 export type { Topology, TopologyEntry } from './topology.js';
 export type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';

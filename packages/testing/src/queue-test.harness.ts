@@ -1,15 +1,19 @@
 import { ManualClock } from '@nestmq/broker';
-import { QUEUE_WITNESS, QueueClient, type QueueOptions, QueueServer } from '@nestmq/transport';
-import type { Duration } from '@nestmq/transport';
-import { Faults } from './faults.js';
+import { type Duration, QUEUE_WITNESS, QueueClient, type QueueOptions } from '@nestmq/transport';
 import { type Pending, pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
 import { Life } from './life.js';
 import { Recorder } from './recorder.js';
 import type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
 import { type Predicate, Sightings } from './sightings.js';
-import { TestBroker, type TestBrokerOptions } from './test-broker.js';
+import { TestBroker } from './test-broker.js';
+import type { TestBrokerOptions } from './test-broker.options.js';
 import { untilEnded, withinRealTime } from './test-clock.js';
-import type { ModuleUnderTest, RunningApplication, TestingBuilder } from './testing-builder.js';
+import {
+  type ModuleUnderTest,
+  type RunningApplication,
+  startMicroservice,
+  type TestingBuilder,
+} from './testing-builder.js';
 
 /** Of {@link QueueTestHarness.start}: those of its broker, and how the application is started. */
 export interface HarnessOptions<
@@ -21,9 +25,16 @@ export interface HarnessOptions<
    * global pipes. @default a microservice with nothing but the QueueServer
    */
   readonly startApplication?: (module: M) => Promise<A>;
+  /**
+   * `amqp`: the application talks to the broker by AMQP, as to RabbitMQ, so that it has a connection to lose
+   * ({@link QueueTestHarness.disconnect}); needs the package amqplib. @default in this process
+   */
+  readonly over?: 'amqp';
 }
 
 const ANY_PATTERN = '#';
+/** Over AMQP. Milliseconds. */
+const BACK_SOON = { minDelay: 10, maxDelay: 100 };
 
 /**
  * A Nest application under test, with its messages in a {@link TestBroker} and every hop of theirs seen.
@@ -44,7 +55,6 @@ export class QueueTestHarness<
   M extends ModuleUnderTest = ModuleUnderTest,
   A extends RunningApplication = RunningApplication,
 > {
-  readonly #faults: Faults = new Faults();
   readonly #recorder: Recorder;
   /** Queues in which the transport keeps messages of its own, unsettled. */
   readonly #bookkeeping = new Set<string>();
@@ -56,7 +66,7 @@ export class QueueTestHarness<
     readonly broker: TestBroker,
     private readonly begin: Begin<M, A>,
   ) {
-    this.#recorder = new Recorder(() => broker.now(), this.#faults);
+    this.#recorder = new Recorder(() => broker.now());
   }
 
   /**
@@ -65,10 +75,11 @@ export class QueueTestHarness<
    */
   static async start<M extends ModuleUnderTest, A extends RunningApplication = RunningApplication>(
     builder: TestingBuilder<M> | (() => TestingBuilder<M>),
-    { startApplication, ...options }: HarnessOptions<M, A> = {},
+    { startApplication, over, ...options }: HarnessOptions<M, A> = {},
   ): Promise<QueueTestHarness<M, A>> {
-    const broker = await TestBroker.start(options);
-    const begin: Begin<M, A> = { builder, startApplication: startApplication ?? startMicroservice };
+    const isRemote = over === 'amqp';
+    const broker = await TestBroker.start(isRemote ? { ...options, listen: true } : options);
+    const begin: Begin<M, A> = { builder, isRemote, startApplication: startApplication ?? startMicroservice };
     const harness = new QueueTestHarness(broker, begin);
     try {
       await harness.#begin(typeof builder === 'function' ? builder() : builder);
@@ -97,12 +108,15 @@ export class QueueTestHarness<
 
   /** The options of QueueModule with another home, another clock and a witness. */
   #rewired(
-    { url: _url, urls: _urls, amqp: _amqp, ...own }: QueueOptions,
+    { url: _url, urls: _urls, amqp: _amqp, link: _link, ...own }: QueueOptions,
     clock: Life['clock'],
   ): QueueOptions {
     const { queue = 'default' } = own;
     for (const kept of ['schedule', 'inbox']) this.#bookkeeping.add(`${queue}.${kept}`);
-    return { ...own, url: this.broker.url, broker: { clock }, [QUEUE_WITNESS]: this.#recorder };
+    const home = this.begin.isRemote
+      ? { url: this.broker.amqpUrl, amqp: { reconnect: BACK_SOON } }
+      : { url: this.broker.url };
+    return { ...own, ...home, broker: { clock }, [QUEUE_WITNESS]: this.#recorder };
   }
 
   get #application(): Running<M, A> {
@@ -243,12 +257,23 @@ export class QueueTestHarness<
    * The next handler of a message that the pattern means throws this error instead of being called, so many times. @default once
    */
   failNext(pattern: string, error: unknown, times = 1): void {
-    this.#faults.fail(pattern, error, times);
+    this.#recorder.faults.fail(pattern, error, times);
   }
 
   /** The next message that the application publishes under such a pattern goes out twice, with one id. @default once */
   duplicateNext(pattern: string, times = 1): void {
-    this.#faults.duplicate(pattern, times);
+    this.#recorder.faults.duplicate(pattern, times);
+  }
+
+  /**
+   * The next `count` messages that come for handlers under such a pattern are held back until all are there, then handed over
+   * the last one first: what a retry, a redelivery or a second instance may do to an order. Those with the same `orderingKey`
+   * keep theirs. Resolves with them, in the order in which they were handed over. Rejects, with the timeline, when it can't be
+   * met, and all is handed over as it came: all have one ordering key, the queue's prefetchCount is less than `count`, or not
+   * all of them come within two seconds of real time after the first. Throws TypeError for a count below 2.
+   */
+  reorderNext(pattern: string, count: number): Promise<readonly SeenMessage[]> {
+    return this.#recorder.faults.reorder(pattern, count);
   }
 
   /**
@@ -256,7 +281,20 @@ export class QueueTestHarness<
    * called. Throws when they are delayed already.
    */
   delayConfirms(): () => void {
-    return this.#faults.holdConfirms();
+    return this.#recorder.faults.holdConfirms();
+  }
+
+  /**
+   * The application loses its connections, and comes back by itself (with a manual clock, when time has moved by 100 ms): what
+   * its handlers have comes again, signals abort, and what is published meanwhile waits. Other AMQP clients lose theirs too.
+   * Throws unless the harness was started `over: 'amqp'`: otherwise there is no connection.
+   */
+  disconnect(): void {
+    if (!this.begin.isRemote)
+      throw new Error(
+        "The application talks to the broker in this process, without a connection. Start it with { over: 'amqp' }; what other AMQP clients have, harness.broker.disconnect() ends.",
+      );
+    this.broker.disconnect();
   }
 
   /** As {@link TestBroker.full}: what is published waits, until what is returned is called. */
@@ -274,7 +312,7 @@ export class QueueTestHarness<
     const crashed = this.broker.crash();
     this.#running = undefined;
     this.#recorder.crashed();
-    this.#faults.clear();
+    this.#recorder.faults.crash();
     life.kill();
     try {
       // They may wait for what never comes.
@@ -316,7 +354,7 @@ export class QueueTestHarness<
 
   async #close(): Promise<void> {
     this.#isClosed = true;
-    this.#faults.clear();
+    this.#recorder.faults.clear();
     try {
       await this.#end();
     } finally {
@@ -328,7 +366,8 @@ export class QueueTestHarness<
   async #end(): Promise<void> {
     if (this.#running === undefined) return;
     const { app, life } = this.#running;
-    this.#faults.releaseConfirms();
+    this.#recorder.faults.releaseConfirms();
+    this.#recorder.faults.releaseMessages();
     this.broker.engine.block(undefined);
     const { clock } = this.broker;
     try {
@@ -341,6 +380,7 @@ export class QueueTestHarness<
 
 interface Begin<M, A> {
   readonly builder: TestingBuilder<M> | (() => TestingBuilder<M>);
+  readonly isRemote: boolean;
   readonly startApplication: (module: M) => Promise<A | RunningApplication>;
 }
 
@@ -351,15 +391,3 @@ interface Running<M, A> {
 }
 
 const all = (): boolean => true;
-
-async function startMicroservice(module: ModuleUnderTest): Promise<RunningApplication> {
-  const strategy = module.get(QueueServer, { strict: false });
-  const app = module.createNestMicroservice({ strategy });
-  try {
-    await app.listen();
-  } catch (error) {
-    await app.close();
-    throw error;
-  }
-  return app;
-}

@@ -2,12 +2,13 @@ import type { Message } from '@nestmq/broker';
 import type {
   DeadLetterReason,
   QueueWitness,
+  WitnessedArrival,
   WitnessedAttempt,
   WitnessedMessage,
   WitnessedPublish,
   WitnessedResult,
 } from '@nestmq/transport';
-import type { Faults } from './faults.js';
+import { Faults } from './faults.js';
 import { parsed } from './received.js';
 import type { HandledMessage, PublishedMessage, SeenMessage } from './seen.js';
 import { errorText, Timeline } from './timeline.js';
@@ -17,13 +18,16 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** Sees what happens to the messages of an application, and keeps it. */
 export class Recorder implements QueueWitness {
   readonly #now: () => number;
-  readonly #faults: Faults;
   readonly #published: PublishedMessage[] = [];
   readonly #handled: HandledMessage[] = [];
   /** What came of attempts whose messages are not settled yet. */
   readonly #unsettled = new Map<object, HandledMessage[]>();
   readonly #watchers = new Set<() => void>();
   readonly timeline: Timeline = new Timeline();
+  readonly faults: Faults = new Faults({
+    note: (seen, what) => this.timeline.add({ ...seen, at: this.#now() }, what),
+    timeline: () => this.timeline.toString(),
+  });
   /** Those that are published and not confirmed. */
   readonly #unconfirmed = new Set<PublishedMessage>();
   /** Who was killed is told of nothing. */
@@ -31,9 +35,8 @@ export class Recorder implements QueueWitness {
   /** Another one in each life of the application; undefined when it is killed. */
   #life: object | undefined = {};
 
-  constructor(now: () => number, faults: Faults) {
+  constructor(now: () => number) {
     this.#now = now;
-    this.#faults = faults;
   }
 
   get published(): readonly PublishedMessage[] {
@@ -88,13 +91,13 @@ export class Recorder implements QueueWitness {
     this.#unconfirmed.add(published);
     this.timeline.add(published, `published (${kind})`);
     const life = this.#life;
-    const copies = this.#faults.takeDuplicate(message.routingKey) ? 1 : 0;
+    const copies = this.faults.takeDuplicate(message.routingKey) ? 1 : 0;
     if (copies > 0) this.timeline.add(published, 'published once more (duplicateNext)');
     this.#changed();
     return {
       onDone: (error, unroutable) => this.#done(published, error, unroutable),
       copies,
-      held: () => (this.#life === life ? this.#faults.held : this.#never),
+      held: () => (this.#life === life ? this.faults.held : this.#never),
     };
   }
 
@@ -121,6 +124,12 @@ export class Recorder implements QueueWitness {
       .get(work)
       ?.push({ ...seen, queue, handler: undefined, attempt: 0, result: 'dead-lettered', reason });
     this.timeline.add(seen, `dead-lettered without a handler (${reason})`);
+  }
+
+  arrived({ pattern, kind, data, message, ...arrival }: WitnessedArrival): Promise<void> | undefined {
+    if (this.#life === undefined) return undefined;
+    const seen = this.#seen(message, pattern, kind, data);
+    return this.faults.heldBack({ pattern, kind, data, message, ...arrival }, seen);
   }
 
   started({ handler, message, pattern, attempt }: WitnessedAttempt): void {
@@ -151,7 +160,7 @@ export class Recorder implements QueueWitness {
   }
 
   interruption(pattern: string): { readonly error: unknown } | undefined {
-    return this.#faults.takeFailure(pattern);
+    return this.faults.takeFailure(pattern);
   }
 
   #add(message: Message, pattern: string, what: string): void {

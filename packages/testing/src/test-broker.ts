@@ -12,16 +12,9 @@ import { type BrokerLease, type Duration, leaseBroker, type QueueOptions } from 
 import { pendingIn, stateOf, timeoutOf, untilIdle, type WaitOptions } from './idle.js';
 import { received, type ReceivedMessage } from './received.js';
 import { takenFrom } from './taking.js';
+import { normaliseTestBrokerOptions, type TestBrokerOptions } from './test-broker.options.js';
 import { advance, untilEnded } from './test-clock.js';
 import { BOOKKEEPING, bookkeepingIn, type Topology, topologyOf } from './topology.js';
-
-/** Of {@link TestBroker.start}. */
-export interface TestBrokerOptions {
-  /** Accepts AMQP clients on a free port of this machine: see {@link TestBroker.amqpUrl}. @default false */
-  readonly listen?: boolean;
-  /** `manual`: time stands still until {@link TestBroker.advance}. @default 'system' */
-  readonly clock?: 'system' | 'manual';
-}
 
 /**
  * The real engine, on files that are in memory, for the tests of an application: give its `queueOptions` to `QueueModule`, and nothing outside
@@ -47,8 +40,9 @@ export class TestBroker {
     this.#connection = lease.broker.connect();
   }
 
-  /** Resolves when it can be used. Each has its own files, queues and, with `listen`, its own port. */
-  static async start({ listen = false, clock = 'system' }: TestBrokerOptions = {}): Promise<TestBroker> {
+  /** Rejects with a TypeError at options that it does not have. */
+  static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {
+    const { listen, clock } = normaliseTestBrokerOptions(options);
     const engine: Engine = {
       memory: `test-${randomUUID()}`,
       clock: clock === 'manual' ? new ManualClock() : undefined,

@@ -1,3 +1,5 @@
+import { QueueServer } from '@nestmq/transport';
+
 /** What is needed of Nest's `TestingModuleBuilder` (@nestjs/testing), as `Test.createTestingModule` returns it. */
 export interface TestingBuilder<M> {
   overrideProvider(token: unknown): {
@@ -15,4 +17,17 @@ export interface ModuleUnderTest {
 /** An application that was started. */
 export interface RunningApplication {
   close(): Promise<unknown>;
+}
+
+/** With nothing but the handlers of queues. */
+export async function startMicroservice(module: ModuleUnderTest): Promise<RunningApplication> {
+  const strategy = module.get(QueueServer, { strict: false });
+  const app = module.createNestMicroservice({ strategy });
+  try {
+    await app.listen();
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+  return app;
 }

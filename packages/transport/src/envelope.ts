@@ -26,10 +26,15 @@ export const REQUESTS_EXCHANGE = 'nestmq.requests';
 /** What is delayed waits in another exchange, and comes to its queue by that; '' is the default exchange. */
 export const delayedExchangeOf = (exchange: string): string =>
   exchange === '' ? 'nestmq.delayed' : `${exchange}.delayed`;
-const ORIGINS: ReadonlyMap<string, string> = new Map(
-  ['', EVENTS_EXCHANGE, REQUESTS_EXCHANGE].map((exchange) => [delayedExchangeOf(exchange), exchange]),
-);
-/** The exchange that a message was sent to, whether or not it was delayed on its way. */
+/** Where brokers put what they themselves give up: it goes on to the queue that the routing key names. */
+export const GIVEN_UP_EXCHANGE = 'nestmq.given-up';
+const ORIGINS: ReadonlyMap<string, string> = new Map([
+  ...['', EVENTS_EXCHANGE, REQUESTS_EXCHANGE].map(
+    (exchange) => [delayedExchangeOf(exchange), exchange] as const,
+  ),
+  [GIVEN_UP_EXCHANGE, ''],
+]);
+/** The exchange that a message was sent to, whether or not it was delayed on its way; '' of what went straight to a queue. */
 export const exchangeOf = ({ exchange }: Pick<Message, 'exchange'>): string =>
   ORIGINS.get(exchange) ?? exchange;
 /**
@@ -68,7 +73,9 @@ export type DeadLetterReason =
   /** Nobody here handles it. */
   | 'no-handler'
   /** The body can't be read. */
-  | 'unreadable';
+  | 'unreadable'
+  /** The process ended too often while it was in hand (on `file:`). */
+  | 'delivery-limit';
 
 /**
  * The headers by which the transport tells what became of a message. Producers set none of them but the ordering key.

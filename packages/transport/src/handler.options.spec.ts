@@ -87,6 +87,13 @@ describe("a handler's options", () => {
     }
   });
 
+  it('say of which handler they speak', () => {
+    expect(() => policyOf({ retry: { attempts: 0 } })).toThrow(
+      "In the handler of 'p': 'retry.attempts' is 0 (number). Give a whole number from 1 to 1000.",
+    );
+    expect(() => policyOf({ batch: {} })).toThrow("In the handler of 'p': 'batch.size' is null (object).");
+  });
+
   it.each([
     ['rety', {}],
     ['rateLimit', { max: 1, pre: '1s' }],

@@ -5,6 +5,7 @@ import {
   type Duration,
   flag,
   integer,
+  located,
   optional,
   queueName,
   table,
@@ -167,26 +168,29 @@ export function normaliseHandlerOptions(
   options: HandlerOptions,
   defaults: HandlerDefaults,
 ): HandlerPolicy {
-  const at = (key: string): string => `${key} of ${where}`;
   assertKeys(where, options, HANDLER_KEYS);
-  const queue = optional(options.queue, defaults.queue, (value) => queueName(at('queue'), value));
-  const policy: HandlerPolicy = {
-    queue,
-    retry: retryPolicyOf(at('retry'), options.retry, defaults.retry),
-    deadLetterQueue: deadLetterQueue(at('deadLetter'), options.deadLetter, queue),
-    concurrency: maybe(options.concurrency, (value) => integer(at('concurrency'), value, 1, 1, 65_535)),
-    prefetchCount: integer(at('prefetchCount'), options.prefetchCount, defaults.prefetchCount, 1, 65_535),
-    orderingKey: orderingKey(at('orderingKey'), options.orderingKey),
-    priority: maybe(options.priority, (value) => integer(at('priority'), value, 1, 1, 255)),
-    rateLimit: maybe(options.rateLimit, (value) => rateLimit(at('rateLimit'), value)),
-    batch: maybe(options.batch, (value) => batch(at('batch'), value)),
-    timeoutMs: maybe(options.timeoutMs, (value) => duration(at('timeoutMs'), value, 1, 1, DAY_MS)),
-    deduplication: deduplication(at('deduplication'), options.deduplication),
-    schedule: maybe(options.schedule, (value) => schedule(at('schedule'), value)),
-    noAck: flag(at('noAck'), options.noAck, defaults.noAck),
-  };
+  const policy = located(where, () => policyOf(options, defaults));
   assertTogether(where, options, policy);
   return policy;
+}
+
+function policyOf(options: HandlerOptions, defaults: HandlerDefaults): HandlerPolicy {
+  const queue = optional(options.queue, defaults.queue, (value) => queueName('queue', value));
+  return {
+    queue,
+    retry: retryPolicyOf('retry', options.retry, defaults.retry),
+    deadLetterQueue: deadLetterQueue('deadLetter', options.deadLetter, queue),
+    concurrency: maybe(options.concurrency, (value) => integer('concurrency', value, 1, 1, 65_535)),
+    prefetchCount: integer('prefetchCount', options.prefetchCount, defaults.prefetchCount, 1, 65_535),
+    orderingKey: orderingKey('orderingKey', options.orderingKey),
+    priority: maybe(options.priority, (value) => integer('priority', value, 1, 1, 255)),
+    rateLimit: maybe(options.rateLimit, (value) => rateLimit('rateLimit', value)),
+    batch: maybe(options.batch, (value) => batch('batch', value)),
+    timeoutMs: maybe(options.timeoutMs, (value) => duration('timeoutMs', value, 1, 1, DAY_MS)),
+    deduplication: deduplication('deduplication', options.deduplication),
+    schedule: maybe(options.schedule, (value) => schedule('schedule', value)),
+    noAck: flag('noAck', options.noAck, defaults.noAck),
+  };
 }
 
 function maybe<T, R>(value: T | undefined, check: (value: T) => R): R | undefined {

@@ -10,7 +10,8 @@ export { QUEUE_OPTIONS, QUEUE_TRANSPORT } from './queue.constants.js';
 export { QueueModule, type QueueModuleAsyncOptions } from './queue.module.js';
 export type { QueueOptions } from './queue.options.js';
 export { type QueueEvents, QueueServer, type QueueStatus } from './queue.server.js';
-export { QueueClient, type QueueClientEvents, type QueueClientStatus } from './queue.client.js';
+export type { QueueClientEvents, QueueClientStatus } from './client-events.js';
+export { QueueClient } from './queue.client.js';
 export { type Duration, millisecondsOf } from './option-checks.js';
 
 // Handlers: their options, what they get, and what they throw.
@@ -109,12 +110,15 @@ export type {
   ReplySubscription,
   Subscription,
 } from './links/link.js';
+export type { LinkFactory, LinkInit } from './links/own-link.js';
+export { openQueueLink } from './queue.link.js';
 export { type DeclaredQueue, type Declarations, lintDeclarations } from './links/link-lint.js';
 
 // For tests.
 export {
   QUEUE_WITNESS,
   type QueueWitness,
+  type WitnessedArrival,
   type WitnessedAttempt,
   type WitnessedMessage,
   type WitnessedPublish,

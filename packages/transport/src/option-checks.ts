@@ -109,9 +109,21 @@ export function assertKeys(where: string, options: object, known: readonly strin
   }
 }
 
+/** Runs a check; what it throws says where that was. */
+export function located<T>(where: string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof QueueOptionsException)
+      throw new QueueOptionsException(`In ${where}:`, error.message);
+    throw error;
+  }
+}
+
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
   // Not what is in it: that may be secret, and need not be printable.
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
-  return `${String(value)} (${typeof value})`;
+  const type = typeof value;
+  return type === 'undefined' ? 'missing' : `${String(value)} (${type})`;
 }

@@ -10,8 +10,15 @@ import {
 } from '@nestjs/microservices';
 import type { Message } from '@nestmq/broker';
 import { AsyncSubject, Observable } from 'rxjs';
-import { answerLost, namingPattern, stillAway, tooManyWait } from './client-waiting.js';
-import { UNHEARD_PATTERNS_MAX, WAITING_MAX } from './client-waiting.js';
+import type { QueueClientEvents, QueueClientStatus } from './client-events.js';
+import {
+  answerLost,
+  namingPattern,
+  stillAway,
+  tooManyWait,
+  UNHEARD_PATTERNS_MAX,
+  WAITING_MAX,
+} from './client-waiting.js';
 import { describeError } from './describe-error.js';
 import { EVENTS_EXCHANGE, REQUESTS_EXCHANGE } from './envelope.js';
 import { EventListeners } from './event-listeners.js';
@@ -29,27 +36,6 @@ import { InOrder } from './wire/in-order.js';
 import { type Outgoing, outgoingEvent, outgoingRequest } from './wire/outgoing.js';
 import { readReply } from './wire/replies.js';
 import { Wire } from './wire/wire.js';
-
-/**
- * `blocked`: the broker takes no publishes now; they wait.
- *
- * @publicApi
- */
-export type QueueClientStatus = 'connected' | 'disconnected' | 'blocked' | 'unblocked';
-
-/**
- * What {@link QueueClient.on} can listen to.
- *
- * @publicApi
- */
-// A type, since Nest wants an index signature.
-export type QueueClientEvents = {
-  /** Connected, for the first time or again. */ connect: () => void;
-  /** The connection is lost; it is made again. */ disconnect: (error: Error) => void;
-  /** The broker takes no publishes now; they wait. */ blocked: (reason: string) => void;
-  /** It takes them again. */ unblocked: () => void;
-  /** What no caller is told of. */ error: (error: Error) => void;
-};
 
 interface Session {
   readonly link: Link;
@@ -354,7 +340,8 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
       return this.#isAway ? stillAway(timeoutMs) : new QueueTimeoutException(pattern, timeoutMs);
     };
     this.#pending.add(correlationId, { timeoutMs, timedOut, callback });
-    const send = (): void => this.#sendRequest(packet, correlationId, pattern);
+    const expiresAt = timeoutMs === 0 ? undefined : this.#options.clock.now() + timeoutMs;
+    const send = (): void => this.#sendRequest(packet, correlationId, pattern, expiresAt);
     if (this.#isAway) this.#held.set(correlationId, send);
     else send();
     return () => {
@@ -363,12 +350,17 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     };
   }
 
-  #sendRequest(packet: ReadPacket, correlationId: string, pattern: string): void {
+  #sendRequest(
+    packet: ReadPacket,
+    correlationId: string,
+    pattern: string,
+    expiresAt: number | undefined,
+  ): void {
     if (!this.#pending.has(correlationId)) return;
     this.#whenConnected(
       () => {
         const replyTo = this.#requireSession().replies.address;
-        return outgoingRequest(packet, { replyTo, correlationId }, this.#context());
+        return outgoingRequest(packet, { replyTo, correlationId }, this.#context(), expiresAt);
       },
       ({ message, options }) => {
         if (!this.#pending.has(correlationId)) return;

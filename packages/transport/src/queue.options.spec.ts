@@ -15,8 +15,10 @@ const under = (key: string, values: readonly unknown[]): unknown[] => values.map
 const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly unknown[]>> = {
   url: [undefined, null, '', 'file:', 'redis://h', 5, {}, ['memory:']],
   urls: [null, [], 'amqp://h', ['memory:'], ['amqp://a', 5], {}],
+  link: [null, 'x', 5, {}, [], async () => {}],
   queue: NOT_A_NAME,
   prefetchCount: [...NOT_WHOLE, 0, 65_536],
+  deliveryLimit: [...NOT_WHOLE, 0, 1, 1001],
   retry: [
     ...NOT_A_TABLE,
     ...under('attempts', [...NOT_WHOLE, 0, 1001]),
@@ -41,7 +43,7 @@ const OF_A_MODULE: Readonly<Record<Extract<keyof QueueOptions, string>, readonly
   encryption: ['aes', 5, null, {}, []],
   serializer: ['json', 5, null, {}, []],
   deserializer: ['json', 5, null, {}, []],
-  broker: NOT_A_TABLE,
+  broker: [...NOT_A_TABLE, { directory: './data' }],
   amqp: [
     ...NOT_A_TABLE,
     ...under('heartbeat', [...NOT_A_TIME, 0, '61m']),
@@ -101,6 +103,13 @@ describe("a module's options", () => {
       const error = thrownBy(() => normaliseQueueOptions(optionsWith(key, value)));
       expect([what, error]).toEqual([what, expect.any(QueueOptionsException)]);
       expect(String(error)).toContain(key);
+    }
+  });
+
+  it('can not have as amqp what is none, though the URL is another one', () => {
+    for (const amqp of OF_A_MODULE.amqp) {
+      const error = thrownBy(() => normaliseQueueOptions({ url: 'memory:', amqp } as never));
+      expect([amqp, error]).toEqual([amqp, expect.any(QueueOptionsException)]);
     }
   });
 

@@ -4,6 +4,7 @@ import type { HandlerDefaults } from './handler.options.js';
 import type { AmqpOptions } from './links/amqp-options.js';
 import type { EmbeddedBrokerOptions } from './links/embedded-brokers.js';
 import { type Home, homeOf } from './links/home.js';
+import type { LinkFactory } from './links/own-link.js';
 import {
   assertKeys,
   duration,
@@ -28,6 +29,7 @@ import {
   WIRE_KEYS,
   type WireOptions,
 } from './wire/wire-options.js';
+import { QueueOptionsException } from './queue.exceptions.js';
 import { retryPolicyOf, type RetryOptions } from './retry.options.js';
 
 /**
@@ -43,6 +45,8 @@ export interface QueueOptions extends WireOptions {
   readonly url?: string;
   /** Instead of `url`: the AMQP URLs of the nodes of one cluster. */
   readonly urls?: readonly string[];
+  /** Instead of `url`: opens a link of another make, see docs/extending.md. */
+  readonly link?: LinkFactory;
   /**
    * The service's queue. Instances of a service share it; handlers that name no other get their messages from it.
    * @default 'default'
@@ -52,6 +56,11 @@ export interface QueueOptions extends WireOptions {
    * Messages of one queue that may be in handlers at once. Whole number, 1 to 65535. @default 100
    */
   readonly prefetchCount?: number;
+  /**
+   * How often the process may end, in a crash, with a message in hand until that is dead-lettered: on `file:`; RabbitMQ goes by
+   * the queue's `x-delivery-limit`. Whole number, 2 to 1000. @default 20
+   */
+  readonly deliveryLimit?: number;
   /** What happens when an event's handler fails. */
   readonly retry?: RetryOptions;
   /** Messages are settled before they are handled: what fails, or is under way in a crash, is lost. @default false */
@@ -68,9 +77,9 @@ export interface QueueOptions extends WireOptions {
    * first. A {@link Duration} up to 24 days. @default '60s'
    */
   readonly requestTimeout?: Duration;
-  /** For the embedded broker; counts for the first who opens it. */
+  /** For the embedded broker; counts for the first who opens it. With an AMQP URL it is checked, and not used but for its `clock`. */
   readonly broker?: EmbeddedBrokerOptions;
-  /** For AMQP URLs. */
+  /** For AMQP URLs; with another URL it is checked, and not used. */
   readonly amqp?: AmqpOptions;
   /** Counts and measures messages: `promMetrics()`, or one of your own. @default none, at no cost */
   readonly metrics?: QueueMetrics;
@@ -87,6 +96,7 @@ export interface NormalisedQueueOptions {
   readonly home: Home;
   /** For handlers that say nothing else. */
   readonly handlers: HandlerDefaults;
+  readonly deliveryLimit: number;
   readonly queueArguments: FieldTable;
   readonly gracePeriod: number;
   /** 0 is for ever. */
@@ -103,6 +113,7 @@ export interface NormalisedQueueOptions {
 const DEFAULTS = {
   queue: 'default',
   prefetchCount: 100,
+  deliveryLimit: 20,
   gracePeriod: 10_000,
   requestTimeoutMs: 60_000,
 } as const;
@@ -110,8 +121,10 @@ const DEFAULTS = {
 const KEYS = [
   'url',
   'urls',
+  'link',
   'queue',
   'prefetchCount',
+  'deliveryLimit',
   'retry',
   'noAck',
   'queueOptions',
@@ -127,7 +140,7 @@ const KEYS = [
 /** Fills in the defaults. Throws QueueOptionsException for an unknown key, a wrong type or a number out of range. */
 export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOptions {
   assertKeys('QueueModule', options, KEYS);
-  const broker: EmbeddedBrokerOptions = optional(options.broker, {}, (value) => table('broker', value));
+  const broker = optional(options.broker, {}, embeddedBroker);
   const queue = optional(options.queue, DEFAULTS.queue, (value) => queueName('queue', value));
   return {
     home: homeOf(options, queue),
@@ -137,6 +150,7 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
       retry: retryPolicyOf('retry', options.retry, DEFAULT_RETRY),
       noAck: flag('noAck', options.noAck, false),
     },
+    deliveryLimit: integer('deliveryLimit', options.deliveryLimit, DEFAULTS.deliveryLimit, 2, 1000),
     queueArguments: queueArguments(options.queueOptions),
     gracePeriod: duration('gracePeriod', options.gracePeriod, DEFAULTS.gracePeriod, 0, 3_600_000),
     requestTimeoutMs: requestTimeout('requestTimeout', options.requestTimeout, DEFAULTS.requestTimeoutMs),
@@ -147,6 +161,16 @@ export function normaliseQueueOptions(options: QueueOptions): NormalisedQueueOpt
     witness: options[QUEUE_WITNESS],
     clock: broker.clock ?? systemClock,
   };
+}
+
+/** The broker checks the others itself, when it is opened. */
+function embeddedBroker(value: unknown): EmbeddedBrokerOptions {
+  const broker = table('broker', value);
+  if (!('directory' in broker)) return broker;
+  throw new QueueOptionsException(
+    "'broker.directory' is not for this option to say.",
+    "The url says it: 'file:DIR'.",
+  );
 }
 
 function queueArguments(options: unknown): FieldTable {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type ArgumentsHost,
+  type CanActivate,
   Catch,
   Controller,
   type ExceptionFilter,
@@ -38,10 +39,10 @@ import { QueueContext } from '@nestmq/transport';
 import {
   defer,
   EMPTY,
-  finalize,
   firstValueFrom,
   from,
   lastValueFrom,
+  map,
   type Observable,
   of,
   timer,
@@ -61,8 +62,8 @@ class SeesTheType implements NestInterceptor {
 
 @Catch()
 class Swallows implements ExceptionFilter {
-  catch(_error: unknown, _host: ArgumentsHost): Observable<never> {
-    seen.add('swallowed');
+  catch({ message }: Error, host: ArgumentsHost): Observable<never> {
+    seen.add([message, host.switchToRpc().getContext<QueueContext>().getPattern()]);
     return EMPTY;
   }
 }
@@ -73,6 +74,18 @@ class Rewrites implements ExceptionFilter {
     return defer(() => {
       throw new RpcException(`rewritten: ${error.message}`);
     });
+  }
+}
+
+class Doubles implements NestInterceptor {
+  intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return next.handle().pipe(map((value: number) => value * 2));
+  }
+}
+
+class OnlyPaid implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    return context.switchToRpc().getData<{ paid: boolean }>().paid;
   }
 }
 
@@ -94,11 +107,13 @@ class DurableScoped {
 
 @Controller({ scope: Scope.REQUEST })
 class RequestScoped {
+  static made = 0;
+  readonly number = ++RequestScoped.made;
   constructor(@Inject(CONTEXT) private readonly request: RequestContext<unknown, QueueContext>) {}
   @EventPattern('scoped.*')
   event(_data: unknown): void {
     const { pattern, data, context } = this.request;
-    seen.add([pattern, data, context?.getPattern(), context?.attempt, context?.getMetadata()]);
+    seen.add([pattern, data, context?.getPattern(), context?.attempt, context?.getMetadata(), this.number]);
     if (context?.attempt === 1) throw new Error('once more');
   }
   @MessagePattern('scoped')
@@ -121,6 +136,11 @@ class Plain {
       body: context.getMessage().body.toString(),
       args: context.getArgs().length,
       first: context.getArgByIndex(0) === context.getArgs()[0],
+      isQueueContext: context instanceof QueueContext,
+      attempt: context.attempt,
+      redelivered: context.redelivered,
+      messageId: context.messageId.length,
+      aborted: context.signal.aborted,
     };
   }
   @MessagePattern('slow.stream')
@@ -148,6 +168,16 @@ class Plain {
   @MessagePattern('rewritten')
   rewritten(): never {
     throw new RangeError('too far');
+  }
+  @UseInterceptors(Doubles)
+  @MessagePattern('doubled')
+  doubled(@Payload() data: number): number {
+    return data;
+  }
+  @UseGuards(OnlyPaid)
+  @EventPattern('guarded', { retry: { attempts: 1 } })
+  guarded(@Payload() data: unknown): void {
+    seen.add(data);
   }
   @UseGuards({ canActivate: () => false })
   @MessagePattern('forbidden')
@@ -184,6 +214,11 @@ describe("the contract of Nest's handlers", () => {
       body: '{"id":"7"}',
       args: 3,
       first: true,
+      isQueueContext: true,
+      attempt: 1,
+      redelivered: false,
+      messageId: 36,
+      aborted: false,
     });
     expect(seen.items).toEqual([['type', 'rpc', 'typed']]);
   });
@@ -224,7 +259,7 @@ describe("the contract of Nest's handlers", () => {
 
   it('acks what a filter has made a success of, and answers with what a filter has made of an error', async () => {
     await lastValueFrom(started.client.emit('swallowed', 1), { defaultValue: undefined });
-    await seen.until(1);
+    expect(await seen.until(1)).toEqual([['handled by the filter', 'swallowed']]);
     expect(await send('rewritten', 1).catch((error: unknown) => error)).toMatchObject({
       message: expect.stringContaining('rewritten: too far'),
     });
@@ -233,18 +268,35 @@ describe("the contract of Nest's handlers", () => {
     expect(broker.messageCount('plain.dead')).toBe(0);
   });
 
-  it('answers with the refusal of a guard', async () => {
+  it('answers with what an interceptor has made of the value', async () => {
+    expect(await send('doubled', 21)).toBe(42);
+  });
+
+  it('answers with the refusal of a guard or a pipe', async () => {
     expect(await send('forbidden', 1).catch((error: unknown) => error)).toMatchObject({
       message: 'Forbidden resource',
+    });
+    await expect(send('typed', { id: 'x' })).rejects.toBeDefined();
+  });
+
+  it('dead-letters an event that a guard refuses', async () => {
+    for (const paid of [false, true]) started.client.emit('guarded', { paid });
+    expect(await seen.until(1)).toEqual([{ paid: true }]);
+    const [letter] = await broker.take('plain.dead', 1);
+    expect(letter?.data).toEqual({ paid: false });
+    expect(letter?.message.properties.headers).toMatchObject({
+      'x-nestmq-error-message': expect.stringContaining('Forbidden'),
     });
   });
 
   it('resolves request-scoped handlers for each attempt, with the RequestContext injected', async () => {
     started.client.emit('scoped.a', { n: 1 });
-    expect(await seen.until(2)).toEqual([
+    const [first, second] = (await seen.until(2)) as unknown[][];
+    expect([first?.slice(0, 5), second?.slice(0, 5)]).toEqual([
       ['scoped.*', { n: 1 }, 'scoped.a', 1, {}],
       ['scoped.*', { n: 1 }, 'scoped.a', 2, expect.objectContaining({ 'x-nestmq-attempts-before': 1 })],
     ]);
+    expect(first?.[5]).not.toBe(second?.[5]);
     expect(await send('scoped', 41)).toBe(42);
   });
 
@@ -271,60 +323,6 @@ describe("the contract of Nest's handlers", () => {
     } finally {
       ContextIdFactory.apply({ attach: (contextId) => () => contextId });
     }
-  });
-});
-
-describe('processing hooks', () => {
-  @Controller()
-  class Hooked {
-    @EventPattern<string>('event', { retry: { attempts: 2, delay: 0 } })
-    event(@Payload() fails: boolean, @Ctx() context: QueueContext): void {
-      seen.add(`handled ${context.attempt}`);
-      if (fails) throw new Error('x');
-    }
-    @EventPattern('event')
-    second(_data: unknown): Observable<unknown> {
-      return from([1, 2]).pipe(finalize(() => seen.add('second')));
-    }
-    @MessagePattern('request')
-    request(): Observable<number> {
-      return from([1, 2, 3]);
-    }
-    @MessagePattern('broken')
-    broken(): never {
-      throw new RpcException('x');
-    }
-  }
-
-  it('are called once before and once after each handler, whatever comes of it, and the first may defer it', async () => {
-    seen.items.length = 0;
-    const broker = await TestBroker.start();
-    const { app, client, server } = await startApp(
-      { url: broker.url, queue: 'hooked' },
-      { controllers: [Hooked] },
-    );
-    const open = new Map<unknown, number>();
-    const counts = { start: 0, end: 0 };
-    server.setOnProcessingStartHook((id, context, begin) => {
-      expect(id).toBe(server.transportId);
-      counts.start++;
-      open.set(context, (open.get(context) ?? 0) + 1);
-      setImmediate(() => void begin());
-    });
-    server.setOnProcessingEndHook((_id, context) => {
-      counts.end++;
-      open.set(context, (open.get(context) ?? 0) - 1);
-    });
-    // Two handlers, the first of which fails twice.
-    await lastValueFrom(client.emit('event', true), { defaultValue: undefined });
-    await broker.take('hooked.dead', 1);
-    expect(seen.items.toSorted()).toEqual(['handled 1', 'handled 2', 'second']);
-    expect(await firstValueFrom(client.send('request', 1).pipe(toArray()))).toEqual([1, 2, 3]);
-    await expect(firstValueFrom(client.send('broken', 1))).rejects.toBeDefined();
-    await app.close();
-    expect(counts).toEqual({ start: 5, end: 5 });
-    expect([...open.values()]).toEqual([0, 0, 0, 0, 0]);
-    await broker.stop();
   });
 });
 

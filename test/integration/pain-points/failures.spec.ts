@@ -2,7 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload, RpcException } from '@nestjs/microservices';
 import { ManualClock } from '@nestmq/broker';
-import { type Link, QueueContext, QueueRecordBuilder, RetryLaterException } from '@nestmq/transport';
+import {
+  type Link,
+  QueueClient,
+  QueueContext,
+  QueueRecordBuilder,
+  QueueTimeoutException,
+  RetryLaterException,
+} from '@nestmq/transport';
 import { firstValueFrom, lastValueFrom } from 'rxjs';
 import { Collector, type StartedApp, startApp } from '../app.js';
 import { depth, HOMES, type Home, take } from '../homes.js';
@@ -41,6 +48,11 @@ class Orders {
   }
   @MessagePattern('order.get')
   get(@Payload() id: number): number {
+    return id;
+  }
+  @MessagePattern('order.pay')
+  pay(@Payload() id: number): number {
+    calls.add(['paid', id]);
     return id;
   }
 }
@@ -152,6 +164,21 @@ describe.each(HOMES)('what fails, on %s', (_scheme, makeHome) => {
     await emit('order.placed', new QueueRecordBuilder({ id: 1 }).setDelay(30).build());
     expect(await calls.until(1)).toEqual([1]);
     expect(Date.now() - sentAt).toBeGreaterThanOrEqual(29);
+  });
+
+  it('26. Remove message on RabbitMQ request timeout: what its caller has given up is not handled later', async () => {
+    const client = new QueueClient({ url: home.url, queue: 'web' });
+    await client.connect();
+    await started.app.close();
+    const late = new QueueRecordBuilder(1).setTimeout(100).build();
+    await expect(firstValueFrom(client.send('order.pay', late))).rejects.toThrow(QueueTimeoutException);
+    while ((await client.unwrap<Link>().queueState('orders'))?.ready !== 0)
+      await new Promise((resolve) => setImmediate(resolve));
+    started = await startApp({ url: home.url, queue: 'orders' }, { controllers: [Orders] });
+    expect(await firstValueFrom(client.send('order.pay', 2))).toBe(2);
+    expect(calls.items).toEqual([['paid', 2]]);
+    expect(await depth(started.server, 'orders.dead')).toBe(0);
+    await client.close();
   });
 });
 

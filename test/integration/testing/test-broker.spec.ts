@@ -187,11 +187,6 @@ describe('many of them', () => {
     await other.stop();
     expect([one.engine.isClosed, other.engine.isClosed]).toEqual([true, true]);
   });
-
-  it.each(Array.from({ length: 50 }, (_, number) => number))('can be started for each test: %s', async () => {
-    broker = await TestBroker.start({ listen: true });
-    expect(broker.engine.queues()).toEqual([]);
-  });
 });
 
 describe('an application on it', () => {

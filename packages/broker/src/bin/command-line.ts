@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.js';
 import type { Command, CommandArguments, ExitCode, Terminal } from './command.js';
@@ -10,11 +11,21 @@ export async function runCommandLine(args: readonly string[], terminal: Terminal
     terminal.out(overview());
     return name === undefined ? 2 : 0;
   }
+  if (name === '--version' || name === '-v') {
+    terminal.out(version());
+    return 0;
+  }
   const command = COMMANDS.find((one) => isCalled(one, args));
   if (command !== undefined) return runCommand(command, args.slice(wordsOf(command).length), terminal);
-  const isGroup = COMMANDS.some((one) => wordsOf(one)[0] === name);
-  const given = isGroup ? args.slice(0, 2).join(' ') : name;
-  return misused(terminal, `'${given}' is no command of nestmq.`, overview());
+  const group = COMMANDS.filter((one) => wordsOf(one)[0] === name);
+  const given = group.length > 0 ? args.slice(0, 2).join(' ') : name;
+  const wanted = group.length > 0 ? group : COMMANDS;
+  return misused(terminal, `'${given}' is no command of nestmq.`, overview(wanted));
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
 function wordsOf({ name }: Command): string[] {
@@ -30,7 +41,8 @@ async function runCommand(command: Command, args: readonly string[], terminal: T
   try {
     given = parse(command, args);
   } catch (error) {
-    return misused(terminal, messageOf(error), usageOf(command));
+    // What Node adds to it is how to give a name that begins with '-'.
+    return misused(terminal, messageOf(error).replace(/ To specify a positional.*/s, ''), usageOf(command));
   }
   if (given.values['help'] === true) {
     terminal.out(`${usageOf(command)}\n\n${command.summary}. ${command.help}`);
@@ -69,13 +81,15 @@ function failed(error: unknown, { values }: CommandArguments, terminal: Terminal
 }
 
 function usageOf({ name, parameters, options }: Command): string {
-  const flags = Object.keys(options).map((option) => ` [--${option}]`);
+  const flags = Object.entries(options).map(
+    ([option, { type }]) => ` [--${option}${type === 'string' ? ' VALUE' : ''}]`,
+  );
   return `Usage: nestmq ${[name, ...parameters].join(' ')}${flags.join('')}`;
 }
 
-function overview(): string {
-  const width = Math.max(...COMMANDS.map(({ name, parameters }) => [name, ...parameters].join(' ').length));
-  const lines = COMMANDS.map(
+function overview(commands: readonly Command[] = COMMANDS): string {
+  const width = Math.max(...commands.map(({ name, parameters }) => [name, ...parameters].join(' ').length));
+  const lines = commands.map(
     ({ name, parameters, summary }) => `  ${[name, ...parameters].join(' ').padEnd(width)}  ${summary}`,
   );
   return `Usage: nestmq COMMAND\n\n${lines.join('\n')}\n\nDIR is the directory that the broker was given. nestmq COMMAND --help tells more.`;

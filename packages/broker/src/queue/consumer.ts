@@ -14,6 +14,8 @@ export interface ConsumerInit {
   readonly mayDeliver?: (() => boolean) | undefined;
   /** Must not throw. */
   readonly onDelivery: (delivery: Delivery) => void;
+  /** A delivery was settled: called in the middle of it, so that what follows from it must come later. Must not throw. */
+  readonly onSettled?: (() => void) | undefined;
   /** The queue was deleted: no delivery comes any more. */
   readonly onCancel: () => void;
 }
@@ -28,6 +30,7 @@ export class Consumer {
   readonly #unsettledMax: number;
   readonly #mayDeliver: (() => boolean) | undefined;
   readonly #onDelivery: (delivery: Delivery) => void;
+  readonly #onSettled: (() => void) | undefined;
   readonly #noAck: boolean;
 
   constructor(
@@ -37,6 +40,7 @@ export class Consumer {
     this.#unsettledMax = init.prefetchCount === 0 ? Infinity : init.prefetchCount;
     this.#mayDeliver = init.mayDeliver;
     this.#onDelivery = init.onDelivery;
+    this.#onSettled = init.onSettled;
     this.#noAck = init.noAck;
   }
 
@@ -94,6 +98,7 @@ export class Consumer {
     if (next !== undefined) next.previous = previous;
     delivery.previous = delivery.next = undefined;
     this.queue.schedule();
+    this.#onSettled?.();
   }
 
   /** What kept it from taking deliveries may be gone. */

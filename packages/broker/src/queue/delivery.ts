@@ -9,6 +9,8 @@ import type { ReadyEntry } from './ready-index.js';
  */
 export class Delivery {
   #settled = false;
+  /** Its count says already that it was made. */
+  #isCounted = false;
   /** Its neighbours among the consumer's unsettled deliveries. @internal */
   previous: Delivery | undefined = undefined;
   /** @internal */
@@ -30,9 +32,30 @@ export class Delivery {
     return this.entry.redelivered;
   }
 
-  /** How often it was given back as failed; the attempt that this delivery is has the number one above. */
+  /** The broker found the message when it was opened: in the process before, it may have been in hand at the end. */
+  get isFound(): boolean {
+    return this.entry.sequence <= this.queue.foundThrough;
+  }
+
+  /** How often it was given back as failed, or {@link count}ed. */
   get deliveryCount(): number {
     return this.entry.deliveryCount;
+  }
+
+  /**
+   * Counts this delivery now, as if it had failed, so that a process which dies of it has left word of that: durable with the
+   * next commit. Given back without having failed, the message has its former count again. Idempotent.
+   */
+  count(): void {
+    if (this.#settled || this.#isCounted) return;
+    this.#isCounted = true;
+    this.#setCount(this.entry.deliveryCount + 1);
+  }
+
+  #setCount(deliveryCount: number): void {
+    const { queue, entry } = this;
+    entry.deliveryCount = deliveryCount;
+    if (queue.init.durable) queue.store.requeue(queue.id, entry.sequence, entry.position, deliveryCount);
   }
 
   /** The message is done with. Durable with the next commit; after a crash before that it comes again. */
@@ -52,6 +75,8 @@ export class Delivery {
   /** Back to its original place, redelivered. `failed` counts it as an attempt, and that count survives a crash. */
   requeue({ failed }: { readonly failed: boolean }): boolean {
     if (!this.#settleOnce()) return false;
+    // What comes back failed is counted by its queue.
+    if (this.#isCounted) this.#setCount(this.entry.deliveryCount - 1);
     this.queue.putBack(this.entry, failed, this.message);
     return true;
   }

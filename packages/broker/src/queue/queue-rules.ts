@@ -132,8 +132,13 @@ export class QueueRules {
     const { ready, consumers } = this.#queue;
     if (!consumers.hasCredit()) return this.settle();
     // Whoever has credit gets it first; what is over the limit then goes.
-    if (consumers.spareCredit >= ready.length) this.#isPromised = true;
+    if (consumers.spareCredit >= ready.length) this.#promise();
     return undefined;
+  }
+
+  /** What was there before its consumer came may be dead: all but the one that has just been added. */
+  #promise(): void {
+    if (this.#isPromised || this.dropExpired(1)) this.#isPromised = true;
   }
 
   /** After what could be handed over was: what is too much or too old goes. */
@@ -186,11 +191,12 @@ export class QueueRules {
 
   // ---------------------------------------------------------------- expiry
 
-  /** Gives up what is dead at the head of the queue. False: there is more of it than can go now. */
-  dropExpired(): boolean {
+  /** Gives up what is dead at the head of the queue, but for the last `keep`. False: there is more of it than can go now. */
+  dropExpired(keep = 0): boolean {
     const { ready } = this.#queue;
     let now = 0;
     for (let count = 0; ; count++) {
+      if (ready.length <= keep) return true;
       const at = ready.nextExpiresAt;
       if (at === 0) return true;
       if (now === 0) now = this.#environment.clock.now();

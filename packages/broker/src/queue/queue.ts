@@ -61,6 +61,8 @@ export class Queue implements ReadyMessagesOwner {
   #getters: Getters | undefined;
   /** Of all that was ever put in. */
   #lastSequence = 0;
+  /** The last sequence of what was found at opening. */
+  foundThrough = 0;
   readonly #unsettled: UnsettledDeliveries;
   #deleted = false;
   /** A turn to deliver is to come. */
@@ -154,8 +156,7 @@ export class Queue implements ReadyMessagesOwner {
   }
 
   get hasExclusiveConsumer(): boolean {
-    for (const consumer of this.#consumers) if (consumer.init.exclusive) return true;
-    return false;
+    return [...this.#consumers].some(({ init }) => init.exclusive);
   }
 
   /** What the queue has to know of a message that comes. Throws PRECONDITION_FAILED for a bad expiration. */
@@ -186,7 +187,7 @@ export class Queue implements ReadyMessagesOwner {
 
   /** Takes over what was found at opening. Whether it had been delivered nobody knows, so it counts as redelivered. */
   restore(entries: StoredEntries): void {
-    this.#lastSequence = entries.sequences.at(-1) ?? 0;
+    this.foundThrough = this.#lastSequence = entries.sequences.at(-1) ?? 0;
     const { expiresAt, readyAt, priorities } = entries;
     const isMarked = expiresAt !== undefined || readyAt !== undefined || priorities !== undefined;
     if (!isMarked && this.#rules === undefined && this.#ready instanceof ReadyMessages)
@@ -285,9 +286,7 @@ export class Queue implements ReadyMessagesOwner {
     if (this.#deleted) return this.#release(entry);
     if (this.#rules !== undefined) return this.#rules.putBack(entry, failed, message);
     const deliveryCount = entry.deliveryCount + (failed ? 1 : 0);
-    if (failed && this.init.durable) {
-      this.#environment.store.requeue(this.init.id, entry.sequence, entry.position, deliveryCount);
-    }
+    if (failed && this.#durable) this.store.requeue(this.id, entry.sequence, entry.position, deliveryCount);
     this.#ready.putBack({ ...entry, deliveryCount, redelivered: true });
     return this.schedule();
   }

@@ -8,7 +8,8 @@ export interface ReadyEntry {
   readonly sequence: number;
   /** Changes when the store brings the message forward. */
   position: Position;
-  readonly deliveryCount: number;
+  /** Changes when it is counted that it was delivered: {@link Delivery.count}. */
+  deliveryCount: number;
   /** It may have been delivered before (AMQP 0-9-1, `redelivered`). */
   readonly redelivered: boolean;
   /** Undefined where the queue has nothing more to know. */

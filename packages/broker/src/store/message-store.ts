@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import type { Message } from '../message/message.js';
 import type { Position } from './record.js';
 
@@ -33,6 +34,21 @@ export interface Recovered {
   /** Segments are gone, and the snapshot that should have their definitions is not there. */
   readonly lacksSnapshot: boolean;
 }
+
+/** What a store of another make is told of its broker. */
+export interface StoreInit {
+  /** All waiting should be by this clock. */
+  readonly clock: Clock;
+  /** To be told when {@link MessageStore.blocked} changes: publishers wait, or go on. */
+  readonly onBlocked: (reason: string | undefined) => void;
+  /** To be told when {@link MessageStore.failure} is there: consumers would not hear of it. */
+  readonly onFailure: (error: Error) => void;
+  /** To be told when it is gone. */
+  readonly onHealed: () => void;
+}
+
+/** Makes a store that nobody has opened yet. */
+export type StoreFactory = (init: StoreInit) => MessageStore;
 
 /** Called once: without an error when durable, with one when it is not known to be. */
 export type DurableCallback = (error?: Error) => void;

@@ -98,10 +98,13 @@ export class QueueHealthIndicator {
       if (!isListening())
         problems.push('The service does not listen: it has not started, or is shutting down.');
       const gone = away();
-      if (gone !== undefined) problems.push(`The broker is away: ${describeError(gone)}`);
       const { blocked } = link();
-      if (blocked !== undefined && gone === undefined) problems.push(`Publishers are blocked: ${blocked}`);
-      if (gone !== undefined) return { problems, queues };
+      if (gone !== undefined) {
+        // What keeps it away now goes before how it went.
+        problems.push(`The broker is away: ${blocked ?? describeError(gone)}`);
+        return { problems, queues };
+      }
+      if (blocked !== undefined) problems.push(`Publishers are blocked: ${blocked}`);
       for (const one of handlers.queues) queues.push(await this.#lookAt(one, deadLettersMax, problems));
       await link().flush();
     } catch (error) {

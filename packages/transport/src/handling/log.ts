@@ -1,4 +1,4 @@
-import type { Logger } from '@nestjs/common';
+import type { LoggerService } from '@nestjs/common';
 import type { DeadLetterReason } from '../envelope.js';
 import { describeError, nameOfError } from '../describe-error.js';
 import type { LinkDelivery } from '../links/link.js';
@@ -22,11 +22,14 @@ export interface LogFields {
   readonly error?: { readonly name: string; readonly message: string };
 }
 
+/** Nest's own, or an application's. */
+export type HandlingLogger = Pick<LoggerService, 'error' | 'warn' | 'debug'>;
+
 export class HandlingLog {
-  readonly #logger: Pick<Logger, 'error' | 'warn'>;
+  readonly #logger: HandlingLogger;
   readonly #queue: string;
 
-  constructor(logger: Pick<Logger, 'error' | 'warn'>, queue: string) {
+  constructor(logger: HandlingLogger, queue: string) {
     this.#logger = logger;
     this.#queue = queue;
   }
@@ -59,6 +62,13 @@ export class HandlingLog {
     const name = quoted(run.work.received.pattern);
     const text = `The handler of ${name} settled the message by hand, and failed afterwards: ${describeError(error)}`;
     this.#logger.warn(text, this.#fieldsOf(run, error));
+  }
+
+  /** A request that did not begin: nobody waits for it. */
+  late(run: Run): void {
+    const name = quoted(run.work.received.pattern);
+    const text = `${name} is not handled: it waited here until its caller's time was over.`;
+    this.#logger.debug?.(text, this.#fieldsOf(run, undefined));
   }
 
   /** What no handler had. */

@@ -79,6 +79,7 @@ function consumerOf(handled: readonly Handled[], wire = new Wire()) {
   const consumer = new QueueConsumer({
     handlers,
     link: () => link as unknown as Link,
+    deliveryLimit: 20,
     wire,
     clock,
     running,
@@ -86,6 +87,7 @@ function consumerOf(handled: readonly Handled[], wire = new Wire()) {
     report: (error) => errors.push(error),
     inbox: undefined,
     observer: undefined,
+    witness: undefined,
     hooks,
   });
   const deliver = (pattern: string, message: Partial<Message> = {}): FakeDelivery => {
@@ -305,5 +307,52 @@ describe('the consumer of a queue', () => {
     consumer.stop();
     await settled();
     expect([waiting.settledBy, link.published]).toEqual(['requeue', []]);
+  });
+
+  it('does not begin a request that has waited for others of its handler until nobody waited for it', async () => {
+    const seen: unknown[] = [];
+    const held = deferred<string>();
+    const handle = (data: unknown): unknown => {
+      seen.push(data);
+      return data === 'first' ? held.promise : data;
+    };
+    const { consumer, deliver, link, clock } = consumerOf([
+      { pattern: 'ask', isEvent: false, handle, options: { concurrency: 1 } },
+    ]);
+    await consumer.start();
+    const expiring = (data: string, expiration: string): FakeDelivery => {
+      const plain = request(data);
+      return deliver('ask', { ...plain, properties: { ...plain.properties, expiration } });
+    };
+    const [first, late, last] = [
+      expiring('first', '100'),
+      expiring('late', '1000'),
+      expiring('last', '1001'),
+    ];
+    await settled();
+    clock.advance(1000);
+    held.resolve('answer');
+    await settled();
+    expect(seen).toEqual(['first', 'last']);
+    expect([first, late, last].map(({ settledBy }) => settledBy)).toEqual(['ack', 'ack', 'ack']);
+    expect(link.published.map(({ body }) => body.toString())).toEqual(['"answer"', '', '"last"', '']);
+  });
+
+  it('handles an event whose time is over while it waits here', async () => {
+    const seen: unknown[] = [];
+    const held = deferred();
+    const handle = (data: unknown): unknown => {
+      seen.push(data);
+      return held.promise;
+    };
+    const { consumer, deliver, clock } = consumerOf([{ pattern: 'p', handle, options: { concurrency: 1 } }]);
+    await consumer.start();
+    deliver('p');
+    deliver('p', { properties: { expiration: '10' } });
+    await settled();
+    clock.advance(1000);
+    held.resolve();
+    await settled();
+    expect(seen).toEqual([1, 1]);
   });
 });

@@ -1,9 +1,9 @@
-import type { Logger } from '@nestjs/common';
 import { NO_MESSAGE_HANDLER } from '@nestjs/microservices/constants.js';
 import type { Clock } from '@nestmq/broker';
 import type { DeadLetterReason } from '../envelope.js';
 import { describeError } from '../describe-error.js';
 import type { Link, LinkDelivery } from '../links/link.js';
+import type { QueueWitness } from '../observability/witness.js';
 import { type HandlingObserver, observed, observedBatch } from './handling-observer.js';
 import { type Incoming, readIncoming } from '../wire/incoming.js';
 import type { Wire } from '../wire/wire.js';
@@ -12,10 +12,12 @@ import { deadLetter } from './dead-letter.js';
 import { forwardFitting } from './forward-fitting.js';
 import { HandlerCalls } from './handler-calls.js';
 import type { QueueHandlers, RegisteredHandler } from './handler-table.js';
+import { heldBack } from './held-back.js';
 import { InTurn } from './in-turn.js';
 import type { Inbox } from './inbox.js';
 import { Lanes } from './lanes/lanes.js';
-import { HandlingLog } from './log.js';
+import { lateAtOf, unlessLate } from './late-requests.js';
+import { HandlingLog, type HandlingLogger } from './log.js';
 import type { NestHooks } from './nest-hooks.js';
 import type { Outcome } from './outcome.js';
 import { QueueIntake } from './queue-intake.js';
@@ -30,16 +32,20 @@ const BROKER_FAILURE_PAUSE_MS = 1000;
 export interface QueueConsumerInit {
   readonly handlers: QueueHandlers;
   readonly link: () => Link;
+  /** What was in hand more often when the process ended is given up. */
+  readonly deliveryLimit: number;
   readonly wire: Wire;
   readonly clock: Clock;
   readonly running: Running;
-  readonly logger: Pick<Logger, 'error' | 'warn'>;
+  readonly logger: HandlingLogger;
   readonly report: (error: unknown) => void;
   readonly hooks: NestHooks;
   /** Undefined: none of the handlers has one. */
   readonly inbox: Inbox | undefined;
   /** Undefined: nobody looks on. */
   readonly observer: HandlingObserver | undefined;
+  /** Undefined: nobody holds messages back. */
+  readonly witness: QueueWitness | undefined;
 }
 
 /** Takes the messages of one queue to its handlers, and settles them by what comes of it. */
@@ -73,7 +79,7 @@ export class QueueConsumer {
     const { handlers, clock, observer } = this.#init;
     const calls = new HandlerCalls(this.#init);
     const event = observed(calls.event, observer);
-    const request = observed(calls.request, observer);
+    const request = unlessLate(observed(calls.request, observer), clock, (run) => this.#log.late(run));
     return new Lanes(
       {
         clock,
@@ -149,6 +155,8 @@ export class QueueConsumer {
 
   #handle(work: Work): Promise<void> | void {
     const { progress, delivery } = work;
+    // Before anything is done with it that the process may die of.
+    if ((delivery.deliveryCount ?? 0) > this.#init.deliveryLimit) return this.#refuseDeadly(work);
     const early = progress.dueAt === undefined ? 0 : progress.dueAt - this.#init.clock.now();
     if (early > 0) return this.#waitFor(delivery, progress, early);
     let read: Incoming | Promise<Incoming>;
@@ -159,6 +167,12 @@ export class QueueConsumer {
     }
     if (this.#reading !== undefined) read = this.#reading.next(read);
     return read instanceof Promise ? this.#handleRead(work, read) : this.#dispatch(work, read);
+  }
+
+  #refuseDeadly(work: Work): Promise<void> | void {
+    const { deliveryCount = 0, message } = work.delivery;
+    const why = `It was in hand ${deliveryCount} times when the process ended, or given back as failed.`;
+    return this.#refuse(work, originOf(message), 'delivery-limit', why, new Error(why));
   }
 
   async #handleRead(work: Work, read: Promise<Incoming>): Promise<void> {
@@ -178,6 +192,7 @@ export class QueueConsumer {
     const due = this.#dueHandlers(incoming, progress);
     if (due.length === 0) return this.#refuse(work, incoming, 'no-handler', NO_MESSAGE_HANDLER);
     work.receive(incoming);
+    if (incoming.kind === 'request') work.lateAt = lateAtOf(work.delivery.message, this.#init.clock.now());
     for (const handler of due) work.add(handler, progress.attempts + 1);
     return this.#runAll(work);
   }
@@ -199,7 +214,14 @@ export class QueueConsumer {
   }
 
   async #runAll(work: Work): Promise<void> {
-    const { inbox } = this.#init;
+    const { inbox, witness, handlers } = this.#init;
+    const held = heldBack(witness, handlers, work);
+    if (held !== undefined) {
+      await held;
+      // Meanwhile it may have been stopped, or the message may have been lost.
+      const isGone = !this.#intake.isOpen || work.delivery.settled;
+      if (isGone && !handlers.noAck) return this.#intake.giveBack(work.delivery);
+    }
     if (inbox !== undefined) {
       const admitted = inbox.admit(work);
       if (admitted !== undefined) await admitted;

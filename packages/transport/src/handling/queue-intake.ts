@@ -5,6 +5,7 @@ import type { Lanes } from './lanes/lanes.js';
 export interface QueueIntakeInit {
   readonly handlers: QueueHandlers;
   readonly link: () => Link;
+  readonly deliveryLimit: number;
   readonly lanes: Lanes;
   readonly onDelivery: (delivery: LinkDelivery) => void;
   /** The queue is gone. */
@@ -63,10 +64,11 @@ export class QueueIntake {
   }
 
   #consume(opening: Opening): Promise<Subscription> {
-    const { handlers, link, onDelivery, onDeleted, onLost } = this.#init;
+    const { handlers, link, deliveryLimit, onDelivery, onDeleted, onLost } = this.#init;
     return link().consume(handlers.queue, {
       prefetchCount: handlers.prefetchCount,
       noAck: handlers.noAck,
+      deliveryLimit,
       onDelivery: (delivery) => {
         const isLate = this.#opening !== opening || this.#stopping !== undefined;
         if (isLate && !delivery.settled) this.giveBack(delivery);

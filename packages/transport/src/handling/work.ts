@@ -103,6 +103,8 @@ export interface TimeLimit {
 /** One delivery, and what its handlers make of it. */
 export class Work {
   readonly runs: Run[] = [];
+  /** Of a request: from when on nobody waits for its answer. Undefined: not known. Milliseconds since the epoch. */
+  lateAt: number | undefined;
   /** Set once each run has its outcome, if settling its delivery is to be waited for. */
   settling: Promise<void> | undefined;
   readonly #onOutcomes: (work: Work) => void;

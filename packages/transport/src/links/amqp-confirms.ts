@@ -3,11 +3,9 @@ import type { ConfirmChannel, Message as AmqplibMessage } from 'amqplib';
 import { type AmqpError, amqpError } from './amqp-errors.js';
 import { propertiesTo } from './amqp-fields.js';
 import type { AmqpSession } from './amqp-session.js';
-import type { PublishCallback } from './link.js';
+import type { PublishCallback, PublishOptions } from './link.js';
 
-export interface AmqpPublishOptions {
-  readonly mandatory?: boolean;
-  readonly settles?: boolean;
+export interface AmqpPublishOptions extends Omit<PublishOptions, 'delayMs'> {
   /** It settles a delivery that comes again when the connection is lost: then it is not published again, but fails. */
   readonly once?: boolean;
 }
@@ -78,8 +76,8 @@ export class AmqpConfirms {
     return this.#unconfirmed.keys().next().value;
   }
 
-  send(publish: Outgoing): void {
-    const { exchange, routingKey, properties, body } = publish.message;
+  /** `message`: the publish's, as it is to be now. */
+  send(publish: Outgoing, { exchange, routingKey, properties, body }: Message): void {
     this.#unconfirmed.set(publish, { returned: false });
     this.#bytes += body.length;
     // Always mandatory: the caller is told where it did not go.

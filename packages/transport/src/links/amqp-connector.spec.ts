@@ -107,18 +107,11 @@ describe('connecting', () => {
     expect(at()).toHaveLength(41);
   });
 
-  it('gives up to come back when the login is refused again and again', async () => {
-    const { connector, clock } = connectorOf([away(), REFUSED, REFUSED, REFUSED]);
-    const connecting = connector.reconnect(() => {}).catch((error: unknown) => error);
-    await turn();
-    clock.advance(1000);
-    expect(await connecting).toMatchObject({
-      message: expect.stringContaining('refuses the login') as unknown,
-    });
-  });
-
-  it('comes back to a vhost that is refused for a while, and tells of it once', async () => {
-    const refusals = Array.from({ length: 10 }, () => NO_VHOST);
+  it.each([
+    ['a login', REFUSED, 'refuses the login that was good before, and is asked again and again'],
+    ['a vhost', NO_VHOST, 'does not open its vhost, and is asked again and again'],
+  ])('comes back to %s that is refused for a while, and tells of it once', async (_, refusal, words) => {
+    const refusals = Array.from({ length: 5 }, () => [refusal, away()]).flat();
     const { connector, clock, session } = connectorOf([...refusals, 'session']);
     const told: string[] = [];
     const connecting = connector.reconnect(({ message }) => told.push(message));
@@ -127,7 +120,7 @@ describe('connecting', () => {
       clock.advance(1000);
     }
     expect(await connecting).toBe(session);
-    expect(told).toEqual([expect.stringContaining('does not open its vhost, and is asked again and again')]);
+    expect(told).toEqual([expect.stringContaining(words)]);
   });
 
   it('fails at once for a vhost that is refused in the beginning', async () => {

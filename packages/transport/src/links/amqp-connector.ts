@@ -6,7 +6,7 @@ import type { NormalisedAmqpOptions } from './amqp-options.js';
 import type { AmqpSession } from './amqp-session.js';
 import { type AmqpEndpoint, locationOf } from './amqp-url.js';
 
-/** Logins refused one after the other, after which a link that had been logged in before does not try again; vhosts: it is told. */
+/** So many refused logins or vhosts are no chance any more, as while a broker starts: it is told. */
 const REFUSALS_MAX = 3;
 
 export interface ConnectorInit {
@@ -61,14 +61,13 @@ export class AmqpConnector {
   }
 
   /**
-   * Goes on until a node lets in. Rejects when logging in was refused again and again. A vhost that is refused, which was
-   * there before, may come back: `onHeldUp` is told of it, once.
+   * Goes on until a node lets in; rejects only when it is closed. A login or a vhost that is refused was good before, and may
+   * be again (a password that is being changed, users that are kept elsewhere): `onHeldUp` is told of it, once of each.
    */
   reconnect(onHeldUp: (error: Error) => void): Promise<AmqpSession> {
     let [logins, vhosts] = [0, 0];
     return this.#connect((error) => {
-      logins = isLoginRefused(error) ? logins + 1 : 0;
-      if (logins >= REFUSALS_MAX) throw refused(error);
+      if (isLoginRefused(error) && ++logins === REFUSALS_MAX) onHeldUp(loginRefused(error));
       if (isVhostRefused(error) && ++vhosts === REFUSALS_MAX) onHeldUp(vhostRefused(error));
     });
   }
@@ -141,6 +140,14 @@ function refused(error: unknown): QueueUnavailableException {
   const { message } = amqpError(error);
   return new QueueUnavailableException(
     `The broker refuses the login, or its vhost: ${message}. Correct the user, the password or the vhost in the URL, or the user's permissions.`,
+    { cause: error },
+  );
+}
+
+function loginRefused(error: unknown): QueueUnavailableException {
+  const { message } = amqpError(error);
+  return new QueueUnavailableException(
+    `The broker refuses the login that was good before, and is asked again and again: ${message}. Who knows its users may be away; or the user or the password was changed: then correct the URL and start again.`,
     { cause: error },
   );
 }

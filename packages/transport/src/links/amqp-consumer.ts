@@ -9,8 +9,9 @@ import type { ConsumeOptions, Subscription } from './link.js';
 const RESUBSCRIBE_MS = 1000;
 
 export interface ConsumerInit {
+  readonly queue: string;
   /** The queue's name of now. */
-  readonly queue: () => string;
+  readonly nameOf: (queue: string) => string;
   readonly options: ConsumeOptions;
   readonly clock: Clock;
   readonly onError: (error: Error) => void;
@@ -37,10 +38,14 @@ export class AmqpConsumer implements Subscription {
     this.#init = init;
   }
 
+  get queue(): string {
+    return this.#init.queue;
+  }
+
   /** Rejects with AmqpError when the broker refuses it. */
   async subscribe(session: AmqpSession): Promise<void> {
     this.#session = session;
-    const { options, queue } = this.#init;
+    const { options, queue, nameOf } = this.#init;
     const channel = await session.openChannel();
     const open: Open = {
       channel,
@@ -57,7 +62,11 @@ export class AmqpConsumer implements Subscription {
     try {
       await channel.prefetch(options.prefetchCount);
       const consuming = { noAck: options.noAck, exclusive: options.exclusive === true };
-      const { consumerTag } = await channel.consume(queue(), (raw) => this.#onMessage(open, raw), consuming);
+      const { consumerTag } = await channel.consume(
+        nameOf(queue),
+        (raw) => this.#onMessage(open, raw),
+        consuming,
+      );
       open.tag = consumerTag;
     } catch (error) {
       throw amqpError(error);
@@ -73,7 +82,7 @@ export class AmqpConsumer implements Subscription {
     } catch (error) {
       if (session.ended) return;
       this.#init.onError(error as Error);
-      if (amqpError(error).code === NOT_FOUND) this.#end();
+      if (amqpError(error).code === NOT_FOUND) this.queueDeleted();
       else this.#init.clock.setTimer(RESUBSCRIBE_MS, () => void this.#again(session));
     }
   }
@@ -84,17 +93,22 @@ export class AmqpConsumer implements Subscription {
 
   #onMessage(open: Open, raw: ConsumeMessage | null): void {
     const { noAck, onDelivery } = this.#init.options;
-    if (raw === null) return this.#end();
+    if (raw === null) return this.queueDeleted();
     const delivery = new AmqpDelivery(raw, noAck ? undefined : open.unsettled);
     // What was on its way when it was cancelled goes back; what the broker has forgotten can't.
     if (this.#cancelled && !noAck) delivery.requeue({ failed: false });
     else onDelivery(delivery);
   }
 
-  /** The broker has cancelled it. */
-  #end(): void {
+  /**
+   * The broker has cancelled it, or its queue is known to be gone. What was delivered can still be settled. Idempotent. The
+   * broker is not asked to cancel it: RabbitMQ 3.10 would end the connection where it has forgotten to do so by itself.
+   */
+  queueDeleted(): void {
     if (this.#cancelled) return;
-    this.cancel();
+    this.#cancelled = true;
+    if (this.#open === undefined) this.#init.onEnd(this);
+    else if (this.#open.tag !== undefined) closeWhenSettled(this.#open);
     this.#init.options.onCancel();
   }
 
@@ -129,12 +143,7 @@ export class AmqpConsumer implements Subscription {
 
   /** What was delivered can still be settled, so the channel closes after that. */
   #stop(open: Open): void {
-    const { channel, unsettled, tag } = open;
-    const close = (): void =>
-      unsettled.whenEmpty(() => {
-        open.closing = channel.close().catch(ignoreClosed);
-      });
-    channel.cancel(tag as string).then(close, ignoreClosed);
+    open.channel.cancel(open.tag as string).then(() => closeWhenSettled(open), ignoreClosed);
   }
 
   /** Resolves when the broker has taken note of everything settled before. */
@@ -144,6 +153,12 @@ export class AmqpConsumer implements Subscription {
     // Any method would do: a channel answers in order.
     await (open.closing ?? open.channel.prefetch(this.#init.options.prefetchCount).catch(ignoreClosed));
   }
+}
+
+function closeWhenSettled(open: Open): void {
+  open.unsettled.whenEmpty(() => {
+    open.closing = open.channel.close().catch(ignoreClosed);
+  });
 }
 
 /** A channel that is closed has nothing to stop, nor anything on its way. */

@@ -2,6 +2,7 @@ import type { Clock, FieldTable, Message } from '@nestmq/broker';
 import { HEADER } from '../envelope.js';
 import { QueueUnavailableException } from '../queue.exceptions.js';
 import type { AmqpPublishOptions } from './amqp-confirms.js';
+import { SINK_QUEUE } from './given-up.js';
 import type { PublishCallback } from './link.js';
 
 /**
@@ -25,8 +26,6 @@ const LEASE_MS = 3_600_000;
 const DUE_SUFFIX = '.due';
 /** Without `x-`: a headers exchange passes over names that have it. */
 const WAIT = 'nestmq-wait';
-/** Gets what is due in an exchange, and drops it: else what goes nowhere would hold up what is behind it. */
-const SINK_QUEUE = 'nestmq.sink';
 
 /** What the wait queues of a broker need of it. */
 export interface DelayTopology {

@@ -26,7 +26,7 @@ export function amqpError(error: unknown): AmqpError {
   return new AmqpError(typeof code === 'number' ? code : undefined, text, error);
 }
 
-/** Logging in was refused: trying again is no use. */
+/** Logging in was refused. */
 export function isLoginRefused(error: unknown): boolean {
   return amqpError(error).code === ACCESS_REFUSED;
 }

@@ -11,6 +11,7 @@ import type { AmqpError } from './amqp-errors.js';
 import { NackedPublishes } from './amqp-nacked.js';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import type { AmqpSession } from './amqp-session.js';
+import { expiredInLink, expiring, isExpired } from './expiring.js';
 import type { PublishCallback } from './link.js';
 
 /** Sent and not confirmed. More would only fill the memory of this process, so it waits. Bytes of bodies. */
@@ -109,7 +110,7 @@ export class AmqpPublisher {
     const publish = { ...options, message, sequence: this.#sequence++, done, since, nackedAt: undefined };
     const isHeld = this.#nacked.holds(message);
     const isNext = this.#waiting.length === 0 && this.#blocked === undefined;
-    if (!isHeld && (isNext || options.settles === true) && this.#maySend()) this.#channel?.send(publish);
+    if (!isHeld && (isNext || options.settles === true) && this.#maySend()) this.#sendNow(publish);
     else {
       this.#assertRoom(options);
       if (isHeld) this.#nacked.add(publish);
@@ -167,9 +168,20 @@ export class AmqpPublisher {
 
   #send(): void {
     while (this.#blocked === undefined && this.#waiting.length > 0 && this.#maySend()) {
-      this.#channel?.send(this.#waiting.shift() as Outgoing);
+      const next = this.#waiting.shift() as Outgoing;
+      if (isExpired(next, this.#init.clock.now())) this.#drop(next);
+      else this.#sendNow(next);
     }
     this.#arm();
+  }
+
+  #sendNow(publish: Outgoing): void {
+    this.#channel?.send(publish, expiring(publish.message, publish, this.#init.clock.now()));
+  }
+
+  #drop({ done }: Outgoing): void {
+    if (this.#suspects > 0) this.#suspects--;
+    done(expiredInLink());
   }
 
   readonly #listener: ConfirmsListener = {

@@ -5,6 +5,8 @@ import { type AmqpError, amqpError } from './amqp-errors.js';
 import { toAmqplib } from './amqp-fields.js';
 import type { AmqpSession } from './amqp-session.js';
 import type { DelayTopology } from './amqp-delays.js';
+import { declareGivenUp, type GivenUpTopology, LETTERS_EXCHANGE } from './given-up.js';
+import { driftOf } from './topology-drift.js';
 
 interface Binding {
   readonly queue: string;
@@ -43,6 +45,13 @@ export class AmqpTopology {
   readonly #bindings = new Map<string, Binding>();
   /** Names of own queues: those given to callers, and those of now. */
   readonly #own = new Map<string, string>();
+  readonly #queueType: 'quorum' | 'classic';
+  /** Where the exchanges for what a broker gives up are declared. */
+  readonly #givenUp = new WeakMap<AmqpSession, Promise<void>>();
+
+  constructor(queueType: 'quorum' | 'classic') {
+    this.#queueType = queueType;
+  }
 
   /** The name of now. */
   nameOf(queue: string): string {
@@ -56,7 +65,35 @@ export class AmqpTopology {
 
   async declareQueue(session: AmqpSession, name: string, args: FieldTable): Promise<void> {
     this.#queues.set(name, args);
-    await declareQueue(session, name, args);
+    await this.#declareQueue(session, name, args);
+  }
+
+  /** Each may be where dead letters go: who names it may not know when it is made anew. */
+  async #declareQueue(session: AmqpSession, name: string, args: FieldTable): Promise<void> {
+    await this.#declareGivenUp(session);
+    let drift: Error | undefined;
+    try {
+      await declareQueue(session, name, args);
+    } catch (error) {
+      if (driftOf('queue', name, error) === undefined) throw error;
+      drift = error as Error;
+    }
+    await onChannel(session, (channel) => channel.bindQueue(name, LETTERS_EXCHANGE, name));
+    if (drift !== undefined) throw drift;
+  }
+
+  async #declareGivenUp(session: AmqpSession): Promise<void> {
+    let declared = this.#givenUp.get(session);
+    if (declared === undefined) {
+      declared = declareGivenUp(givenUpTopologyOf(session, this.#queueType));
+      this.#givenUp.set(session, declared);
+    }
+    try {
+      await declared;
+    } catch (error) {
+      this.#givenUp.delete(session);
+      throw error;
+    }
   }
 
   async declareOwnQueue(session: AmqpSession): Promise<string> {
@@ -94,7 +131,7 @@ export class AmqpTopology {
       }
     };
     for (const name of this.#exchanges) await attempt(() => this.declareExchange(session, name));
-    for (const [name, args] of this.#queues) await attempt(() => declareQueue(session, name, args));
+    for (const [name, args] of this.#queues) await attempt(() => this.#declareQueue(session, name, args));
     for (const given of this.#own.keys()) {
       const name = ownName();
       await attempt(() => declareOwn(session, name));
@@ -116,6 +153,25 @@ async function declareQueue(session: AmqpSession, name: string, args: FieldTable
   await onChannel(session, (channel) =>
     channel.assertQueue(name, { durable: true, arguments: toAmqplib(args) }),
   );
+}
+
+function givenUpTopologyOf(session: AmqpSession, queueType: 'quorum' | 'classic'): GivenUpTopology {
+  return {
+    declareExchange: (name, type, args) =>
+      onChannel(session, (channel) =>
+        channel.assertExchange(name, type, { durable: true, arguments: toAmqplib(args) }),
+      ),
+    async declareSink(name) {
+      try {
+        await declareQueue(session, name, { 'x-queue-type': queueType, 'x-message-ttl': 0 });
+      } catch (error) {
+        // By a service with queues of another type.
+        if (driftOf('queue', name, error) === undefined) throw error;
+      }
+    },
+    bindQueue: (queue, exchange, args) =>
+      onChannel(session, (channel) => channel.bindQueue(queue, exchange, '', toAmqplib(args))),
+  };
 }
 
 /** For wait queues, which are not remembered: they are declared when they are used. */

@@ -9,6 +9,7 @@ import { amqpError, NOT_FOUND } from './amqp-errors.js';
 import { messageFrom } from './amqp-message.js';
 import type { NormalisedAmqpOptions } from './amqp-options.js';
 import { AmqpPublisher } from './amqp-publisher.js';
+import { AmqpQueueWatch } from './amqp-queue-watch.js';
 import { AmqpReplies } from './amqp-replies.js';
 import { AmqpSession } from './amqp-session.js';
 import { AmqpTopology, delayTopologyOf, onChannel } from './amqp-topology.js';
@@ -50,10 +51,11 @@ export interface AmqpLinkInit {
 export class AmqpLink implements Link {
   readonly #init: AmqpLinkInit;
   readonly #connector: AmqpConnector;
-  readonly #topology = new AmqpTopology();
+  readonly #topology: AmqpTopology;
   readonly #publisher: AmqpPublisher;
   readonly #delays: AmqpDelays;
   readonly #consumers = new Set<AmqpConsumer>();
+  readonly #queues: AmqpQueueWatch;
   readonly #replies = new Set<AmqpReplies>();
   readonly #sessions: SessionWaiters;
   readonly #logger = new Logger('AmqpLink');
@@ -66,6 +68,7 @@ export class AmqpLink implements Link {
     const { options, listener, clock } = init;
     this.#init = init;
     this.#connector = connector;
+    this.#topology = new AmqpTopology(options.queueType);
     this.#sessions = new SessionWaiters(clock, options.publishTimeoutMs);
     this.#publisher = new AmqpPublisher({ options, clock, onError: (error) => listener.onError(error) });
     this.#delays = new AmqpDelays({
@@ -74,6 +77,11 @@ export class AmqpLink implements Link {
       clock,
       queueType: options.queueType,
       maxWaiting: options.maxWaiting,
+    });
+    this.#queues = new AmqpQueueWatch({
+      clock,
+      consumers: this.#consumers,
+      isThere: async (queue) => (await this.queueState(queue)) !== undefined,
     });
   }
 
@@ -130,9 +138,10 @@ export class AmqpLink implements Link {
     while (this.#closing === undefined) {
       let session: AmqpSession;
       try {
-        session = await this.#connector.reconnect((error) => this.#init.listener.onError(error));
-      } catch (error) {
-        return this.#giveUp(error as Error);
+        session = await this.#connector.reconnect((error) => this.#onHeldUp(error));
+      } catch {
+        // It is closed, and who waits has been told.
+        return undefined;
       }
       try {
         return await this.#use(session);
@@ -143,10 +152,10 @@ export class AmqpLink implements Link {
     }
   }
 
-  #giveUp(error: Error): void {
-    if (this.#closing !== undefined) return;
-    this.#sessions.end(error);
-    this.#publisher.end(error);
+  /** Why it is still away is another thing than why it went. */
+  #onHeldUp(error: Error): void {
+    this.#sessions.unset(error);
+    this.#publisher.detach(error);
     this.#init.listener.onError(error);
   }
 
@@ -224,6 +233,7 @@ export class AmqpLink implements Link {
     const name = this.#topology.nameOf(queue);
     this.#topology.forgetQueue(queue);
     const deleted = await this.#run((session) => onChannel(session, (channel) => channel.deleteQueue(name)));
+    this.#queues.deleted(queue);
     return deleted.messageCount;
   }
 
@@ -271,7 +281,8 @@ export class AmqpLink implements Link {
 
   async consume(queue: string, options: ConsumeOptions): Promise<Subscription> {
     const consumer = new AmqpConsumer({
-      queue: () => this.#topology.nameOf(queue),
+      queue,
+      nameOf: (given) => this.#topology.nameOf(given),
       options,
       clock: this.#init.clock,
       onError: (error) => this.#init.listener.onError(error),
@@ -279,6 +290,7 @@ export class AmqpLink implements Link {
     });
     await this.#run((session) => consumer.subscribe(session));
     this.#consumers.add(consumer);
+    this.#queues.start();
     return consumer;
   }
 
@@ -332,6 +344,7 @@ export class AmqpLink implements Link {
     });
     const session = this.#sessions.current ?? this.#settingUp;
     this.#connector.close();
+    this.#queues.end();
     this.#sessions.end(closed);
     this.#publisher.end(closed);
     await session?.close();

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import {
+  assertServerOptions,
   type Broker,
   type BrokerOptions,
   createServer,
@@ -105,6 +106,11 @@ function open(key: string, options: EmbeddedBrokerOptions & BrokerOptions): Shar
   const entry = { home: before.catch(() => undefined).then(async () => openHome(options)), users: 0 };
   shared.set(key, entry);
   return entry;
+}
+
+/** Throws INVALID_OPTION for what opening such a broker would refuse, and opens none. */
+export function assertEmbeddedBrokerOptions({ listen, ...options }: EmbeddedBrokerOptions): void {
+  assertServerOptions({ ...options, ...listen });
 }
 
 async function openHome({ listen, ...options }: EmbeddedBrokerOptions & BrokerOptions): Promise<Home> {

@@ -1,16 +1,21 @@
 import {
   BrokerError,
+  type Clock,
   type Connection,
   type Consumer,
   type Delivery,
   type FieldTable,
   type Message,
   type ReplyConsumer,
+  systemClock,
 } from '@nestmq/broker';
 import { delayedExchangeOf } from '../envelope.js';
 import { NoHandlerException } from '../queue.exceptions.js';
+import { CountedDeliveries } from './counted-deliveries.js';
 import type { BrokerLease } from './embedded-brokers.js';
+import { expiredInLink, expiring, isExpired } from './expiring.js';
 import { assertForwarded } from './forwarding.js';
+import { declareGivenUp, LETTERS_EXCHANGE } from './given-up.js';
 import type {
   ConsumeOptions,
   ForwardedMessage,
@@ -46,13 +51,17 @@ export class EmbeddedLink implements Link {
   readonly #lease: BrokerLease;
   readonly #connection: Connection;
   readonly #listener: LinkListener;
+  readonly #clock: Clock;
+  /** Where dead letters of the broker go. */
+  readonly #letterQueues = new Set<string>();
   readonly #waiting: WaitingPublish[] = [];
   readonly #replies = new Set<ReplyConsumer>();
   #closing: Promise<void> | undefined;
 
-  constructor(lease: BrokerLease, listener: LinkListener) {
+  constructor(lease: BrokerLease, listener: LinkListener, clock: Clock = systemClock) {
     this.#lease = lease;
     this.#listener = listener;
+    this.#clock = clock;
     this.#connection = lease.broker.connect();
     listener.onConnected();
   }
@@ -76,9 +85,11 @@ export class EmbeddedLink implements Link {
   }
 
   async declareQueue(name: string, declaration: QueueDeclaration = {}): Promise<void> {
+    const all = needed(declaration);
     let drift: Error | undefined;
+    if (all.deadLetterQueue !== undefined) await this.#keepLettersIn(all.deadLetterQueue);
     try {
-      await this.#connection.declareQueue(name, { arguments: argumentsOf(needed(declaration)) });
+      await this.#connection.declareQueue(name, { arguments: argumentsOf(all) });
     } catch (error) {
       drift = driftOf('queue', name, error);
       if (drift === undefined) throw error;
@@ -86,7 +97,24 @@ export class EmbeddedLink implements Link {
     const delayed = delayedExchangeOf('');
     await this.#declareDelayed(delayed, 'direct');
     await this.#connection.bindQueue(name, delayed, name);
+    if (this.#letterQueues.has(name)) await this.#bindLetters(name);
     if (drift !== undefined) throw drift;
+  }
+
+  /** The queue may be declared later. */
+  async #keepLettersIn(queue: string): Promise<void> {
+    const connection = this.#connection;
+    await declareGivenUp({
+      declareExchange: (name, type, args) => connection.declareExchange(name, { type, arguments: args }),
+      declareSink: (name) => connection.declareQueue(name, { arguments: { 'x-message-ttl': 0 } }),
+      bindQueue: (name, exchange, args) => connection.bindQueue(name, exchange, '', args),
+    });
+    this.#letterQueues.add(queue);
+    if (connection.hasQueue(queue)) await this.#bindLetters(queue);
+  }
+
+  #bindLetters(queue: string): Promise<void> {
+    return this.#connection.bindQueue(queue, LETTERS_EXCHANGE, queue);
   }
 
   async declareOwnQueue(): Promise<string> {
@@ -148,9 +176,8 @@ export class EmbeddedLink implements Link {
       else if (options.mandatory === true) done(new NoHandlerException(message.routingKey));
       else done(undefined, true);
     };
-    const outcome = this.#connection.publish(delayMs > 0 ? withDelay(message, delayMs) : message, onDurable, {
-      settles,
-    });
+    const whole = delayMs > 0 ? withDelay(message, delayMs) : expiring(message, options, this.#clock.now());
+    const outcome = this.#connection.publish(whole, onDurable, { settles });
     unroutable = outcome === 'unroutable';
   }
 
@@ -172,7 +199,8 @@ export class EmbeddedLink implements Link {
       try {
         await this.#connection.unblocked();
         for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-          this.#publish(next);
+          if (isExpired(next.options, this.#clock.now())) next.done(expiredInLink());
+          else this.#publish(next);
           this.#waiting.shift();
         }
       } catch (error) {
@@ -185,8 +213,22 @@ export class EmbeddedLink implements Link {
   }
 
   async consume(queue: string, options: ConsumeOptions): Promise<Subscription> {
-    const consumer = this.#connection.consume(queue, options);
-    const cancel = (): void => this.#connection.cancel(consumer);
+    const { deliveryLimit, noAck, prefetchCount, onDelivery } = options;
+    if (deliveryLimit === undefined || noAck)
+      return this.#subscribed(this.#connection.consume(queue, options));
+    const connection = this.#connection;
+    const counted = new CountedDeliveries({ connection, deliveryLimit, prefetchCount, onDelivery });
+    const { take, settled } = counted;
+    const consumer = connection.consume(queue, { ...options, onDelivery: take, onSettled: settled });
+    counted.consumer = consumer;
+    return this.#subscribed(consumer, counted);
+  }
+
+  #subscribed(consumer: Consumer, counted?: CountedDeliveries): Subscription {
+    const cancel = (): void => {
+      this.#connection.cancel(consumer);
+      counted?.giveBack();
+    };
     return { cancel, giveUp: () => this.#giveUp(consumer) };
   }
 

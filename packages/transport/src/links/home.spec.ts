@@ -23,10 +23,18 @@ describe('where messages live', () => {
     [{ urls: [] }, "'urls' is no list"],
     [{ urls: ['amqp://h'], url: 'amqp://h' }, "there is 'url' as well"],
     [{ urls: ['file:x'] }, "'urls' has 'file:x'"],
-    [{ url: 'memory:', amqp: {} }, "There is 'amqp', but no AMQP URL"],
-    [{}, "'url' is undefined"],
+    [{ url: 'memory:', amqp: { heartbeat: 'soon' } }, "'amqp.heartbeat' is 'soon'."],
+    [{ url: 'file:x', amqp: { hearbeat: '5s' } }, "amqp has the unknown option 'hearbeat'"],
+    [{}, "'url' is missing"],
+    [{ link: 5 }, "'link' is 5 (number). Give a function that opens a link"],
+    [{ link: () => {}, url: 'memory:' }, "There is 'link', and 'url' as well."],
+    [{ link: () => {}, broker: {} }, "There is 'link', and 'broker' as well."],
   ])('is not named by %j', (options, words) => {
     expect(() => homeOf(options, 'q')).toThrow(words);
+  });
+
+  it('does not depend on options of AMQP', () => {
+    expect(homeOf({ url: 'file:./x', amqp: { heartbeat: '5s' } }, 'q')).toEqual({ directory: './x' });
   });
 
   it('may be the nodes of a cluster', () => {

@@ -2,31 +2,37 @@ import { fileURLToPath } from 'node:url';
 import { QueueOptionsException } from '../queue.exceptions.js';
 import { normaliseAmqpOptions, type NormalisedAmqpOptions } from './amqp-options.js';
 import { isAmqpUrl, printable } from './amqp-url.js';
+import { type LinkFactory, linkFactoryOf } from './own-link.js';
 
 /** Where messages live. */
 export type Home =
-  { readonly memory: string } | { readonly directory: string } | { readonly amqp: NormalisedAmqpOptions };
+  | { readonly memory: string }
+  | { readonly directory: string }
+  | { readonly amqp: NormalisedAmqpOptions }
+  | { readonly link: LinkFactory };
 
 /** What says where messages live. */
 export interface HomeOptions {
   readonly url?: unknown;
   readonly urls?: unknown;
+  /** Used with AMQP URLs, and checked with any. */
   readonly amqp?: unknown;
+  readonly broker?: unknown;
+  readonly link?: unknown;
 }
 
 /** Throws QueueOptionsException for what names no home, which never has credentials in its message. */
-export function homeOf({ url, urls, amqp }: HomeOptions, queue: string): Home {
+export function homeOf({ url, urls, amqp, broker, link }: HomeOptions, queue: string): Home {
+  if (link !== undefined) return { link: linkFactoryOf(link, { url, urls, amqp, broker }) };
   if (urls !== undefined) {
     if (url === undefined && Array.isArray(urls) && urls.length > 0)
       return { amqp: normaliseAmqpOptions(urls, amqp, queue) };
     throw new QueueOptionsException("'urls' is no list, or there is 'url' as well.", 'Give one of the two.');
   }
   if (isAmqpUrl(url)) return { amqp: normaliseAmqpOptions([url], amqp, queue) };
-  if (amqp === undefined) return parseUrl(url);
-  throw new QueueOptionsException(
-    "There is 'amqp', but no AMQP URL.",
-    "Give 'url' as 'amqp://HOST', or leave it out.",
-  );
+  // Not used, but right: one changes the URL, and the rest stays.
+  normaliseAmqpOptions([], amqp, queue);
+  return parseUrl(url);
 }
 
 function parseUrl(url: unknown): Home {

@@ -9,6 +9,8 @@ export interface LinkDelivery {
   readonly message: Message;
   /** It may have been delivered before. */
   readonly redelivered: boolean;
+  /** How often it was handed out before and not done with, as far as the broker has counted; undefined over AMQP. */
+  readonly deliveryCount?: number;
   /** Also true when its connection is lost: the broker hands it out anew. */
   readonly settled: boolean;
   /** The message is done with. */
@@ -27,11 +29,20 @@ export interface ConsumeOptions {
   readonly prefetchCount: number;
   /** Deliveries are settled as they are handed over. */
   readonly noAck: boolean;
+  /**
+   * A consumer that gives up what has a higher `deliveryCount` has it counted when a process dies with a message in hand: what was
+   * found at opening is handed over once that is durably counted. Over AMQP the broker counts, as the queue's arguments say.
+   * @default what was in hand is not counted
+   */
+  readonly deliveryLimit?: number;
   /** The only consumer of the queue. @default false */
   readonly exclusive?: boolean;
   /** Called for each message; must not throw. */
   readonly onDelivery: (delivery: LinkDelivery) => void;
-  /** The queue was deleted under the consumer, or may not be consumed any more. */
+  /**
+   * The queue was deleted under the consumer, or may not be consumed any more. Called at once, or within half a minute where
+   * the broker may forget to tell.
+   */
   readonly onCancel: () => void;
   /** The connection was lost with this delivery unsettled: it is settled now, and comes again. @default nothing is done */
   readonly onLost?: (delivery: LinkDelivery) => void;
@@ -99,6 +110,13 @@ export interface PublishOptions {
    * `x-nestmq-due-at` then tells who gets it how much is left. Milliseconds. @default 0
    */
   readonly delayMs?: number;
+  /**
+   * The broker gives the message up when no consumer has got it by then: the link tells it what is left, as the message's
+   * `expiration`. One that has waited in the link until then is not sent any more: `done` is called with
+   * QueueUnavailableException. Not together with a delay. Milliseconds since the epoch, by the clock of this process.
+   * @default never
+   */
+  readonly expiresAt?: number;
 }
 
 /**
@@ -119,7 +137,10 @@ export interface ForwardedMessage extends Omit<Message, 'body'> {
  * @publicApi
  */
 export interface QueueDeclaration {
-  /** Where what the broker itself gives up goes (a delivery limit, a full queue, a TTL), kept safe. @default nowhere */
+  /**
+   * Where what the broker itself gives up goes (a delivery limit, a full queue, a TTL), kept safe; but for requests that
+   * have expired, which are dropped. @default nowhere
+   */
   readonly deadLetterQueue?: string;
   /** Levels of priority, 1 to 255. @default none */
   readonly maxPriority?: number;

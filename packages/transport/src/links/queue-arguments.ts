@@ -1,4 +1,5 @@
 import type { FieldTable } from '@nestmq/broker';
+import { GIVEN_UP_EXCHANGE } from '../envelope.js';
 import type { QueueDeclaration } from './link.js';
 
 /** A declaration in AMQP's words (rabbitmq.com/docs/queues, "Optional Arguments"). */
@@ -7,7 +8,7 @@ export function argumentsOf(declaration: QueueDeclaration): FieldTable {
   return {
     ...(deadLetterQueue === undefined
       ? {}
-      : { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': deadLetterQueue }),
+      : { 'x-dead-letter-exchange': GIVEN_UP_EXCHANGE, 'x-dead-letter-routing-key': deadLetterQueue }),
     ...(maxPriority === undefined ? {} : { 'x-max-priority': maxPriority }),
     ...(singleActiveConsumer === true ? { 'x-single-active-consumer': true } : {}),
     ...declaration.arguments,

@@ -24,7 +24,7 @@ export async function loadTracing(
   }
 }
 
-/** `messaging.system`: what speaks AMQP is RabbitMQ, as far as can be known; what is embedded is not. */
+/** `messaging.system`: what speaks AMQP is RabbitMQ, as far as can be known; what is embedded, or of another make, is not. */
 function systemOf(home: object): 'nestmq' | 'rabbitmq' {
   return 'amqp' in home ? 'rabbitmq' : 'nestmq';
 }

@@ -37,6 +37,21 @@ export interface WitnessedAttempt extends WitnessedMessage {
 }
 
 /**
+ * A message that has come and was read, before its handlers begin.
+ *
+ * @publicApi
+ */
+export interface WitnessedArrival extends WitnessedMessage {
+  readonly kind: MessageKind;
+  /** What the handlers get. */
+  readonly data: unknown;
+  /** So many messages of the queue may be unsettled at once. */
+  readonly prefetchCount: number;
+  /** The key of each handler that keeps an order, if it has one for this message. */
+  readonly orderingKeys: readonly string[];
+}
+
+/**
  * What came of an attempt.
  *
  * @publicApi
@@ -77,6 +92,8 @@ export interface QueueWitness {
   delivered(work: object, queue: string, message: Message): void;
   /** It was given up without a handler. */
   refused(work: object, message: WitnessedMessage, reason: DeadLetterReason): void;
+  /** Its handlers begin when what is returned has resolved. @default at once */
+  arrived(arrival: WitnessedArrival): Promise<void> | undefined;
   /** A handler begins. */
   started(attempt: WitnessedAttempt): void;
   /** It has come to an end; what follows from that is done by {@link QueueWitness.settled}. */

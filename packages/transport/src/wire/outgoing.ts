@@ -58,11 +58,16 @@ export function outgoingEvent(packet: ReadPacket, context: OutgoingContext): Out
   );
 }
 
-/** As {@link outgoingEvent}, of a request. It is mandatory: one that nobody handles fails at once. */
+/**
+ * As {@link outgoingEvent}, of a request. It is mandatory: one that nobody handles fails at once. The broker gives it up at
+ * `expiresAt`, when its caller waits no longer (milliseconds since the epoch), if its record says nothing else. Packets of Nest's
+ * own transport are as Nest's client sends them, without.
+ */
 export function outgoingRequest(
   packet: ReadPacket,
   address: RequestAddress,
   context: OutgoingContext,
+  expiresAt?: number,
 ): Outgoing | Promise<Outgoing> {
   const record = recordIn(packet.data);
   if (record !== undefined && isDelayed(record.options)) {
@@ -72,6 +77,7 @@ export function outgoingRequest(
     );
   }
   if (context.wire.format === 'nest-rmq') return nestRequest(packet, address, context);
+  const limit = expiresAt === undefined || record?.options.expiration !== undefined ? {} : { expiresAt };
   return encoded(packet, context, ({ pattern, metadata }, body) =>
     mandatory(
       withRecord(
@@ -79,12 +85,13 @@ export function outgoingRequest(
         record?.options,
         context,
       ),
+      limit,
     ),
   );
 }
 
-function mandatory({ message, options }: Outgoing): Outgoing {
-  return { message, options: { ...options, mandatory: true } };
+function mandatory({ message, options }: Outgoing, more: PublishOptions = NO_OPTIONS): Outgoing {
+  return { message, options: { ...options, ...more, mandatory: true } };
 }
 
 /** Data to a body, by the serializer first if there is one; at once if it can be. */

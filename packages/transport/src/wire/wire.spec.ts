@@ -271,7 +271,7 @@ describe('options of the wire', () => {
       { codec: { ...bigints, contentType: 'application/octet-stream' } },
     ],
     ["'codecs' is", { codecs: bigints }],
-    ["'codecs[0].contentType' is undefined", { codecs: [{ ...bigints, contentType: undefined }] }],
+    ["'codecs[0].contentType' is missing", { codecs: [{ ...bigints, contentType: undefined }] }],
     ["'compression' is 'gzip'.", { compression: 'gzip' }],
     ["'compression.encoding' is 'zip'. Give 'gzip', 'br' or 'zstd'.", { compression: { encoding: 'zip' } }],
     ["compression has the unknown option 'level'.", { compression: { encoding: 'gzip', level: 9 } }],

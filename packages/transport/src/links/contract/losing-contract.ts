@@ -1,17 +1,14 @@
-import { expect, it } from '@jest/globals';
-import type { Contract } from './link.suite.js';
-import { Consumed, Heard, publish, publishAll, settledState, toQueue } from './link.suite.support.js';
+import { Consumed, Heard, publish, publishAll, settledState, toQueue } from './contract-support.js';
+import type { LinkContract } from './link-contract.js';
 
 /** What holds when a connection is lost, or the broker takes no publishes. */
-export function losingContract({ features, home, open, name, filled }: Contract): void {
-  const itWithConnection = features.connection ? it : it.skip;
-  const itWhenItBlocks = features.blocks ? it : it.skip;
+export function losingContract({ itUnless, expect, home, open, name, filled }: LinkContract): void {
+  const itWithConnection = itUnless('connection');
+  const itWhenItBlocks = itUnless('blocking');
 
   itWithConnection(
     'comes back when its connection is lost, and so does what it declared and consumes',
     async () => {
-      const broker = home();
-      if (broker === undefined) return;
       const heard = new Heard();
       const link = await open(heard.listener);
       const [exchange, queue] = [name('exchange'), name('queue')];
@@ -20,7 +17,7 @@ export function losingContract({ features, home, open, name, filled }: Contract)
       const own = await link.declareOwnQueue();
       await link.bindQueue(own, exchange, '#');
       const [consumed, ofOwn] = [await Consumed.start(link, queue), await Consumed.start(link, own)];
-      broker.cut?.();
+      home().cut?.();
       await heard.until('connected', 2);
       expect(heard.calls.filter((call) => !call.startsWith('error'))).toEqual([
         'connected',
@@ -37,12 +34,10 @@ export function losingContract({ features, home, open, name, filled }: Contract)
   itWithConnection(
     'tells of deliveries that are lost with it: they are settled, and come again',
     async () => {
-      const broker = home();
-      if (broker === undefined) return;
       const { link, queue } = await filled('a');
       const consumed = await Consumed.start(link, queue);
       const first = (await consumed.count(1)).at(0);
-      broker.cut?.();
+      home().cut?.();
       await consumed.until(({ lost }) => lost.length === 1);
       expect([consumed.lost[0] === first, first.settled]).toEqual([true, true]);
       first.ack();
@@ -54,15 +49,13 @@ export function losingContract({ features, home, open, name, filled }: Contract)
   );
 
   itWithConnection('has published messages wait while it is away, in order, and loses none', async () => {
-    const broker = home();
-    if (broker === undefined) return;
     const heard = new Heard();
     const link = await open(heard.listener);
     const queue = name('queue');
     await link.declareQueue(queue);
     const bodies = Array.from({ length: 300 }, (_, i) => String(i));
     const unconfirmed = publishAll(link, queue, bodies.slice(0, 100));
-    broker.cut?.();
+    home().cut?.();
     const away = publishAll(link, queue, bodies.slice(100, 200));
     await heard.until('disconnected');
     expect(link.blocked).toEqual(expect.any(String));
@@ -79,8 +72,6 @@ export function losingContract({ features, home, open, name, filled }: Contract)
   itWithConnection(
     'has another address for answers after that, and tells that those asked for before do not come',
     async () => {
-      const broker = home();
-      if (broker === undefined) return;
       const heard = new Heard();
       const link = await open(heard.listener);
       const lost: Error[] = [];
@@ -93,7 +84,7 @@ export function losingContract({ features, home, open, name, filled }: Contract)
         onLost: (error) => lost.push(error),
       });
       const before = replies.address;
-      broker.cut?.();
+      home().cut?.();
       await heard.until('connected', 2);
       expect(lost).toHaveLength(1);
       expect(replies.address).not.toBe(before);
@@ -105,8 +96,6 @@ export function losingContract({ features, home, open, name, filled }: Contract)
   itWithConnection(
     'settles by forwarding only once, or has the delivery come again, when the connection is lost meanwhile',
     async () => {
-      const broker = home();
-      if (broker === undefined) return;
       const link = await open();
       const [queue, other] = [name('queue'), name('other')];
       await link.declareQueue(queue);
@@ -115,15 +104,13 @@ export function losingContract({ features, home, open, name, filled }: Contract)
       const consumed = await Consumed.start(link, queue);
       const delivery = (await consumed.count(1)).at(0);
       const forwarding = link.forward(delivery, [{ exchange: '', routingKey: other, properties: {} }]);
-      broker.cut?.();
+      home().cut?.();
       await expect(forwarding).rejects.toThrow('comes again');
       expect((await consumed.count(2)).at(1).redelivered).toBe(true);
     },
   );
 
   itWhenItBlocks('waits with publishing while the broker takes nothing, and says so', async () => {
-    const broker = home();
-    if (broker === undefined) return;
     const heard = new Heard();
     const link = await open(heard.listener);
     const queue = name('queue');
@@ -131,7 +118,7 @@ export function losingContract({ features, home, open, name, filled }: Contract)
     await publishAll(link, queue, ['a']);
     const consumed = await Consumed.start(link, queue);
     await consumed.count(1);
-    await broker.block?.(true);
+    await home().block?.(true);
     let confirmed = 0;
     const publishing = ['b', 'c'].map(async (body) => {
       await publish(link, toQueue(queue, body));
@@ -141,7 +128,7 @@ export function losingContract({ features, home, open, name, filled }: Contract)
     expect([link.blocked, confirmed]).toEqual([expect.any(String), 0]);
     // What was delivered can be settled meanwhile.
     consumed.at(0).ack();
-    await broker.block?.(false);
+    await home().block?.(false);
     await Promise.all(publishing);
     expect((await consumed.count(3)).bodies).toEqual(['a', 'b', 'c']);
     await heard.until('unblocked');

@@ -6,27 +6,7 @@ import type {
   LinkListener,
   PublishOptions,
   Subscription,
-} from './link.js';
-
-/** What is so with one broker and not with another; a test that does not apply is skipped. */
-export interface LinkFeatures {
-  /** There is a connection that can be lost. */
-  readonly connection: boolean;
-  /** It can be made to take no publishes. */
-  readonly blocks: boolean;
-  /** Beside an exclusive consumer there is no other: not so with the quorum queues of RabbitMQ 3.10. */
-  readonly exclusiveConsumers: boolean;
-}
-
-/** A broker for the contract of its links, and what can be done to it. */
-export interface LinkHome {
-  open(listener: LinkListener): Promise<Link>;
-  /** Cuts all connections of its links, which then come back. Where there is a connection. */
-  cut?(): void;
-  /** Makes it take no publishes, or take them again. Where it blocks. */
-  block?(blocked: boolean): void | Promise<void>;
-  close(): Promise<void>;
-}
+} from '../link.js';
 
 export const SILENT: LinkListener = {
   onConnected: () => {},
