@@ -20,8 +20,8 @@ class FakeOutside extends Outside {
     this.onPrint();
     this.#ask(`print ${seat}`);
   }
-  async text(passenger: string): Promise<void> {
-    this.#ask(`text to ${passenger}`);
+  async text(passenger: string, text: string): Promise<void> {
+    this.#ask(`text to ${passenger}: ${text}`);
   }
   async report(line: string): Promise<void> {
     this.#ask(line);
@@ -34,6 +34,7 @@ class FakeOutside extends Outside {
   }
 }
 
+const TEXT = 'text to Ada: your seat is 1';
 const ignore = (): void => {};
 let outside: FakeOutside;
 let harness: QueueTestHarness;
@@ -54,6 +55,16 @@ beforeEach(async () => {
 });
 afterEach(() => harness.close());
 
+/** Whether it has come to an end can be looked at. */
+function watched<T>(promise: Promise<T>): { promise: Promise<T>; isSettled: () => boolean } {
+  let isOver = false;
+  const over = (): void => {
+    isOver = true;
+  };
+  promise.then(over, over);
+  return { promise, isSettled: () => isOver };
+}
+
 /** Ada pays for the first seat. */
 async function pay(reference = 'p-1'): Promise<Hold> {
   const hold = await desk().book('Ada');
@@ -72,6 +83,16 @@ describe('a seat', () => {
     expect(await desk().book('Edsger')).toMatchObject({ seat: 1 });
   });
 
+  it('is promised when it is on the disk that it is free again after that', async () => {
+    const confirm = harness.delayConfirms();
+    const { promise, isSettled } = watched(desk().book('Ada'));
+    await harness.published('hold.over');
+    await harness.advance(0);
+    expect(isSettled()).toBe(false);
+    confirm();
+    expect(await promise).toMatchObject({ seat: 1 });
+  });
+
   it('stays sold when it is paid', async () => {
     await pay();
     await harness.advance('15m');
@@ -85,7 +106,18 @@ describe('a payment', () => {
     await expect(harness).toHaveConsumed('payment.received', expect.objectContaining({ reference: 'p-1' }));
     await expect(harness).toHavePublished('ticket.issued', { seat, passenger: 'Ada' });
     await harness.consumed('ticket.issued').times(2);
-    expect(outside.asked.toSorted()).toEqual(['print 1', 'seat 1: sold', 'text to Ada']);
+    expect(outside.asked.toSorted()).toEqual(['print 1', 'seat 1: sold', TEXT]);
+  });
+
+  it('is acknowledged to the bank when it is on the disk', async () => {
+    const hold = await desk().book('Ada');
+    const confirm = harness.delayConfirms();
+    const { promise, isSettled } = watched(desk().paid({ reference: 'p-1', hold }));
+    await harness.published('payment.received');
+    await harness.advance(0);
+    expect(isSettled()).toBe(false);
+    confirm();
+    await promise;
   });
 
   it('brings one ticket though the bank tells of it twice', async () => {
@@ -106,6 +138,9 @@ describe('a payment', () => {
     expect(attempt).toBe(4);
     const delays = harness.retried('payment.received').all.map(({ delayMs }) => delayMs);
     expect(delays).toEqual([60_000, 600_000, 3_600_000]);
+    // Nobody is told of a ticket that there is not.
+    await harness.idle();
+    expect(outside.asked.filter((asked) => asked === TEXT)).toHaveLength(1);
     await expect(harness).not.toHaveDeadLettered('#');
   });
 
@@ -136,16 +171,16 @@ describe('a payment', () => {
     outside.onPrint = ignore;
     await harness.restart();
     await harness.consumed('ticket.issued').times(2);
-    expect(outside.asked).toContain('text to Ada');
+    expect(outside.asked).toContain(TEXT);
   });
 });
 
 describe('a ticket', () => {
   it('is texted once, also when it is unsure whether the text went out', async () => {
-    outside.failNext('text to Ada', new Error('timed out'));
+    outside.failNext(TEXT, new Error('timed out'));
     await pay();
     await harness.advance('1d');
-    expect(outside.asked.filter((asked) => asked === 'text to Ada')).toHaveLength(1);
+    expect(outside.asked.filter((asked) => asked === TEXT)).toHaveLength(1);
   });
 
   it('is sold before it is used, also to an office that was away', async () => {

@@ -99,4 +99,30 @@ export const MUTATIONS: readonly Mutation[] = [
     search: 'this.outside.print(ticket)',
     replace: 'this.outside.print(ticket).catch(() => {})',
   },
+  {
+    name: 'promises what is not kept yet',
+    file: 'seats.controller.ts',
+    search: "await lastValueFrom(this.queue.emit('hold.over', record))",
+    replace: "void lastValueFrom(this.queue.emit('hold.over', record)).catch(() => {})",
+  },
+  {
+    name: 'acknowledges what is not kept yet',
+    file: 'desk.ts',
+    search: "await lastValueFrom(this.queue.emit('payment.received', record))",
+    replace: "void lastValueFrom(this.queue.emit('payment.received', record)).catch(() => {})",
+  },
+  {
+    name: 'tells of what may still fail',
+    file: 'seats.controller.ts',
+    search: `await this.outside.print(ticket);
+    await lastValueFrom(this.queue.emit('ticket.issued', ticket));`,
+    replace: `await lastValueFrom(this.queue.emit('ticket.issued', ticket));
+    await this.outside.print(ticket);`,
+  },
+  {
+    name: 'says the wrong thing',
+    file: 'tickets.controller.ts',
+    search: 'your seat is ${seat}',
+    replace: 'your seat is ${passenger}',
+  },
 ];
