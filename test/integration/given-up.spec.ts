@@ -4,9 +4,9 @@ import type { Link } from '@nestmq/transport';
 import type { LinkHome } from '@nestmq/transport/link-contract';
 import {
   Consumed,
-  Heard,
   message,
   publish,
+  SILENT,
   toQueue,
 } from '../../packages/transport/src/links/contract/contract-support.js';
 import { embeddedHome, rabbitMqHome, serverHome } from './link-homes.js';
@@ -23,7 +23,6 @@ const ARGUMENTS = { 'x-max-length': 1000 };
 describe.each(HOMES)('what the broker gives up, on %s', (_, start) => {
   let home: LinkHome | undefined;
   let link: Link;
-  let heard: Heard;
   let queue: string;
   let dead: string;
   beforeAll(async () => {
@@ -31,9 +30,8 @@ describe.each(HOMES)('what the broker gives up, on %s', (_, start) => {
   }, 60_000);
   afterAll(async () => home?.close());
   beforeEach(async () => {
-    heard = new Heard();
     if (home === undefined) return;
-    link = await home.open(heard.listener);
+    link = await home.open(SILENT);
     queue = `q${randomUUID().slice(0, 8)}`;
     dead = `${queue}.dead`;
     await link.declareExchange('nestmq.requests');
@@ -47,18 +45,6 @@ describe.each(HOMES)('what the broker gives up, on %s', (_, start) => {
     await link.declareQueue(queue, { deadLetterQueue: dead, arguments: { ...ARGUMENTS, ...args } });
     await link.bindQueue(queue, 'nestmq.requests', queue);
   };
-
-  it('is kept, but for a request that nobody has got in time', async () => {
-    if (home === undefined) return;
-    await link.declareQueue(dead);
-    await declare();
-    await publish(link, request('request'), { expiresAt: Date.now() + 50 });
-    // At the head, one after the other.
-    await publish(link, toQueue(queue, 'event', { expiration: '51' }));
-    const letters = await Consumed.start(link, dead);
-    expect((await letters.count(1)).bodies).toEqual(['event']);
-    expect(await link.queueState(queue)).toMatchObject({ ready: 0 });
-  });
 
   it('is kept when it is a request that was given up for another reason', async () => {
     if (home === undefined) return;
@@ -77,20 +63,5 @@ describe.each(HOMES)('what the broker gives up, on %s', (_, start) => {
     await link.declareQueue(dead);
     await publish(link, toQueue(queue, 'event', { expiration: '1' }));
     expect((await (await Consumed.start(link, dead)).count(1)).bodies).toEqual(['event']);
-  });
-
-  it('is not even sent to it when it has waited in the link until its time was over', async () => {
-    if (home === undefined) return;
-    await declare();
-    await home.block?.(true);
-    const first = publish(link, request('first'));
-    await heard.until('blocked');
-    const late = publish(link, request('late'), { expiresAt: Date.now() });
-    const last = publish(link, request('last'), { expiresAt: Date.now() + 60_000 });
-    await home.block?.(false);
-    expect((await late).error?.message).toContain('nobody waited for it any more');
-    expect([(await first).error, (await last).error]).toEqual([undefined, undefined]);
-    const consumed = await (await Consumed.start(link, queue)).count(2);
-    expect(consumed.bodies).toEqual(['first', 'last']);
   });
 });

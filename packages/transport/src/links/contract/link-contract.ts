@@ -7,6 +7,7 @@ import {
 import type { Link, LinkListener } from '../link.js';
 import { consumingContract } from './consuming-contract.js';
 import { publishAll, SILENT } from './contract-support.js';
+import { expiringContract } from './expiring-contract.js';
 import { losingContract } from './losing-contract.js';
 import { publishingContract } from './publishing-contract.js';
 import { topologyContract } from './topology-contract.js';
@@ -111,6 +112,7 @@ export function linkContract(title: string, options: LinkContractOptions): void 
     });
     topologyContract(contract);
     publishingContract(contract);
+    expiringContract(contract);
     consumingContract(contract);
     losingContract(contract);
   });
