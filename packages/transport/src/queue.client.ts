@@ -125,7 +125,11 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
   async #open(): Promise<Session> {
     const observers = await loadObservers(this.#options, (error) => this.#logger.error(error));
     this.#publish = observedPublish(observers);
-    const link = await openLink(this.#options, this.#listener(), this.#opening.signal);
+    const { signal } = this.#opening;
+    const link = await openLink(this.#options, this.#listener(), signal);
+    // What is being set up may wait for a broker that is away. How closing ends is told below.
+    const giveUp = (): unknown => link.close().catch(() => undefined);
+    signal.addEventListener('abort', giveUp);
     try {
       if (this.#wire.format === 'nestmq') {
         await link.declareExchange(EVENTS_EXCHANGE);
@@ -139,6 +143,8 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     } catch (error) {
       await link.close();
       throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
     }
   }
 
