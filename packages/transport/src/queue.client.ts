@@ -307,7 +307,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     if (this.#unheard.has(pattern) || this.#unheard.size >= UNHEARD_PATTERNS_MAX) return;
     this.#unheard.add(pattern);
     this.#logger.warn(
-      `No service has ever subscribed to '${pattern}', so such events are not kept. Start a service that handles it before it is emitted.`,
+      `No service has ever subscribed to '${pattern}', so such events are not kept. Start a service that handles it before it is emitted; if this is one, its server is not connected (connectMicroservice), or the pattern is another.`,
     );
   }
 

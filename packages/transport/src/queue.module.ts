@@ -2,14 +2,17 @@ import {
   type DynamicModule,
   Global,
   Inject,
+  Logger,
   Module,
   type ModuleMetadata,
+  type OnApplicationBootstrap,
   type OnApplicationShutdown,
   type OnModuleDestroy,
   type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
+import type { Timer } from '@nestmq/broker';
 import { QueueClient } from './queue.client.js';
 import { QUEUE_FEATURE, QUEUE_OPTIONS } from './queue.constants.js';
 import { QueueExplorer } from './queue.explorer.js';
@@ -35,6 +38,9 @@ export interface QueueModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'>
 
 /** Of the modules that Nest tells of its shutdown, this one comes before all others. */
 const FIRST_TO_STOP = -1;
+
+/** So long after an application is up its handlers should get messages. Milliseconds. */
+const LISTENING_MS_MAX = 10_000;
 
 /** Drains before anything else is torn down: handlers end while what they use still works. */
 @Module({})
@@ -65,7 +71,10 @@ export class QueueFeatureModule {}
  */
 @Global()
 @Module({})
-export class QueueModule implements OnModuleInit, OnApplicationShutdown {
+export class QueueModule implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #logger = new Logger(QueueModule.name);
+  #idleTimer: Timer | undefined;
+
   constructor(
     private readonly server: QueueServer,
     private readonly client: QueueClient,
@@ -101,8 +110,22 @@ export class QueueModule implements OnModuleInit, OnApplicationShutdown {
     await this.server.prepare();
   }
 
+  /** Events of handlers that nobody starts wait in their queues, and nothing else tells. */
+  onApplicationBootstrap(): void {
+    const { clock, handlers, isListening } = this.server.service;
+    const queues = [...handlers.queues].map(({ queue }) => `'${queue}'`);
+    if (queues.length === 0 || isListening()) return;
+    this.#idleTimer = clock.setTimer(LISTENING_MS_MAX, () => {
+      if (isListening()) return;
+      this.#logger.warn(
+        `Handlers get no messages yet, which wait in ${queues.join(', ')}: nobody has called app.startAllMicroservices() (or listen(), of a microservice).`,
+      );
+    });
+  }
+
   /** Last of all: until here, handlers, requests and other modules' hooks can still emit. */
   async onApplicationShutdown(): Promise<void> {
+    this.#idleTimer?.cancel();
     await this.client.close();
     await this.server.close();
   }

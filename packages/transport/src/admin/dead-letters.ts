@@ -59,13 +59,20 @@ const MOVE_MAX = 1_000_000;
 export class DeadLetters {
   readonly #service: Service;
   readonly #queue: string;
-  readonly #names: readonly string[];
+  readonly #names: Iterable<string>;
+  readonly #assertKnown: () => Promise<void>;
 
-  /** @internal */
-  constructor(service: Service, queue: string, names: readonly string[]) {
+  /** `assertKnown` rejects when there is no such queue. @internal */
+  constructor(
+    service: Service,
+    queue: string,
+    names: Iterable<string>,
+    assertKnown: () => Promise<void> = async () => {},
+  ) {
     this.#service = service;
     this.#queue = queue;
     this.#names = names;
+    this.#assertKnown = assertKnown;
   }
 
   /** They stay where they are. Throws what the filter throws. */
@@ -140,6 +147,7 @@ export class DeadLetters {
       if (verdict !== 'end') count++;
       return verdict;
     };
+    await this.#assertKnown();
     let complete = true;
     for (const name of this.#names) complete = (await scan(this.#service.link(), name, judge)) && complete;
     return { count, complete };

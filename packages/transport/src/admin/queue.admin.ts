@@ -134,11 +134,17 @@ export class QueueAdmin {
     return this.#handlersOf(patternOrQueue).every(({ queue }) => this.#service.consumers.isPaused(queue));
   }
 
-  /** Those of a queue of this service; of another queue those in `QUEUE.dead`. */
+  /**
+   * Those of a queue of this service; of another queue those in `QUEUE.dead`. What it returns rejects with QueueNotFoundException
+   * when there is neither of these.
+   */
   deadLetters(queue: string): DeadLetters {
     const handlers = [...this.#service.handlers.queues].find((one) => one.queue === queue);
-    const names = handlers === undefined ? [deadLetterQueueOf(queue)] : [...handlers.deadLetterQueues];
-    return new DeadLetters(this.#service, queue, names);
+    if (handlers !== undefined) return new DeadLetters(this.#service, queue, handlers.deadLetterQueues);
+    const name = deadLetterQueueOf(queue);
+    return new DeadLetters(this.#service, queue, [name], async () => {
+      if ((await this.#stateOf(name)) === undefined) await this.depth(queue);
+    });
   }
 
   /** A queue of that name comes before a pattern; two queues may have handlers of one pattern. */

@@ -78,7 +78,7 @@ describe('connecting', () => {
     const error = (await connecting) as Error;
     expect(error).toBeInstanceOf(QueueUnavailableException);
     expect(error.message).toBe(
-      'No broker could be reached at amqp://a:5672/, amqp://b:5672/. The last try: amqp://b:5672/: nobody there',
+      'No broker could be reached at amqp://a:5672/, amqp://b:5672/. Start it, or correct the URL. The last try: amqp://b:5672/: nobody there',
     );
   });
 

@@ -163,7 +163,7 @@ function vhostRefused(error: unknown): QueueUnavailableException {
 function unreachable(endpoints: readonly AmqpEndpoint[], error: unknown): QueueUnavailableException {
   const where = endpoints.map(locationOf).join(', ');
   return new QueueUnavailableException(
-    `No broker could be reached at ${where}. The last try: ${amqpError(error).message}`,
+    `No broker could be reached at ${where}. Start it, or correct the URL. The last try: ${amqpError(error).message}`,
     { cause: error },
   );
 }
