@@ -52,6 +52,6 @@ describe('the documents', () => {
     const [readme = ''] = DOCUMENTS;
     expect(isThere(readme, 'docs/nothing.md')).toBe(false);
     expect(isThere(readme, 'docs/handlers.md#nothing')).toBe(false);
-    expect(isThere(readme, 'docs/handlers.md#what-fails')).toBe(true);
+    expect(isThere(readme, 'docs/handlers.md#in-order')).toBe(true);
   });
 });
