@@ -107,6 +107,27 @@ describe('a client whose broker goes away', () => {
     await ended;
   });
 
+  it.each(['its link is there', 'its link is set up'])(
+    'is closed at once, though that is asked in the moment in which %s and the broker goes',
+    async (moment) => {
+      client = new QueueClient({ url: `amqp://guest:guest@127.0.0.1:${proxy.port}` });
+      const closed = new Promise((resolve) => {
+        client.on('connect', () => {
+          const close = (): void => {
+            proxy.refuse(true);
+            proxy.cut();
+            resolve(client.close());
+          };
+          if (moment === 'its link is there') close();
+          else setImmediate(close);
+        });
+      });
+      await expect(client.connect()).rejects.toThrow();
+      expect(await closed).toBeUndefined();
+      await proxy.idle();
+    },
+  );
+
   it('forgets requests that were given up meanwhile', async () => {
     await start();
     proxy.refuse(true);

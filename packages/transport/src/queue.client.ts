@@ -130,6 +130,7 @@ export class QueueClient extends ClientProxy<QueueClientEvents> {
     // What is being set up may wait for a broker that is away. How closing ends is told below.
     const giveUp = (): unknown => link.close().catch(() => undefined);
     signal.addEventListener('abort', giveUp);
+    if (signal.aborted) giveUp();
     try {
       if (this.#wire.format === 'nestmq') {
         await link.declareExchange(EVENTS_EXCHANGE);

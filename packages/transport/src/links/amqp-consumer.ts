@@ -2,7 +2,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Clock } from '@nestmq/broker';
 import { AmqpDelivery, UnsettledDeliveries } from './amqp-delivery.js';
 import { amqpError, NOT_FOUND } from './amqp-errors.js';
-import type { AmqpSession } from './amqp-session.js';
+import { type AmqpSession, closeChannel } from './amqp-session.js';
 import type { ConsumeOptions, Subscription } from './link.js';
 
 /** An exclusive consumer whose lost connection the broker has not noticed yet stands in the way for a while. */
@@ -138,7 +138,7 @@ export class AmqpConsumer implements Subscription {
     this.#cancelled = true;
     const open = this.#open;
     if (open === undefined) this.#init.onEnd(this);
-    else if (open.tag !== undefined) open.closing = open.channel.close().catch(ignoreClosed);
+    else if (open.tag !== undefined) open.closing = closeChannel(open.channel);
   }
 
   /** What was delivered can still be settled, so the channel closes after that. */
@@ -157,7 +157,7 @@ export class AmqpConsumer implements Subscription {
 
 function closeWhenSettled(open: Open): void {
   open.unsettled.whenEmpty(() => {
-    open.closing = open.channel.close().catch(ignoreClosed);
+    open.closing = closeChannel(open.channel);
   });
 }
 

@@ -94,12 +94,19 @@ export class AmqpSession {
   }
 
   /** For everything but publishing. Who opens it listens to its errors. */
-  openChannel(): Promise<Channel> {
+  async openChannel(): Promise<Channel> {
+    this.#assertOpen();
     return this.#consuming.createChannel();
   }
 
-  openPublishing(): Promise<ConfirmChannel> {
+  async openPublishing(): Promise<ConfirmChannel> {
+    this.#assertOpen();
     return this.#publishing.createConfirmChannel();
+  }
+
+  /** A channel of a connection that is closed is never answered, and amqplib does not say so. */
+  #assertOpen(): void {
+    if (this.#ended) throw this.#reasonOr(undefined);
   }
 
   /** Ends it as if the connection had been lost: something is wrong that only a new one puts right. */
@@ -114,6 +121,14 @@ export class AmqpSession {
     this.#ended = true;
     await Promise.all(this.#connections.map(async (one) => leave(one, this.#clock)));
   }
+}
+
+/** Never rejects: closing what is closed already is as good, and so is the end of its connection, which amqplib does not tell. */
+export function closeChannel(channel: Channel): Promise<void> {
+  return new Promise((resolve) => {
+    channel.once('close', resolve);
+    channel.close().catch(() => resolve());
+  });
 }
 
 /** Never rejects: closing what is closed already is as good. */

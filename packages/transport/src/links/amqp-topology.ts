@@ -3,7 +3,7 @@ import type { FieldTable } from '@nestmq/broker';
 import type { Channel } from 'amqplib';
 import { type AmqpError, amqpError } from './amqp-errors.js';
 import { toAmqplib } from './amqp-fields.js';
-import type { AmqpSession } from './amqp-session.js';
+import { type AmqpSession, closeChannel } from './amqp-session.js';
 import type { DelayTopology } from './amqp-delays.js';
 import { declareGivenUp, type GivenUpTopology, LETTERS_EXCHANGE } from './given-up.js';
 import { driftOf } from './topology-drift.js';
@@ -32,9 +32,7 @@ export async function onChannel<T>(session: AmqpSession, work: (channel: Channel
   } catch (error) {
     throw amqpError(error);
   }
-  await channel.close().catch(() => {
-    // What it was for is done.
-  });
+  await closeChannel(channel);
   return result;
 }
 

@@ -93,8 +93,18 @@ export class AmqpLink implements Link {
       AmqpSession.open(amqplib, endpoint, options, clock);
     const connector = new AmqpConnector({ options, clock, random, open });
     const link = new AmqpLink(init, connector);
-    await link.#use(await connector.connect(signal));
-    return link;
+    const session = await connector.connect(signal);
+    const giveUp = (): unknown => link.close();
+    signal?.addEventListener('abort', giveUp);
+    try {
+      await link.#use(session);
+      return link;
+    } catch (error) {
+      await link.close();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', giveUp);
+    }
   }
 
   async #use(session: AmqpSession): Promise<void> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Delivery } from '@nestmq/broker';
 import { CountedDeliveries } from './counted-deliveries.js';
+import { Suspects } from './suspects.js';
 
 class FakeDelivery {
   settled = false;
@@ -24,7 +25,7 @@ class FakeDelivery {
 }
 
 /** A consumer's deliveries with a limit of 10, and a disk that is durable when asked to be. */
-function setUp(prefetchCount = 100) {
+function setUp(prefetchCount = 100, suspects = new Suspects()) {
   const all: FakeDelivery[] = [];
   const handedOver: string[] = [];
   let settle: ((error?: Error) => void) | undefined;
@@ -36,6 +37,7 @@ function setUp(prefetchCount = 100) {
     connection: { durable },
     prefetchCount,
     deliveryLimit: 10,
+    suspects,
     onDelivery: (delivery) => handedOver.push((delivery as unknown as FakeDelivery).name),
   });
   counted.consumer = {
@@ -119,6 +121,32 @@ describe('deliveries of what was found at opening', () => {
     expect(handedOver).toEqual(['suspect']);
     await ack(suspect);
     expect(handedOver).toEqual(['suspect', 'fresh']);
+  });
+
+  it('go one after the other where each is of another queue, and hold up no others there', async () => {
+    const suspects = new Suspects();
+    const queues = [setUp(100, suspects), setUp(100, suspects), setUp(100, suspects)];
+    const handedOver = (): string[] => queues.flatMap((queue) => queue.handedOver);
+    const commit = async (): Promise<void> => {
+      for (const queue of queues) await queue.commit();
+    };
+    const [first, second, third] = queues.map(({ found }, i) => found(`suspect ${i}`, 5)) as [
+      FakeDelivery,
+      FakeDelivery,
+      FakeDelivery,
+    ];
+    await commit();
+    expect(handedOver()).toEqual(['suspect 0']);
+    // It goes back instead: its queue has been paused.
+    second.settled = true;
+    queues[1]?.counted.settled();
+    queues[1]?.fresh('fresh');
+    await commit();
+    expect(handedOver()).toEqual(['suspect 0', 'fresh']);
+    await queues[0]?.ack(first);
+    await commit();
+    expect(handedOver()).toEqual(['suspect 0', 'fresh', 'suspect 2']);
+    expect([first, second, third].map(({ wasCounted }) => wasCounted)).toEqual([1, 0, 1]);
   });
 
   it('are counted as far as they may have been in hand, and further where they were before', async () => {

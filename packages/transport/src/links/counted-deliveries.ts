@@ -1,4 +1,5 @@
 import type { Connection, Consumer, Delivery } from '@nestmq/broker';
+import type { Suspects } from './suspects.js';
 
 /** So many of what was found at opening are counted at least, whatever the prefetch: more than may have been in hand. */
 const COUNTED_MIN = 1000;
@@ -8,13 +9,16 @@ export interface CountedDeliveriesInit {
   readonly prefetchCount: number;
   /** See {@link ConsumeOptions.deliveryLimit}. 2 at least: once together with others, once alone. */
   readonly deliveryLimit: number;
+  /** Those of its broker. */
+  readonly suspects: Suspects;
   readonly onDelivery: (delivery: Delivery) => void;
 }
 
 /**
  * Hands deliveries of one consumer on, in their order, and of what the broker found at opening only what is durably counted
- * before: the process may die of it. What was counted half as often as it may be is handed over alone, so that of several
- * messages that are in hand at each end, those that are handled well leave, and only the other one is counted to its end.
+ * before: the process may die of it. What was counted half as often as it may be is handed over alone, and while no such
+ * message of another queue is in hand, so that of several messages that are in hand at each end, those that are handled
+ * well leave, and only the other one is counted to its end.
  */
 export class CountedDeliveries {
   readonly #init: CountedDeliveriesInit;
@@ -74,15 +78,26 @@ export class CountedDeliveries {
   /** What may be handed over now: all of it is to be counted, or none. */
   #next(): readonly Delivery[] {
     this.#held = this.#held.filter(({ settled }) => !settled);
-    if (this.#alone?.settled === true) this.#alone = undefined;
+    if (this.#alone?.settled === true) this.#leave(this.#alone);
     const [first] = this.#held;
     if (first === undefined || this.#alone !== undefined) return [];
     const isCountable = this.#isCountable(first);
-    if (isCountable && this.#goesAlone(first)) return this.#isIdle ? [(this.#alone = first)] : [];
+    if (isCountable && this.#goesAlone(first)) return this.#takeAlone(first) ? [first] : [];
     const end = this.#held.findIndex(
       (one) => this.#isCountable(one) !== isCountable || (isCountable && this.#goesAlone(one)),
     );
     return end < 0 ? this.#held.slice() : this.#held.slice(0, end);
+  }
+
+  #takeAlone(delivery: Delivery): boolean {
+    if (!this.#isIdle || !this.#init.suspects.take(delivery, this.settled)) return false;
+    this.#alone = delivery;
+    return true;
+  }
+
+  #leave(delivery: Delivery): void {
+    this.#alone = undefined;
+    this.#init.suspects.leave(delivery);
   }
 
   #goesAlone({ deliveryCount }: Delivery): boolean {

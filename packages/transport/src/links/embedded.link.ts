@@ -31,6 +31,7 @@ import type {
   Subscription,
 } from './link.js';
 import { argumentsOf } from './queue-arguments.js';
+import { suspectsOf } from './suspects.js';
 import { driftOf } from './topology-drift.js';
 
 interface WaitingPublish {
@@ -217,7 +218,8 @@ export class EmbeddedLink implements Link {
     if (deliveryLimit === undefined || noAck)
       return this.#subscribed(this.#connection.consume(queue, options));
     const connection = this.#connection;
-    const counted = new CountedDeliveries({ connection, deliveryLimit, prefetchCount, onDelivery });
+    const suspects = suspectsOf(this.#lease.broker);
+    const counted = new CountedDeliveries({ connection, deliveryLimit, prefetchCount, suspects, onDelivery });
     const { take, settled } = counted;
     const consumer = connection.consume(queue, { ...options, onDelivery: take, onSettled: settled });
     counted.consumer = consumer;
