@@ -90,6 +90,21 @@ describe('a usual mistake is told', () => {
     await broker.stop();
   });
 
+  it('nothing, of one that only sends while another handles', async () => {
+    const broker = await TestBroker.start({ clock: 'manual' });
+    const options = { ...broker.queueOptions, queue: 'billing' };
+    const controllers = [decorated(Controller())];
+    const { app: worker } = await startApp(options, { controllers });
+    const imports = [QueueModule.forRoot(options)];
+    const testing = await Test.createTestingModule({ imports, controllers }).compile();
+    const app = testing.createNestApplication({ logger: false });
+    await app.init();
+    expect(await warnings(() => broker.advance('10s'))).toEqual([]);
+    await app.close();
+    await worker.close();
+    await broker.stop();
+  });
+
   it('nothing, of one that was started in time, or closed', async () => {
     const broker = await TestBroker.start({ clock: 'manual' });
     const warned = await warnings(async () => {

@@ -110,17 +110,29 @@ export class QueueModule implements OnModuleInit, OnApplicationBootstrap, OnAppl
     await this.server.prepare();
   }
 
-  /** Events of handlers that nobody starts wait in their queues, and nothing else tells. */
+  /** Events of handlers that nobody starts, in any process, wait in their queues, and nothing else tells. */
   onApplicationBootstrap(): void {
     const { clock, handlers, isListening } = this.server.service;
-    const queues = [...handlers.queues].map(({ queue }) => `'${queue}'`);
-    if (queues.length === 0 || isListening()) return;
-    this.#idleTimer = clock.setTimer(LISTENING_MS_MAX, () => {
-      if (isListening()) return;
-      this.#logger.warn(
-        `Handlers get no messages yet, which wait in ${queues.join(', ')}: nobody has called app.startAllMicroservices() (or listen(), of a microservice).`,
-      );
-    });
+    if ([...handlers.queues].length === 0 || isListening()) return;
+    this.#idleTimer = clock.setTimer(LISTENING_MS_MAX, () => void this.#warnOfIdle());
+  }
+
+  async #warnOfIdle(): Promise<void> {
+    const { handlers, isListening, link } = this.server.service;
+    if (isListening()) return;
+    const idle: string[] = [];
+    try {
+      for (const { queue } of handlers.queues) {
+        if ((await link().queueState(queue))?.consumers === 0) idle.push(`'${queue}'`);
+      }
+    } catch {
+      // The broker is away, which is told elsewhere; a hint is not worth another try.
+      return;
+    }
+    if (idle.length === 0) return;
+    this.#logger.warn(
+      `Handlers get no messages yet, which wait in ${idle.join(', ')}: nobody has called app.startAllMicroservices() (or listen(), of a microservice).`,
+    );
   }
 
   /** Last of all: until here, handlers, requests and other modules' hooks can still emit. */
