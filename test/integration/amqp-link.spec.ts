@@ -254,3 +254,21 @@ describe('a delivery limit of the broker', () => {
     for (let i = 0; i < 25; i++) expect(await link.peek('q', 1)).toHaveLength(1);
   });
 });
+
+describe('services whose queues are of different types', () => {
+  it.each([
+    ['classic', 'quorum'],
+    ['quorum', 'classic'],
+  ] as const)('delay events on one broker, %s first', async (...types) => {
+    const urls = [urlOf(await startServer())];
+    for (const [at, queueType] of types.entries()) {
+      const link = await open({ urls, amqp: { queueType } });
+      await link.declareExchange('nestmq.events');
+      await link.declareQueue(`service-${at}`);
+      await link.bindQueue(`service-${at}`, 'nestmq.events', `event-${at}`);
+      const delayed = message('nestmq.events', `event-${at}`, queueType);
+      expect(await publish(link, delayed, { delayMs: 20 })).toMatchObject({ error: undefined });
+      expect((await (await Consumed.start(link, `service-${at}`)).count(1)).bodies).toEqual([queueType]);
+    }
+  });
+});

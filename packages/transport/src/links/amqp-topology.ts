@@ -153,20 +153,22 @@ async function declareQueue(session: AmqpSession, name: string, args: FieldTable
   );
 }
 
+/** A queue of the transport's own, for all services: one that is there by a service with queues of another type will do. */
+async function declareShared(session: AmqpSession, name: string, args: FieldTable): Promise<void> {
+  try {
+    await declareQueue(session, name, args);
+  } catch (error) {
+    if (driftOf('queue', name, error) === undefined) throw error;
+  }
+}
+
 function givenUpTopologyOf(session: AmqpSession, queueType: 'quorum' | 'classic'): GivenUpTopology {
   return {
     declareExchange: (name, type, args) =>
       onChannel(session, (channel) =>
         channel.assertExchange(name, type, { durable: true, arguments: toAmqplib(args) }),
       ),
-    async declareSink(name) {
-      try {
-        await declareQueue(session, name, { 'x-queue-type': queueType, 'x-message-ttl': 0 });
-      } catch (error) {
-        // By a service with queues of another type.
-        if (driftOf('queue', name, error) === undefined) throw error;
-      }
-    },
+    declareSink: (name) => declareShared(session, name, { 'x-queue-type': queueType, 'x-message-ttl': 0 }),
     bindQueue: (queue, exchange, args) =>
       onChannel(session, (channel) => channel.bindQueue(queue, exchange, '', toAmqplib(args))),
   };
@@ -180,7 +182,7 @@ export function delayTopologyOf(
     await run((session) => onChannel(session, work));
   };
   return {
-    declareQueue: (name, args) => run((session) => declareQueue(session, name, args)),
+    declareQueue: (name, args) => run((session) => declareShared(session, name, args)),
     declareExchange: (name, type) =>
       onFresh((channel) => channel.assertExchange(name, type, { durable: true })),
     bindExchange: (destination, source) =>
