@@ -1,5 +1,6 @@
 import { type Broker, openBroker } from './broker.js';
-import type { Connection, ConsumeOptions } from './connection.js';
+import type { Connection } from './connection.js';
+import type { ConsumeOptions } from './consume-options.js';
 import type { Message } from './message/message.js';
 import type { Consumer } from './queue/consumer.js';
 import type { Delivery } from './queue/delivery.js';

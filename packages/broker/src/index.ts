@@ -8,7 +8,8 @@
 export { Broker, type ConnectOptions, openBroker } from './broker.js';
 export { hashPassword, type HashingAlgorithm, type PasswordHash } from './auth/password.js';
 export { type Clock, ManualClock, systemClock, type Timer } from './clock.js';
-export { type ConsumeOptions, Connection } from './connection.js';
+export type { ConsumeOptions } from './consume-options.js';
+export { Connection } from './connection.js';
 export type { QueueState } from './queue/queue-state.js';
 export type {
   Policy,
